@@ -1,0 +1,50 @@
+# Everything a contributor does, one goal each. `make` lists them.
+
+PROGRAM := config-reloader-sidecar
+ARCH    := $(shell uname -m)
+MUSL    := $(ARCH)-unknown-linux-musl
+# The most that the program may have, in bytes.
+SIZE_LIMIT := 49152
+
+# The release program. Which target it is built for is found out by `toolchain`.
+TRIPLE   = $(shell cat target/triple)
+RELEASE  = target/$(TRIPLE)/release/$(PROGRAM)
+SIDECAR  = $(CURDIR)/$(RELEASE)
+
+.PHONY: help
+help: ## list the goals
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1: /p' $(MAKEFILE_LIST) | awk -F ': ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
+
+.PHONY: toolchain
+toolchain:
+	@mkdir -p target
+	@if [ -d "$$(rustc --print target-libdir --target $(MUSL))" ] || rustup target add $(MUSL); then \
+	  echo $(MUSL) > target/triple; \
+	else \
+	  rustc -vV | sed -n 's/^host: //p' > target/triple; \
+	  echo "The Rust target $(MUSL) cannot be installed: using $$(cat target/triple), not static and larger."; \
+	fi
+
+.PHONY: build
+build: toolchain ## build the release program, static where the musl target can be had
+	cargo build --release --target $(TRIPLE)
+
+.PHONY: demo
+demo: build ## watch two volume updates reload a stand-in application, in about three seconds
+	@cargo build --quiet --examples
+	@SIDECAR=$(SIDECAR) target/debug/examples/demo
+
+# What needs root runs as root and counts as ignored otherwise.
+.PHONY: test
+test: build ## run all unit and integration tests against the release program
+	SIDECAR=$(SIDECAR) cargo test -- $$([ $$(id -u) = 0 ] && echo --include-ignored)
+
+.PHONY: lint
+lint: toolchain ## check formatting, and clippy for this host and for the release target
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	cargo clippy --target $(TRIPLE) -- -D warnings
+
+.PHONY: size
+size: build ## print the program's bytes and fail over the budget
+	@bytes=$$(stat -c %s $(RELEASE)); echo "$(RELEASE): $$bytes bytes of at most $(SIZE_LIMIT)"; [ $$bytes -le $(SIZE_LIMIT) ]

@@ -1,0 +1,177 @@
+//! A fingerprint of what an application could read below the roots, in any directory order.
+//!
+//! Pure: no system call. An entry's key is the hash of its name, seeded with its directory's key, so that a key stands for a
+//! whole relative path and none has to be kept. The fingerprint is the sum of the hashes of all entries: a sum has no order.
+//!
+//! # Invariants
+//! The same names, types and contents give the same fingerprint, whatever the order in which they were found. Two different
+//! sets give the same one by chance once in 2^64 (XXH64, xxhash.com).
+
+use xxhash_rust::xxh64::Xxh64;
+
+/// What stands for all entries found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Fingerprint(u64);
+
+impl Fingerprint {
+    /// Adds one entry.
+    pub const fn add(&mut self, entry: Entry) {
+        self.0 = self.0.wrapping_add(entry.0);
+    }
+
+    /// For the log: equal numbers mean equal content.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+}
+
+/// The place of an entry: its root and its path below it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Key(u64);
+
+impl Key {
+    /// The place of a root, by its path in the settings.
+    pub fn root(path: &[u8]) -> Self {
+        Self(hash(0, path))
+    }
+
+    /// The place of an entry in the directory at this place.
+    pub fn child(self, name: &[u8]) -> Self {
+        Self(hash(self.0, name))
+    }
+}
+
+fn hash(seed: u64, bytes: &[u8]) -> u64 {
+    let mut hash = Xxh64::new(seed);
+    hash.update(bytes);
+    hash.digest()
+}
+
+/// The part of one entry in the fingerprint.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Entry(u64);
+
+/// What an entry is, where its content is not read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// A directory; what is in it has entries of its own.
+    Directory,
+    /// A directory that was found on the way to itself: not entered again.
+    Cycle,
+    /// A directory below the deepest level that is entered.
+    TooDeep,
+    /// A link to nothing, or to more links than the kernel follows.
+    Dangling,
+    /// A FIFO, socket or device: never opened.
+    Special,
+    /// A file too large to be read in full: size, modification time and inode stand in.
+    Large,
+    /// Something that may not be read: size, modification time and inode stand in.
+    Unreadable,
+}
+
+impl Entry {
+    /// An entry of which only `numbers` are known besides its place and kind.
+    pub fn of(key: Key, kind: Kind, numbers: &[u64]) -> Self {
+        let mut content = Content::with_tag(key, kind as u8);
+        for number in numbers {
+            content.read(&number.to_le_bytes());
+        }
+        content.entry()
+    }
+}
+
+/// The content of a regular file while it is being read.
+pub struct Content(Xxh64);
+
+impl Content {
+    /// Of the file at this place.
+    pub fn new(key: Key) -> Self {
+        Self::with_tag(key, u8::MAX)
+    }
+
+    fn with_tag(key: Key, tag: u8) -> Self {
+        let mut hash = Xxh64::new(key.0);
+        hash.update(&[tag]);
+        Self(hash)
+    }
+
+    /// The next bytes.
+    pub fn read(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// When all was read.
+    pub fn entry(&self) -> Entry {
+        Entry(self.0.digest())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(key: Key, content: &[u8]) -> Entry {
+        let mut reading = Content::new(key);
+        reading.read(content);
+        reading.entry()
+    }
+
+    fn sum(entries: &[Entry]) -> Fingerprint {
+        let mut sum = Fingerprint::default();
+        for entry in entries {
+            sum.add(*entry);
+        }
+        sum
+    }
+
+    #[test]
+    fn the_order_of_entries_does_not_matter() {
+        let root = Key::root(b"/etc/app");
+        let [a, b, c] = ["a", "b", "c"].map(|name| file(root.child(name.as_bytes()), b"same"));
+        assert_eq!(sum(&[a, b, c]), sum(&[c, a, b]));
+    }
+
+    #[test]
+    fn the_size_of_the_pieces_read_does_not_matter() {
+        let key = Key::root(b"r");
+        let bytes: std::vec::Vec<u8> = (0..1000u32).map(|n| n as u8).collect();
+        for size in [1, 3, 31, 32, 33, 999] {
+            let mut reading = Content::new(key);
+            for piece in bytes.chunks(size) {
+                reading.read(piece);
+            }
+            assert_eq!(reading.entry(), file(key, &bytes), "pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn name_place_type_and_content_each_matter() {
+        let root = Key::root(b"/etc/app");
+        let variants = [
+            file(root.child(b"a"), b"x"),
+            file(root.child(b"b"), b"x"),
+            file(root.child(b"a"), b"y"),
+            file(root.child(b"a"), b""),
+            file(root.child(b"a").child(b"a"), b"x"),
+            file(Key::root(b"/etc/other").child(b"a"), b"x"),
+            Entry::of(root.child(b"a"), Kind::Directory, &[]),
+            Entry::of(root.child(b"a"), Kind::Special, &[]),
+            Entry::of(root.child(b"a"), Kind::Large, &[1, 2, 3]),
+            Entry::of(root.child(b"a"), Kind::Large, &[1, 2, 4]),
+            Entry::of(root.child(b"a"), Kind::Unreadable, &[1, 2, 3]),
+        ];
+        for (at, one) in variants.iter().enumerate() {
+            for other in &variants[at + 1..] {
+                assert_ne!(one, other);
+            }
+        }
+    }
+
+    #[test]
+    fn two_contents_swapped_between_names_are_a_change() {
+        let root = Key::root(b"r");
+        let (a, b) = (root.child(b"a"), root.child(b"b"));
+        assert_ne!(sum(&[file(a, b"1"), file(b, b"2")]), sum(&[file(a, b"2"), file(b, b"1")]));
+    }
+}

@@ -1,0 +1,35 @@
+//! Signals an application when its mounted Kubernetes configuration changes.
+//!
+//! ```text
+//! environment -> config -> run (the only loop: poll) -> reload (pure: state, event, time -> action) -> process -> deliver
+//!                           |  inotify, signals              ^
+//!                           `> watch -> tree (walk) -> fingerprint                                every step -> log
+//! ```
+//!
+//! One thread, one `poll`, no allocator. What decides (`config`, `signal`, `reload`, `fingerprint`, the parsers of `process`,
+//! the verdict of `deliver`) makes no system call; what makes system calls decides nothing.
+//!
+//! # Invariants
+//! - Watches are armed before anything is read, so that no change falls between.
+//! - A signal follows a look that saw other content than was delivered last; see [`reload`].
+//! - After start-up no failure ends the program.
+//!
+//! # Limits
+//! 64 roots, 64 process names, 16 levels of directories, 8 MiB of a file read in full, log lines of 4,096 bytes, 64 processes
+//! remembered while a delivery is incomplete.
+
+#![cfg_attr(not(test), no_std)]
+
+pub mod command;
+pub mod config;
+pub mod deliver;
+pub mod fingerprint;
+pub mod log;
+pub mod process;
+pub mod reload;
+pub mod run;
+pub mod signal;
+pub mod sys;
+pub mod text;
+pub mod tree;
+pub mod watch;

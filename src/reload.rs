@@ -1,0 +1,434 @@
+//! When to look, when to signal: the state machine.
+//!
+//! Pure: events and the time go in, one action comes out. The loop in `run.rs` carries the action out and feeds what came of it
+//! back as the next event, until the machine asks to sleep.
+//!
+//! # Invariants
+//! - While what was last seen differs from what was last delivered, a delivery is owed: it is pending, or waits for the least
+//!   interval.
+//! - A look follows the first event of a burst after [`Timing::settle_max_ms`] at the latest.
+//! - Two signals are at least [`Timing::min_interval_ms`] apart, but for the one that was asked for with SIGUSR1.
+//! - Asleep without deadline: nothing is settling, nothing is owed, nothing is polled.
+
+use crate::fingerprint::Fingerprint;
+
+/// A point in time: nanoseconds since boot (`CLOCK_BOOTTIME`). Only ever compared and moved, never read here.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Instant(u64);
+
+impl Instant {
+    /// Earlier than anything that happens.
+    const BOOT: Self = Self(0);
+    /// Later than anything that happens.
+    pub const NEVER: Self = Self(u64::MAX);
+
+    /// The moment so long after boot.
+    pub const fn from_nanoseconds(nanoseconds: u64) -> Self {
+        Self(nanoseconds)
+    }
+
+    /// Moved into the future.
+    #[must_use]
+    pub const fn plus_ms(self, ms: u64) -> Self {
+        Self(self.0.saturating_add(ms.saturating_mul(1_000_000)))
+    }
+
+    /// Nanoseconds from `earlier` to here, 0 if it is not earlier.
+    pub const fn nanoseconds_since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// Milliseconds from `earlier` to here, 0 if it is not earlier.
+    pub const fn ms_since(self, earlier: Self) -> u64 {
+        self.nanoseconds_since(earlier) / 1_000_000
+    }
+}
+
+/// The settings that the machine works by, in milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// Quiet time after the last event before a look.
+    pub settle_ms: u64,
+    /// A look comes at the latest this long after the first event.
+    pub settle_max_ms: u64,
+    /// Least time between two signals.
+    pub min_interval_ms: u64,
+}
+
+/// What inotify had to say, the strongest of a batch; later variants are stronger.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Change {
+    /// A file was written to and is still open, so more is likely to come: the quiet time does not end this.
+    Writing,
+    /// Something was finished: closed, renamed, made, removed.
+    Finished,
+    /// The last step of an AtomicWriter update: there is nothing to wait for.
+    Complete,
+}
+
+/// Why a delivery has not happened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Waiting {
+    /// No process matches.
+    NoProcess,
+    /// The process file names no process.
+    PidFile,
+    /// EPERM.
+    NotPermitted,
+    /// The process has just started.
+    TooYoung,
+    /// The signal's arrival would end or stop the process.
+    Guarded,
+    /// The system call failed in another way, or `/proc` could not be read.
+    Failed,
+}
+
+/// What came of an attempt to deliver.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Attempt {
+    /// So many processes were signalled now.
+    pub signalled: u32,
+    /// The reason of the first process that could not be signalled, and when it is worth another try if that is known.
+    pub waiting: Option<(Waiting, Option<Instant>)>,
+}
+
+/// Whom to signal: the processes that may have read something else than what is there now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Order {
+    /// The content changed last at this time: whoever started before it has read something older.
+    pub started_before: Instant,
+    /// The content was another for a while: whoever started in it may have read that.
+    pub started_between: Option<(Instant, Instant)>,
+    /// Goes up with each new content, so that no process is told of the same content twice.
+    pub generation: u32,
+}
+
+impl Order {
+    /// Whether a process that started at `start` is to be told. A start time is cut to the clock tick before it, so that a
+    /// process is rather told once too often.
+    pub fn concerns(&self, start: Instant) -> bool {
+        start <= self.started_before || self.started_between.is_some_and(|(first, last)| first <= start && start <= last)
+    }
+
+    /// Whether there were processes to tell even if none is there now.
+    fn is_for_everyone(&self) -> bool {
+        self.started_before > Instant::BOOT
+    }
+}
+
+/// What the machine is told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// The first look, taken when everything was armed.
+    Started {
+        /// What was seen.
+        fingerprint: Fingerprint,
+        /// When the content changed last, if a process from before it is to be signalled.
+        catch_up: Option<Instant>,
+    },
+    /// Something may have changed.
+    Changed(Change),
+    /// The result of [`Action::Look`].
+    Looked {
+        /// What was seen.
+        fingerprint: Fingerprint,
+        /// Nothing changed while it was being read.
+        steady: bool,
+    },
+    /// The result of [`Action::Deliver`].
+    Attempted(Attempt),
+    /// SIGUSR1: look and signal now.
+    Demanded,
+    /// The time to compare the content without an event.
+    PollDue,
+    /// A deadline has passed.
+    Woke,
+    /// SIGTERM or SIGINT.
+    Stopped,
+}
+
+/// What is to be done next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// Nothing until an event or [`Reload::deadline`].
+    Sleep,
+    /// Read everything and answer with [`Event::Looked`].
+    Look,
+    /// Signal, and answer with [`Event::Attempted`].
+    Deliver(Order),
+    /// End the program.
+    Exit {
+        /// A reload was owed or may have been.
+        undelivered: bool,
+    },
+}
+
+/// Something worth a log line, beside the action.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Note {
+    /// The content differs from what was last seen.
+    Changed {
+        /// What was seen before.
+        before: Fingerprint,
+        /// What is seen now.
+        after: Fingerprint,
+    },
+    /// Events came, and the content is what was last delivered.
+    Unchanged,
+    /// The content came back to what was delivered before it could be delivered.
+    Reverted,
+    /// The reload waits; said when the reason changes and then once a minute.
+    StillWaiting(Waiting),
+    /// A reload that had to wait has been delivered.
+    Arrived {
+        /// How long it took since the first event, in milliseconds.
+        after_ms: u64,
+    },
+    /// All matching processes started after the change.
+    NotNeeded,
+}
+
+/// Events have come and the look at what they did is still to be taken.
+#[derive(Clone, Copy, Debug)]
+struct Settling {
+    first: Instant,
+    last: Instant,
+    due: Instant,
+}
+
+/// Someone has not been told of the content that was last seen.
+#[derive(Clone, Copy, Debug)]
+struct Owed {
+    order: Order,
+    /// The first event of the change.
+    since: Instant,
+    /// The next attempt.
+    next: Instant,
+    /// The pause after the next attempt that fails.
+    pause_ms: u64,
+    /// What was said about it last.
+    said: Option<(Waiting, Instant)>,
+    /// Some process has been told of the content seen now, or of one seen since the last complete delivery.
+    partly: bool,
+    /// Asked for with SIGUSR1: everyone, at once, changed or not.
+    demanded: bool,
+}
+
+/// The first pause between two attempts to deliver, and the longest, in milliseconds: soon enough after the application is
+/// ready, rare enough to cost nothing while it never is.
+const FIRST_PAUSE_MS: u64 = 100;
+const LONGEST_PAUSE_MS: u64 = 5_000;
+/// The same reason is not said again sooner than this.
+const REPEAT_MS: u64 = 60_000;
+
+/// The state.
+#[derive(Clone, Debug)]
+pub struct Reload {
+    timing: Timing,
+    /// What every process is known to have been told, or to have read at its start.
+    delivered: Fingerprint,
+    seen: Fingerprint,
+    looked_at: Instant,
+    settling: Option<Settling>,
+    owed: Option<Owed>,
+    /// SIGUSR1 came and the look for it is still to be taken.
+    demanded: bool,
+    last_signal: Option<Instant>,
+    generation: u32,
+}
+
+impl Reload {
+    /// Nothing seen, nothing delivered: the first event must be [`Event::Started`].
+    pub fn new(timing: Timing) -> Self {
+        Self {
+            timing,
+            delivered: Fingerprint::default(),
+            seen: Fingerprint::default(),
+            looked_at: Instant::BOOT,
+            settling: None,
+            owed: None,
+            demanded: false,
+            last_signal: None,
+            generation: 0,
+        }
+    }
+
+    /// When [`Event::Woke`] is due. `None`: only an event can change anything.
+    pub fn deadline(&self) -> Option<Instant> {
+        match (self.settling, self.owed) {
+            // A delivery waits for the look that is due soon: it may find other content.
+            (Some(settling), _) => Some(settling.due),
+            (None, Some(owed)) => Some(self.attempt_at(&owed)),
+            (None, None) => None,
+        }
+    }
+
+    /// When the first event came of the change that is being delivered.
+    pub fn changed_since(&self) -> Option<Instant> {
+        self.owed.map(|owed| owed.since)
+    }
+
+    /// One event in, one action out. Total: any event may come in any state.
+    pub fn step(&mut self, event: Event, now: Instant) -> (Action, Option<Note>) {
+        match event {
+            Event::Started { fingerprint, catch_up } => self.started(fingerprint, catch_up, now),
+            Event::Changed(change) => (self.changed(change, now), None),
+            Event::Looked { fingerprint, steady } => self.looked(fingerprint, steady, now),
+            Event::Attempted(attempt) => self.attempted(attempt, now),
+            Event::Demanded => {
+                self.demanded = true;
+                (self.changed(Change::Complete, now), None)
+            }
+            Event::PollDue => (Action::Look, None),
+            Event::Woke => (self.next(now), None),
+            Event::Stopped => {
+                let owed = self.owed.is_some_and(|owed| owed.order.is_for_everyone() || owed.said.is_some());
+                let undelivered = owed || self.settling.is_some();
+                (Action::Exit { undelivered }, None)
+            }
+        }
+    }
+
+    fn started(&mut self, fingerprint: Fingerprint, catch_up: Option<Instant>, now: Instant) -> (Action, Option<Note>) {
+        self.seen = fingerprint;
+        self.delivered = fingerprint;
+        self.looked_at = now;
+        if let Some(changed_at) = catch_up {
+            self.owe(now, changed_at, None);
+        }
+        (self.next(now), None)
+    }
+
+    fn changed(&mut self, change: Change, now: Instant) -> Action {
+        let first = self.settling.map_or(now, |settling| settling.first);
+        let limit = first.plus_ms(self.timing.settle_max_ms);
+        let due = match change {
+            Change::Writing => limit,
+            Change::Finished => limit.min(now.plus_ms(self.timing.settle_ms)),
+            Change::Complete => now,
+        };
+        self.settling = Some(Settling { first, last: now, due });
+        self.next(now)
+    }
+
+    fn looked(&mut self, fingerprint: Fingerprint, steady: bool, now: Instant) -> (Action, Option<Note>) {
+        let burst = self.settling.take();
+        // Without an event the change lies somewhere between two looks.
+        let looked_before = core::mem::replace(&mut self.looked_at, now);
+        let (first, last) = burst.map_or((looked_before, now), |burst| (burst.first, burst.last));
+        let limit = first.plus_ms(self.timing.settle_max_ms);
+        if !steady && burst.is_some() && now < limit && !self.demanded {
+            let due = limit.min(now.plus_ms(self.timing.settle_ms));
+            self.settling = Some(Settling { first, last: now, due });
+            return (self.next(now), None);
+        }
+        let before = core::mem::replace(&mut self.seen, fingerprint);
+        let differs = fingerprint != before;
+        let mut note = differs.then_some(Note::Changed { before, after: fingerprint });
+        match &mut self.owed {
+            _ if core::mem::take(&mut self.demanded) => {
+                self.owe(now, Instant::NEVER, None);
+                if let Some(owed) = &mut self.owed {
+                    owed.demanded = true;
+                    owed.next = now;
+                }
+            }
+            // What is owed stays owed to the same processes, and to those that started while it was not there for a moment.
+            Some(owed) if !differs => {
+                if burst.is_some() {
+                    let since = owed.order.started_between.map_or(first, |(since, _)| since);
+                    owed.order.started_between = Some((since, last));
+                }
+            }
+            Some(owed) if fingerprint == self.delivered && !owed.partly && !owed.demanded => {
+                let since = owed.since;
+                self.owe(first, Instant::BOOT, Some((since, last)));
+                note = Some(Note::Reverted);
+            }
+            Some(_) => self.owe(first, last, None),
+            None if fingerprint != self.delivered => self.owe(first, last, None),
+            // The content may have been another for a moment, and a process may have started in it.
+            None if burst.is_some() => {
+                self.owe(first, Instant::BOOT, Some((first, last)));
+                note = Some(Note::Unchanged);
+            }
+            None => {}
+        }
+        (self.next(now), note)
+    }
+
+    /// What was seen last is owed to the processes that [`Order`] tells of; `first` is when the change began.
+    fn owe(&mut self, first: Instant, started_before: Instant, started_between: Option<(Instant, Instant)>) {
+        self.generation = self.generation.wrapping_add(1);
+        let order = Order { started_before, started_between, generation: self.generation };
+        self.owed = Some(match self.owed {
+            Some(owed) if owed.demanded => Owed { order: Order { started_before: Instant::NEVER, ..order }, ..owed },
+            Some(owed) => Owed { order, next: first, ..owed },
+            None => Owed {
+                order,
+                since: first,
+                next: first,
+                pause_ms: FIRST_PAUSE_MS,
+                said: None,
+                partly: false,
+                demanded: false,
+            },
+        });
+    }
+
+    fn attempted(&mut self, attempt: Attempt, now: Instant) -> (Action, Option<Note>) {
+        let Some(mut owed) = self.owed else {
+            return (self.next(now), None);
+        };
+        if attempt.signalled > 0 {
+            self.last_signal = Some(now);
+        }
+        let for_everyone = owed.order.is_for_everyone();
+        match attempt.waiting {
+            // Nobody is there who could have read something else.
+            Some((Waiting::NoProcess | Waiting::PidFile, _)) if !for_everyone => self.settled(),
+            Some((reason, ready_at)) => {
+                owed.partly |= attempt.signalled > 0;
+                owed.next = ready_at.unwrap_or(now.plus_ms(owed.pause_ms)).max(now.plus_ms(1));
+                owed.pause_ms = (owed.pause_ms * 2).min(LONGEST_PAUSE_MS);
+                let said_before = owed.said.is_some_and(|(said, at)| said == reason && now.ms_since(at) < REPEAT_MS);
+                if !said_before {
+                    owed.said = Some((reason, now));
+                }
+                self.owed = Some(owed);
+                return (self.next(now), (!said_before).then_some(Note::StillWaiting(reason)));
+            }
+            None => self.settled(),
+        }
+        let note = if attempt.signalled > 0 || owed.partly {
+            owed.said.map(|_| Note::Arrived { after_ms: now.ms_since(owed.since) })
+        } else {
+            for_everyone.then_some(Note::NotNeeded)
+        };
+        (self.next(now), note)
+    }
+
+    fn settled(&mut self) {
+        self.owed = None;
+        self.delivered = self.seen;
+    }
+
+    fn attempt_at(&self, owed: &Owed) -> Instant {
+        match self.last_signal {
+            Some(last) if !owed.demanded => owed.next.max(last.plus_ms(self.timing.min_interval_ms)),
+            _ => owed.next,
+        }
+    }
+
+    /// What is due now.
+    fn next(&self, now: Instant) -> Action {
+        match (self.settling, self.owed) {
+            (Some(settling), _) if settling.due <= now => Action::Look,
+            (None, Some(owed)) if self.attempt_at(&owed) <= now => Action::Deliver(owed.order),
+            _ => Action::Sleep,
+        }
+    }
+}
+
+
+

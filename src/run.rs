@@ -1,0 +1,237 @@
+//! The sidecar itself: opens everything, then waits in one `poll` for whatever comes first.
+
+use crate::config::{Config, PollInterval, SETTINGS};
+use crate::deliver::{self, Delivery};
+use crate::log::{Level, Line, Log};
+use crate::process::Proc;
+use crate::reload::{Action, Event, Instant, Note, Reload, Timing};
+use crate::sys;
+use crate::text::Word;
+use crate::watch::{Look, Watch};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::io::{self, Errno};
+use rustix::process::{Pid, getpid};
+
+/// Asked to stop.
+pub const EXIT_STOPPED: i32 = 0;
+/// The operating system refused what the program cannot do without.
+pub const EXIT_REFUSED: i32 = 1;
+/// How often the content is compared where inotify does not tell, in milliseconds.
+const POLL_MS: u64 = 5_000;
+
+/// Runs until it is asked to stop. Returns the exit code.
+pub fn run(config: &Config<'_>, log: &mut Log) -> i32 {
+    match Sidecar::open(config) {
+        Ok(mut sidecar) => sidecar.run(log),
+        Err((call, errno)) => {
+            log.write(Level::Error, &|line: &mut Line| {
+                line.say(call).say(": ").errno(errno);
+            });
+            EXIT_REFUSED
+        }
+    }
+}
+
+struct Sidecar<'c> {
+    config: &'c Config<'c>,
+    signals: OwnedFd,
+    proc: Proc,
+    watch: Watch,
+    reload: Reload,
+    delivery: Delivery,
+    last_look: Instant,
+}
+
+impl<'c> Sidecar<'c> {
+    fn open(config: &'c Config<'c>) -> Result<Self, (&'static str, Errno)> {
+        let signals = sys::signal_descriptor(&[libc::SIGTERM, libc::SIGINT, libc::SIGUSR1])
+            .map_err(|errno| ("cannot receive signals: signalfd", errno))?;
+        let proc = openat(CWD, c"/proc", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+            .and_then(|directory| Proc::new(directory, getpid()))
+            .map_err(|errno| ("cannot read /proc; is it mounted?", errno))?;
+        let timing = Timing {
+            settle_ms: config.settle_ms,
+            settle_max_ms: config.settle_max_ms,
+            min_interval_ms: config.min_interval_ms,
+        };
+        Ok(Self {
+            config,
+            signals,
+            proc,
+            watch: Watch::new(),
+            reload: Reload::new(timing),
+            delivery: Delivery::new(),
+            last_look: sys::now(),
+        })
+    }
+
+    fn run(&mut self, log: &mut Log) -> i32 {
+        self.introduce(log);
+        // Nobody has to be told of what was there before, so there is nothing to lose if this first look is broken off.
+        if let Some(look) = self.look(log) {
+            log.write(Level::Info, &|line: &mut Line| {
+                line.say("watching").key_number("files", look.files.into());
+                line.key_number("directories", look.directories.into());
+            });
+            self.handle(Event::Started { fingerprint: look.fingerprint, catch_up: None }, log);
+        }
+        loop {
+            if let Err(errno) = self.wait() {
+                log.write(Level::Error, &|line: &mut Line| {
+                    line.say("cannot wait for events: poll: ").errno(errno);
+                });
+            }
+            while let Some(signal) = sys::next_signal(self.signals.as_fd()) {
+                if signal != libc::SIGUSR1 {
+                    return self.stop(signal, log);
+                }
+                log.write(Level::Info, &|line: &mut Line| {
+                    line.say("asked by SIGUSR1 to signal now");
+                });
+                self.handle(Event::Demanded, log);
+            }
+            if let Some(change) = self.watch.drain(log) {
+                self.handle(Event::Changed(change), log);
+            }
+            let now = sys::now();
+            if self.reload.deadline().is_some_and(|deadline| deadline <= now) {
+                self.handle(Event::Woke, log);
+            }
+            if self.poll_at().is_some_and(|at| at <= now) {
+                self.handle(Event::PollDue, log);
+            }
+        }
+    }
+
+    fn introduce(&self, log: &mut Log) {
+        let config = self.config;
+        log.write(Level::Info, &|line: &mut Line| {
+            line.say("started").key("version", env!("CARGO_PKG_VERSION").as_bytes());
+            line.key("config_dir", config.roots.as_bytes());
+            deliver::name_matcher(line, config);
+            line.key("signal", config.signal.name().as_bytes());
+        });
+        for (at, setting) in SETTINGS.iter().enumerate() {
+            if config.without_effect & 1 << at != 0 {
+                log.write(Level::Warn, &|line: &mut Line| {
+                    line.say(setting.name).say(" has no effect in this version");
+                });
+            }
+        }
+        if getpid() == Pid::INIT {
+            log.write(Level::Warn, &|line: &mut Line| {
+                line.say("this is process 1 of its namespace: ").say(deliver::NOT_SHARED);
+            });
+        }
+    }
+
+    /// Sleeps until something comes or is due.
+    fn wait(&self) -> io::Result<()> {
+        let deadline = match (self.reload.deadline(), self.poll_at()) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        let timeout = deadline.map(|deadline| {
+            let nanoseconds = deadline.nanoseconds_since(sys::now());
+            Timespec { tv_sec: (nanoseconds / 1_000_000_000) as _, tv_nsec: (nanoseconds % 1_000_000_000) as _ }
+        });
+        let signals = PollFd::new(&self.signals, PollFlags::IN);
+        let result = match self.watch.descriptor() {
+            Some(inotify) => poll(&mut [signals, PollFd::from_borrowed_fd(inotify, PollFlags::IN)], timeout.as_ref()),
+            None => poll(&mut [signals], timeout.as_ref()),
+        };
+        match result {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    fn poll_at(&self) -> Option<Instant> {
+        let interval_ms = match self.config.poll {
+            PollInterval::Every(ms) => Some(ms),
+            PollInterval::Automatic if self.watch.is_blind() => Some(POLL_MS),
+            PollInterval::Automatic | PollInterval::Never => None,
+        };
+        interval_ms.map(|ms| self.last_look.plus_ms(ms))
+    }
+
+    /// Feeds one event to the state machine and carries out what it asks for, until it asks to sleep.
+    fn handle(&mut self, event: Event, log: &mut Log) {
+        let mut event = event;
+        loop {
+            let (action, note) = self.reload.step(event, sys::now());
+            if let Some(note) = note {
+                self.tell(note, log);
+            }
+            event = match action {
+                Action::Sleep | Action::Exit { .. } => return,
+                Action::Look => {
+                    let Some(look) = self.look(log) else {
+                        return;
+                    };
+                    // What came while it was being read makes it uncertain what was read.
+                    let steady = self.watch.drain(log).is_none();
+                    Event::Looked { fingerprint: look.fingerprint, steady }
+                }
+                Action::Deliver(order) => {
+                    let since = self.reload.changed_since().unwrap_or(Instant::NEVER);
+                    Event::Attempted(self.delivery.attempt(order, self.config, &self.proc, since, log))
+                }
+            };
+        }
+    }
+
+    /// `None` where a signal to this program is waiting, which goes first.
+    fn look(&mut self, log: &mut Log) -> Option<Look> {
+        let signals = &self.signals;
+        let interrupted = || {
+            let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+            poll(&mut [PollFd::new(signals, PollFlags::IN)], Some(&at_once)).is_ok_and(|ready| ready > 0)
+        };
+        let look = self.watch.look(self.config.roots, sys::now(), log, &interrupted);
+        self.last_look = sys::now();
+        look
+    }
+
+    fn tell(&self, note: Note, log: &mut Log) {
+        match note {
+            Note::Changed { before, after } => log.write(Level::Info, &|line: &mut Line| {
+                line.say("content changed").key("before", fingerprint(before).as_bytes());
+                line.key("after", fingerprint(after).as_bytes());
+            }),
+            Note::Unchanged => log.write(Level::Debug, &|line: &mut Line| {
+                line.say("the content is the same, no signal");
+            }),
+            Note::Reverted => log.write(Level::Info, &|line: &mut Line| {
+                line.say("the content is again what it was; the pending reload is cancelled");
+            }),
+            Note::NotNeeded => log.write(Level::Info, &|line: &mut Line| {
+                line.say("no signal needed: the process started after the change");
+            }),
+            Note::StillWaiting(reason) => log.write(Level::Warn, &|line: &mut Line| self.delivery.explain(line, reason, self.config)),
+            Note::Arrived { after_ms } => log.write(Level::Info, &|line: &mut Line| {
+                line.say("the pending reload is delivered").key_number("after_ms", after_ms);
+            }),
+        }
+    }
+
+    fn stop(&mut self, signal: i32, log: &mut Log) -> i32 {
+        if let (Action::Exit { undelivered: true }, _) = self.reload.step(Event::Stopped, sys::now()) {
+            log.write(Level::Warn, &|line: &mut Line| {
+                line.say("stopping while a reload is pending: the last change was not delivered");
+            });
+        }
+        log.write(Level::Info, &|line: &mut Line| {
+            line.say("stopped by ").say(if signal == libc::SIGINT { "SIGINT" } else { "SIGTERM" });
+        });
+        EXIT_STOPPED
+    }
+}
+
+fn fingerprint(fingerprint: crate::fingerprint::Fingerprint) -> Word {
+    let mut text = Word::new();
+    text.push_hex(fingerprint.number(), 16);
+    text
+}

@@ -1,0 +1,310 @@
+//! Signals by name and number: one constant table, after signal(7).
+//!
+//! Pure: no system call. Numbers come from `libc`, so that they are right on every architecture.
+
+use crate::text::{Word, parse_number};
+
+/// A signal that can be sent: 1 to 31, or 34 to 64. (32 and 33 belong to the C library's threads.)
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Signal(u8);
+
+/// What the kernel does with a signal that the process neither catches, blocks nor ignores; signal(7), "Standard signals".
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DefaultAction {
+    /// The process ends.
+    Terminate,
+    /// The process ends and a core file is written.
+    Core,
+    /// Nothing happens.
+    Ignore,
+    /// The process stops.
+    Stop,
+    /// The process continues if it was stopped.
+    Continue,
+}
+
+/// Why a text names no signal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NotASignal {
+    /// A number that no signal has, or one that the C library keeps to itself.
+    OutOfRange,
+    /// No such name; this is the nearest that exists.
+    Unknown {
+        /// The nearest real name, without `SIG`.
+        nearest: &'static [u8],
+    },
+}
+
+/// The longest name without `SIG`; the table holds names inline, so that it needs no relocation.
+const NAME_MAX: usize = 6;
+
+struct Named {
+    name: [u8; NAME_MAX],
+    number: u8,
+    action: DefaultAction,
+}
+
+const fn named(name: &str, number: i32, action: DefaultAction) -> Named {
+    let mut padded = [0; NAME_MAX];
+    let mut at = 0;
+    while at < name.len() {
+        padded[at] = name.as_bytes()[at];
+        at += 1;
+    }
+    Named { name: padded, number: number as u8, action }
+}
+
+use DefaultAction::{Continue, Core, Ignore, Stop, Terminate};
+
+/// In the order of x86's numbers; the first name of a number is the one that is printed, those after it are aliases.
+static TABLE: [Named; 37] = [
+    named("HUP", libc::SIGHUP, Terminate),
+    named("INT", libc::SIGINT, Terminate),
+    named("QUIT", libc::SIGQUIT, Core),
+    named("ILL", libc::SIGILL, Core),
+    named("TRAP", libc::SIGTRAP, Core),
+    named("ABRT", libc::SIGABRT, Core),
+    named("BUS", libc::SIGBUS, Core),
+    named("FPE", libc::SIGFPE, Core),
+    named("KILL", libc::SIGKILL, Terminate),
+    named("USR1", libc::SIGUSR1, Terminate),
+    named("SEGV", libc::SIGSEGV, Core),
+    named("USR2", libc::SIGUSR2, Terminate),
+    named("PIPE", libc::SIGPIPE, Terminate),
+    named("ALRM", libc::SIGALRM, Terminate),
+    named("TERM", libc::SIGTERM, Terminate),
+    named("STKFLT", libc::SIGSTKFLT, Terminate),
+    named("CHLD", libc::SIGCHLD, Ignore),
+    named("CONT", libc::SIGCONT, Continue),
+    named("STOP", libc::SIGSTOP, Stop),
+    named("TSTP", libc::SIGTSTP, Stop),
+    named("TTIN", libc::SIGTTIN, Stop),
+    named("TTOU", libc::SIGTTOU, Stop),
+    named("URG", libc::SIGURG, Ignore),
+    named("XCPU", libc::SIGXCPU, Core),
+    named("XFSZ", libc::SIGXFSZ, Core),
+    named("VTALRM", libc::SIGVTALRM, Terminate),
+    named("PROF", libc::SIGPROF, Terminate),
+    named("WINCH", libc::SIGWINCH, Ignore),
+    named("IO", libc::SIGIO, Terminate),
+    named("PWR", libc::SIGPWR, Terminate),
+    named("SYS", libc::SIGSYS, Core),
+    named("IOT", libc::SIGABRT, Core),
+    named("CLD", libc::SIGCHLD, Ignore),
+    named("POLL", libc::SIGIO, Terminate),
+    named("UNUSED", libc::SIGSYS, Core),
+    named("RTMIN", Signal::RTMIN as i32, Terminate),
+    named("RTMAX", Signal::RTMAX as i32, Terminate),
+];
+
+impl Named {
+    fn name(&self) -> &[u8] {
+        let end = self.name.iter().position(|byte| *byte == 0).unwrap_or(NAME_MAX);
+        &self.name[..end]
+    }
+}
+
+impl Signal {
+    /// The default of `RELOAD_SIGNAL`.
+    pub const HUP: Self = Self(libc::SIGHUP as u8);
+    /// The first real-time signal as glibc, `kill -l` and systemd count; musl keeps one more to itself.
+    const RTMIN: u8 = 34;
+    /// The last signal of the kernel on every architecture that this program is built for.
+    const RTMAX: u8 = 64;
+
+    /// Every signal, by number.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (1..=Self::RTMAX).filter_map(|number| Self::from_number(number.into()))
+    }
+
+    /// The signal of this number.
+    pub const fn from_number(number: u32) -> Option<Self> {
+        match number {
+            1..=31 | 34..=64 => Some(Self(number as u8)),
+            _ => None,
+        }
+    }
+
+    /// Its number on this architecture.
+    pub const fn number(self) -> u8 {
+        self.0
+    }
+
+    /// What it does to a process that has not prepared for it. Real-time signals end the process.
+    pub fn default_action(self) -> DefaultAction {
+        TABLE.iter().find(|named| named.number == self.0).map_or(Terminate, |named| named.action)
+    }
+
+    /// Its full name: `SIGHUP`, `SIGRTMIN+3`, `SIGRTMAX-2`.
+    pub fn name(self) -> Word {
+        let mut text = Word::new();
+        text.push(b"SIG");
+        if let Some(named) = TABLE.iter().find(|named| named.number == self.0) {
+            text.push(named.name());
+        } else if self.0 - Self::RTMIN <= 15 {
+            // The kernel has 31 of them; like `kill -l`, the upper half is counted from the end.
+            text.push(b"RTMIN+");
+            text.push_number((self.0 - Self::RTMIN).into(), 0);
+        } else {
+            text.push(b"RTMAX-");
+            text.push_number((Self::RTMAX - self.0).into(), 0);
+        }
+        text
+    }
+
+    /// Parses `SIGHUP`, `HUP`, `hup`, `1`, `SIGRTMIN+3` or `rtmax-2`.
+    pub fn parse(text: &[u8]) -> Result<Self, NotASignal> {
+        if text.first().is_some_and(u8::is_ascii_digit) && text.iter().all(u8::is_ascii_digit) {
+            return number(text).and_then(Self::from_number).ok_or(NotASignal::OutOfRange);
+        }
+        let bare = match text.split_at_checked(3) {
+            Some((sig, rest)) if sig.eq_ignore_ascii_case(b"SIG") => rest,
+            _ => text,
+        };
+        if let Some(signal) = Self::real_time(bare) {
+            return signal.ok_or(NotASignal::OutOfRange);
+        }
+        match TABLE.iter().find(|named| named.name().eq_ignore_ascii_case(bare)) {
+            Some(named) => Ok(Self(named.number)),
+            None => Err(NotASignal::Unknown { nearest: nearest(bare) }),
+        }
+    }
+
+    /// `RTMIN+n` and `RTMAX-n`; the outer `None` where the text is of another form, the inner where `n` is too large.
+    fn real_time(bare: &[u8]) -> Option<Option<Self>> {
+        let (base, rest) = bare.split_at_checked(5)?;
+        let (sign, digits) = rest.split_first()?;
+        if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+            return None;
+        }
+        let offset = number(digits);
+        let within = offset.filter(|offset| *offset <= u32::from(Self::RTMAX - Self::RTMIN));
+        if *sign == b'+' && base.eq_ignore_ascii_case(b"RTMIN") {
+            Some(within.and_then(|n| Self::from_number(u32::from(Self::RTMIN) + n)))
+        } else if *sign == b'-' && base.eq_ignore_ascii_case(b"RTMAX") {
+            Some(within.and_then(|n| Self::from_number(u32::from(Self::RTMAX) - n)))
+        } else {
+            None
+        }
+    }
+}
+
+fn number(digits: &[u8]) -> Option<u32> {
+    u32::try_from(parse_number(digits, 10)?).ok()
+}
+
+/// The name of the table with the least edit distance to `bare`; the first of several.
+fn nearest(bare: &[u8]) -> &'static [u8] {
+    TABLE.iter().map(Named::name).min_by_key(|name| distance(name, bare)).unwrap_or_default()
+}
+
+/// Levenshtein distance, letters of either case alike, over at most the first 15 bytes of what was typed.
+fn distance(name: &[u8], typed: &[u8]) -> usize {
+    const WIDTH: usize = 16;
+    let typed = &typed[..typed.len().min(WIDTH - 1)];
+    let mut row: [usize; WIDTH] = core::array::from_fn(|column| column);
+    for (above, letter) in name.iter().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = above + 1;
+        for (column, byte) in typed.iter().enumerate() {
+            let substituted = diagonal + usize::from(!letter.eq_ignore_ascii_case(byte));
+            diagonal = row[column + 1];
+            row[column + 1] = substituted.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[typed.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::format;
+    use std::process::Command;
+    use std::string::{String, ToString};
+
+    fn name(signal: Signal) -> String {
+        String::from_utf8(signal.name().as_bytes().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn every_name_that_is_printed_parses_back_in_every_spelling() {
+        for signal in Signal::all() {
+            let full = name(signal);
+            let bare = full.strip_prefix("SIG").unwrap();
+            for spelling in [full.clone(), bare.to_string(), full.to_lowercase(), bare.to_lowercase(), signal.number().to_string()] {
+                assert_eq!(Signal::parse(spelling.as_bytes()), Ok(signal), "{spelling}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_and_numbers_are_those_of_kill() {
+        let listed = Command::new("bash").args(["-c", "kill -l"]).output().expect("bash has kill -l");
+        let listed = String::from_utf8(listed.stdout).unwrap();
+        let words: std::vec::Vec<&str> = listed.split_whitespace().collect();
+        let mut seen = 0;
+        for pair in words.chunks(2) {
+            let number: u8 = pair[0].trim_end_matches(')').parse().unwrap();
+            let signal = Signal::parse(pair[1].as_bytes()).unwrap_or_else(|error| panic!("{}: {error:?}", pair[1]));
+            assert_eq!(signal.number(), number, "{}", pair[1]);
+            assert_eq!(name(signal), pair[1]);
+            seen += 1;
+        }
+        assert_eq!(seen, Signal::all().count(), "kill -l and this table list the same signals");
+    }
+
+    #[test]
+    fn names_and_numbers_are_those_of_libc() {
+        let constants = [
+            ("HUP", libc::SIGHUP), ("INT", libc::SIGINT), ("QUIT", libc::SIGQUIT), ("ILL", libc::SIGILL), ("TRAP", libc::SIGTRAP),
+            ("ABRT", libc::SIGABRT), ("IOT", libc::SIGIOT), ("BUS", libc::SIGBUS), ("FPE", libc::SIGFPE), ("KILL", libc::SIGKILL),
+            ("USR1", libc::SIGUSR1), ("SEGV", libc::SIGSEGV), ("USR2", libc::SIGUSR2), ("PIPE", libc::SIGPIPE), ("ALRM", libc::SIGALRM),
+            ("TERM", libc::SIGTERM), ("STKFLT", libc::SIGSTKFLT), ("CHLD", libc::SIGCHLD), ("CLD", libc::SIGCHLD), ("CONT", libc::SIGCONT),
+            ("STOP", libc::SIGSTOP), ("TSTP", libc::SIGTSTP), ("TTIN", libc::SIGTTIN), ("TTOU", libc::SIGTTOU), ("URG", libc::SIGURG),
+            ("XCPU", libc::SIGXCPU), ("XFSZ", libc::SIGXFSZ), ("VTALRM", libc::SIGVTALRM), ("PROF", libc::SIGPROF),
+            ("WINCH", libc::SIGWINCH), ("IO", libc::SIGIO), ("POLL", libc::SIGPOLL), ("PWR", libc::SIGPWR), ("SYS", libc::SIGSYS),
+            ("UNUSED", libc::SIGSYS), ("RTMAX", libc::SIGRTMAX()),
+        ];
+        for (name, number) in constants {
+            assert_eq!(i32::from(Signal::parse(name.as_bytes()).unwrap().number()), number, "{name}");
+        }
+        let named: std::vec::Vec<_> = constants.iter().map(|(name, _)| *name).collect();
+        for entry in &TABLE {
+            let name = core::str::from_utf8(entry.name()).unwrap();
+            assert!(name == "RTMIN" || named.contains(&name), "{name} is not compared with libc");
+        }
+        for offset in 0..=30 {
+            assert_eq!(Signal::parse(format!("SIGRTMIN+{offset}").as_bytes()).unwrap().number(), 34 + offset);
+            assert_eq!(Signal::parse(format!("rtmax-{offset}").as_bytes()).unwrap().number(), 64 - offset);
+        }
+    }
+
+    #[test]
+    fn a_number_that_is_no_signal_is_out_of_range() {
+        for text in ["0", "32", "33", "65", "4294967297", "99999999999999999999", "SIGRTMIN+31", "RTMAX-31", "RTMIN+99999999999"] {
+            assert_eq!(Signal::parse(text.as_bytes()), Err(NotASignal::OutOfRange), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_gets_the_nearest_real_one() {
+        for (typed, nearest) in [
+            ("SIGHPU", "HUP"), ("HUPP", "HUP"), ("SIGURS1", "USR1"), ("sigterm1", "TERM"), ("SIGRTMIM+1", "RTMIN"), ("WINHC", "WINCH"),
+            ("reload-the-configuration-now", "CONT"), ("SIG", "IO"), ("-1", "IO"), ("1x", "IO"), ("", "IO"), ("RTMIN+", "RTMIN"), ("RTMAX-x", "RTMAX"),
+        ] {
+            match Signal::parse(typed.as_bytes()) {
+                Err(NotASignal::Unknown { nearest: offered }) => {
+                    assert_eq!(core::str::from_utf8(offered).unwrap(), nearest, "{typed}");
+                }
+                other => panic!("{typed}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn default_actions_are_those_of_signal_7() {
+        for (name, action) in [("HUP", Terminate), ("QUIT", Core), ("CHLD", Ignore), ("STOP", Stop), ("CONT", Continue), ("RTMIN+5", Terminate)] {
+            assert_eq!(Signal::parse(name.as_bytes()).unwrap().default_action(), action, "{name}");
+        }
+    }
+}

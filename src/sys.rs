@@ -1,0 +1,128 @@
+//! The only `unsafe` of the program: what rustix has no safe call for.
+#![allow(unsafe_code)]
+
+use crate::reload::Instant;
+use crate::signal::Signal;
+use core::ffi::{CStr, c_char, c_int};
+use core::mem::MaybeUninit;
+use core::ptr;
+use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use rustix::io::{self, Errno};
+
+unsafe extern "C" {
+    /// The environment as the C start-up code found it; environ(7).
+    static environ: *const *const c_char;
+}
+
+/// The environment's entries, `NAME=value`, as they were at start; environ(7).
+pub fn environment() -> impl Iterator<Item = &'static [u8]> {
+    let mut at = 0;
+    core::iter::from_fn(move || {
+        // SAFETY: the start-up code set `environ` to an array of C strings that ends with a null pointer. Nothing in this
+        // program changes the environment, so array and strings live until the end.
+        unsafe {
+            if environ.is_null() {
+                return None;
+            }
+            let entry = *environ.add(at);
+            at += 1;
+            (!entry.is_null()).then(|| CStr::from_ptr(entry).to_bytes())
+        }
+    })
+}
+
+/// The arguments after the program's name.
+///
+/// # Safety
+/// `argv` must point to `argc` C strings that live until the end of the program, as those given to `main` do.
+pub unsafe fn arguments(argc: c_int, argv: *const *const c_char) -> impl Iterator<Item = &'static [u8]> {
+    (1..argc.max(0) as usize).map(move |at| {
+        // SAFETY: `at` is below `argc`; the rest is what the caller promises.
+        unsafe { CStr::from_ptr(*argv.add(at)).to_bytes() }
+    })
+}
+
+/// Standard output, whatever is open there.
+pub fn stdout() -> BorrowedFd<'static> {
+    // SAFETY: `fill_standard_descriptors` ran first, and nothing closes the first three descriptors.
+    unsafe { BorrowedFd::borrow_raw(libc::STDOUT_FILENO) }
+}
+
+/// Standard error, whatever is open there.
+pub fn stderr() -> BorrowedFd<'static> {
+    // SAFETY: as for `stdout`.
+    unsafe { BorrowedFd::borrow_raw(libc::STDERR_FILENO) }
+}
+
+/// Blocks `signals` and gives a descriptor to read them from, which works for PID 1 as well; signalfd(2). Blocks SIGPIPE, too:
+/// a reader of the log that goes away must not take the program with it.
+///
+/// # Errors
+/// EMFILE, ENFILE, ENODEV, ENOMEM.
+pub fn signal_descriptor(signals: &[c_int]) -> io::Result<OwnedFd> {
+    let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: `sigemptyset` initialises the set before the calls that read it; the descriptor that `signalfd` returns is new
+    // and nobody else's.
+    unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        libc::sigaddset(set.as_mut_ptr(), libc::SIGPIPE);
+        libc::sigprocmask(libc::SIG_BLOCK, set.as_ptr(), ptr::null_mut());
+        libc::sigemptyset(set.as_mut_ptr());
+        for signal in signals {
+            libc::sigaddset(set.as_mut_ptr(), *signal);
+        }
+        libc::sigprocmask(libc::SIG_BLOCK, set.as_ptr(), ptr::null_mut());
+        let fd = libc::signalfd(-1, set.as_ptr(), libc::SFD_NONBLOCK | libc::SFD_CLOEXEC);
+        if fd < 0 {
+            return Err(last_error());
+        }
+        Ok(OwnedFd::from_raw_fd(fd))
+    }
+}
+
+/// Takes one signal from a descriptor of [`signal_descriptor`], if one has come; signalfd(2).
+pub fn next_signal(fd: BorrowedFd<'_>) -> Option<c_int> {
+    let mut info = MaybeUninit::<libc::signalfd_siginfo>::uninit();
+    let size = size_of::<libc::signalfd_siginfo>();
+    // SAFETY: the buffer is as large as said; it is read only when the kernel filled it whole. signalfd gives whole records.
+    unsafe {
+        let count = libc::read(fd.as_raw_fd(), info.as_mut_ptr().cast(), size);
+        (count == size as isize).then(|| info.assume_init().ssi_signo as c_int)
+    }
+}
+
+/// The time since boot, sleep included, the clock that `/proc/PID/stat` gives start times in; `clock_gettime(2)`.
+pub fn now() -> Instant {
+    let [seconds, nanoseconds] = clock(libc::CLOCK_BOOTTIME);
+    Instant::from_nanoseconds(seconds * 1_000_000_000 + nanoseconds)
+}
+
+/// Milliseconds since the epoch; `clock_gettime(2)`.
+pub fn wall_ms() -> u64 {
+    let [seconds, nanoseconds] = clock(libc::CLOCK_REALTIME);
+    seconds * 1000 + nanoseconds / 1_000_000
+}
+
+/// Seconds and nanoseconds. Asks the kernel itself: the C library's way around that call is 700 bytes for a few dozen calls
+/// a reload.
+fn clock(id: libc::clockid_t) -> [u64; 2] {
+    #[cfg(target_pointer_width = "64")]
+    const CALL: libc::c_long = libc::SYS_clock_gettime;
+    #[cfg(target_pointer_width = "32")]
+    const CALL: libc::c_long = libc::SYS_clock_gettime64;
+    let mut time = [0_u64; 2];
+    // SAFETY: the call fills two 64-bit fields on every architecture. Both clocks exist since Linux 2.6.39, so it cannot fail.
+    unsafe { libc::syscall(CALL, id, time.as_mut_ptr()) };
+    time
+}
+
+/// A signal in rustix's type, which has names for the standard ones only.
+pub fn to_rustix(signal: Signal) -> rustix::process::Signal {
+    // SAFETY: the number is a signal's, and not one of the two that the C library keeps to itself; it is only sent.
+    unsafe { rustix::process::Signal::from_raw_unchecked(signal.number().into()) }
+}
+
+fn last_error() -> Errno {
+    // SAFETY: the C library's own accessor of the calling thread's errno.
+    Errno::from_raw_os_error(unsafe { *libc::__errno_location() })
+}

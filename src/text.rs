@@ -1,0 +1,136 @@
+//! Text of bounded length on the stack: what other programs use a growing string for.
+
+/// At most `N` bytes of text. What does not fit is left out as a whole, and so is all that follows it, so that the text is
+/// always a prefix of what was meant, cut between two pushes and never inside one.
+#[derive(Debug)]
+pub struct Text<const N: usize> {
+    bytes: [u8; N],
+    len: usize,
+    room: usize,
+    cut: bool,
+}
+
+impl<const N: usize> Text<N> {
+    /// An empty text that keeps `reserve` bytes back until [`release`](Self::release).
+    pub const fn with_reserve(reserve: usize) -> Self {
+        Self { bytes: [0; N], len: 0, room: N - reserve, cut: false }
+    }
+
+    /// An empty text.
+    pub const fn new() -> Self {
+        Self::with_reserve(0)
+    }
+
+    /// Adds all of `bytes`, or nothing and marks the text as cut.
+    pub fn push(&mut self, bytes: &[u8]) {
+        let end = self.len + bytes.len();
+        if self.cut || end > self.room {
+            self.cut = true;
+            return;
+        }
+        self.bytes[self.len..end].copy_from_slice(bytes);
+        self.len = end;
+    }
+
+    /// Adds `number` in decimal, with leading zeros up to `width` digits.
+    pub fn push_number(&mut self, mut number: u64, width: usize) {
+        let mut digits = [b'0'; 20];
+        let mut first = digits.len();
+        while number > 0 || first == digits.len() || digits.len() - first < width {
+            first -= 1;
+            digits[first] = b'0' + (number % 10) as u8;
+            number /= 10;
+        }
+        self.push(&digits[first..]);
+    }
+
+    /// Adds `number` in hexadecimal with exactly `width` digits, the lowest ones.
+    pub fn push_hex(&mut self, number: u64, width: usize) {
+        let mut digits = [0; 16];
+        for (place, digit) in digits[..width].iter_mut().rev().enumerate() {
+            *digit = b"0123456789abcdef"[(number >> (4 * place)) as usize & 15];
+        }
+        self.push(&digits[..width]);
+    }
+
+    /// Whether something did not fit.
+    pub const fn is_cut(&self) -> bool {
+        self.cut
+    }
+
+    /// Gives the reserve free and forgets that the text was cut: for closing what was opened.
+    pub fn release(&mut self) {
+        self.room = N;
+        self.cut = false;
+    }
+
+    /// What was added so far.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+impl<const N: usize> Default for Text<N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A word or a number: short texts share one size, so that there is one copy of the code.
+pub type Word = Text<64>;
+
+/// Reads an unsigned number written with the digits of `base` and nothing else. `None` too where it does not fit.
+pub fn parse_number(digits: &[u8], base: u32) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0_u64, |number, byte| {
+        let digit = char::from(*byte).to_digit(base)?;
+        number.checked_mul(base.into())?.checked_add(digit.into())
+    })
+}
+
+/// Whether all of it is UTF-8.
+pub fn is_utf8(bytes: &[u8]) -> bool {
+    bytes.utf8_chunks().all(|chunk| chunk.invalid().is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_digits_only_and_fits_64_bits() {
+        assert_eq!(parse_number(b"0", 10), Some(0));
+        assert_eq!(parse_number(b"0042", 10), Some(42));
+        assert_eq!(parse_number(b"18446744073709551615", 10), Some(u64::MAX));
+        assert_eq!(parse_number(b"ffffffffffffffff", 16), Some(u64::MAX));
+        for text in ["", "+1", "-1", " 1", "1 ", "1x", "0x1", "18446744073709551616", "\u{661}"] {
+            assert_eq!(parse_number(text.as_bytes(), 10), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_padded_to_their_width() {
+        let mut text = Text::<64>::new();
+        for (number, width) in [(0, 0), (7, 2), (2026, 2), (u64::MAX, 0)] {
+            text.push_number(number, width);
+            text.push(b" ");
+        }
+        text.push_hex(0xabc, 4);
+        assert_eq!(text.as_bytes(), b"0 07 2026 18446744073709551615 0abc");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_left_out_whole_with_all_that_follows() {
+        let mut text = Text::<8>::with_reserve(2);
+        text.push(b"12345");
+        text.push(b"67");
+        text.push(b"8");
+        assert!(text.is_cut());
+        assert_eq!(text.as_bytes(), b"12345");
+        text.release();
+        text.push(b"end");
+        assert_eq!(text.as_bytes(), b"12345end");
+    }
+}

@@ -1,0 +1,397 @@
+//! inotify: arming, decoding events, overflow, and doing without it.
+//!
+//! A look arms and reads everything, whether or not it was armed before: the same inode gives the same watch, so there is no
+//! table of watches to keep true. The inotify instance is replaced only where watches may be left on what is no longer in the
+//! tree, because closing one makes the kernel wait for several milliseconds.
+
+use crate::config::CommaList;
+use crate::fingerprint::Fingerprint;
+use crate::log::{Level, Line, Log};
+use crate::reload::{Change, Instant};
+use crate::text::Word;
+use crate::tree::{self, Part, Shortfall, Visit};
+use core::mem::MaybeUninit;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
+use rustix::fs::{CWD, FileType};
+use rustix::io::Errno;
+
+/// Room for at least 15 events with the longest names.
+const EVENTS_SIZE: usize = 4096;
+/// inotify that was refused is tried again after this time, in milliseconds.
+const RETRY_MS: u64 = 60_000;
+
+const NAMES: WatchFlags = WatchFlags::CREATE.union(WatchFlags::DELETE).union(WatchFlags::MOVE);
+const CONTENT: WatchFlags = WatchFlags::MODIFY.union(WatchFlags::CLOSE_WRITE).union(WatchFlags::ATTRIB);
+const ITSELF: WatchFlags = WatchFlags::DELETE_SELF.union(WatchFlags::MOVE_SELF);
+
+/// What a look found.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Look {
+    /// Stands for everything that was read.
+    pub fingerprint: Fingerprint,
+    /// Regular files.
+    pub files: u32,
+    /// Directories, the roots among them.
+    pub directories: u32,
+    /// One bit for each root that was not there.
+    pub missing: u64,
+    /// Entries that count by their metadata because they cannot be read.
+    pub unreadable: u32,
+    /// Directories that lie too deep to be entered.
+    pub too_deep: u32,
+}
+
+/// The watches, or the reason why there are none.
+#[derive(Debug)]
+pub struct Watch {
+    inotify: Option<OwnedFd>,
+    /// The highest watch descriptor given; the kernel counts upwards, so a higher one is new.
+    highest: i32,
+    /// Watches may be left on what is no longer in the tree, or events were lost.
+    stale: bool,
+    /// Set while inotify does not cover everything: why, and when to try again.
+    refused: Option<(Errno, Instant)>,
+    last: Look,
+}
+
+impl Watch {
+    /// Nothing is armed before the first [`look`](Self::look).
+    pub fn new() -> Self {
+        Self { inotify: None, highest: 0, stale: true, refused: None, last: Look::default() }
+    }
+
+    /// What to poll for [`drain`](Self::drain).
+    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.inotify.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Whether events alone will not tell of every change.
+    pub fn is_blind(&self) -> bool {
+        self.refused.is_some()
+    }
+
+    /// Arms everything below the roots and reads it. `None` if `interrupted` said so on the way.
+    pub fn look(&mut self, roots: CommaList<'_>, now: Instant, log: &mut Log, interrupted: &dyn Fn() -> bool) -> Option<Look> {
+        let refused_before = self.refused;
+        let retry = refused_before.is_some_and(|(_, at)| at <= now);
+        // Closed at the end of this look: until then what it still holds does no harm.
+        let mut _replaced = None;
+        if self.stale || retry {
+            self.refused = None;
+            match inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC) {
+                Ok(fresh) => {
+                    _replaced = self.inotify.replace(fresh);
+                    self.highest = 0;
+                    self.stale = false;
+                }
+                Err(errno) => self.refused = Some((errno, now.plus_ms(RETRY_MS))),
+            }
+        }
+        let previous = self.last;
+        let mut looking = Looking {
+            watch: self,
+            log,
+            interrupted,
+            now,
+            look: Look::default(),
+            previous,
+            broken_off: false,
+        };
+        let mut fingerprint = Fingerprint::default();
+        for (at, root) in roots.iter().enumerate() {
+            let bit = 1 << at;
+            match tree::walk(root, &mut fingerprint, &mut looking) {
+                Ok(()) if previous.missing & bit != 0 => looking.log.write(Level::Info, &|line: &mut Line| {
+                    line.value(root).say(" is there again");
+                }),
+                Ok(()) => {}
+                Err(errno) => {
+                    looking.look.missing |= bit;
+                    if previous.missing & bit == 0 {
+                        looking.log.write(Level::Warn, &|line: &mut Line| {
+                            line.say("cannot read ").value(root).say(": ").errno(errno);
+                            line.say("; is the volume mounted? Waiting for it");
+                        });
+                    }
+                }
+            }
+            if looking.broken_off {
+                return None;
+            }
+        }
+        let look = Look { fingerprint, ..looking.look };
+        self.last = look;
+        self.report(refused_before, log);
+        Some(look)
+    }
+
+    fn report(&self, before: Option<(Errno, Instant)>, log: &mut Log) {
+        match (before, self.refused) {
+            (None, Some((errno, _))) => log.write(Level::Warn, &|line: &mut Line| {
+                line.say("inotify is refused: ").errno(errno);
+                line.say("; comparing the content at intervals instead");
+                advise(line, errno);
+            }),
+            (Some(_), None) => log.write(Level::Info, &|line: &mut Line| {
+                line.say("inotify works again");
+            }),
+            _ => {}
+        }
+    }
+
+    /// Takes every event that has come. The strongest change among them, if there was one.
+    pub fn drain(&mut self, log: &mut Log) -> Option<Change> {
+        let inotify = self.inotify.as_ref()?;
+        let mut buffer = [MaybeUninit::uninit(); EVENTS_SIZE];
+        let mut reader = Reader::new(inotify, &mut buffer);
+        let mut strongest = None;
+        loop {
+            match reader.next() {
+                Ok(event) => {
+                    let name = event.file_name().map_or(&b""[..], |name| name.to_bytes());
+                    let decoded = decode(event.events(), name);
+                    log.write(Level::Debug, &|line: &mut Line| {
+                        line.say("event").key_number("watch", event.wd() as u64);
+                        line.key("name", name);
+                        describe(line, event.events());
+                    });
+                    self.stale |= decoded.stale;
+                    strongest = strongest.max(decoded.change);
+                    if event.events().contains(ReadFlags::QUEUE_OVERFLOW) {
+                        log.write(Level::Warn, &|line: &mut Line| {
+                            line.say("inotify's queue overflowed and events were lost; reading everything again. If this goes on, raise fs.inotify.max_queued_events");
+                        });
+                    }
+                }
+                Err(Errno::AGAIN) => return strongest,
+                Err(Errno::INTR) => {}
+                Err(errno) => {
+                    log.write(Level::Error, &|line: &mut Line| {
+                        line.say("cannot read inotify events: ").errno(errno).say("; arming everything again");
+                    });
+                    self.stale = true;
+                    return strongest.max(Some(Change::Finished));
+                }
+            }
+        }
+    }
+}
+
+impl Default for Watch {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// One look while it is taken.
+struct Looking<'l> {
+    watch: &'l mut Watch,
+    log: &'l mut Log,
+    interrupted: &'l dyn Fn() -> bool,
+    now: Instant,
+    look: Look,
+    previous: Look,
+    broken_off: bool,
+}
+
+impl Visit for Looking<'_> {
+    fn arm(&mut self, fd: BorrowedFd<'_>, part: Part) -> bool {
+        let Some(inotify) = &self.watch.inotify else {
+            return false;
+        };
+        let mask = match part {
+            Part::Tree => NAMES | CONTENT,
+            Part::Names => NAMES,
+            Part::File => CONTENT,
+            Part::Itself => ITSELF,
+        };
+        let path = tree::descriptor_path(fd);
+        match inotify::add_watch(inotify, path.as_bytes(), mask | WatchFlags::MASK_ADD) {
+            Ok(watch) => {
+                let is_new = watch > self.watch.highest;
+                self.watch.highest = self.watch.highest.max(watch);
+                is_new
+            }
+            // A directory that may only be passed through cannot be watched; that it is renamed is the least of its events.
+            Err(Errno::ACCESS) if part == Part::Itself => false,
+            Err(errno) => {
+                self.watch.refused.get_or_insert((errno, self.now.plus_ms(RETRY_MS)));
+                // The instance holds a part of the watches; another try needs them back first.
+                self.watch.stale |= errno == Errno::NOSPC && self.watch.highest == 0;
+                false
+            }
+        }
+    }
+
+    fn found(&mut self, kind: FileType) {
+        if kind == FileType::Directory {
+            self.look.directories += 1;
+        } else {
+            self.look.files += 1;
+        }
+    }
+
+    fn falls_short(&mut self, directory: BorrowedFd<'_>, name: &[u8], shortfall: Shortfall) {
+        let said = match shortfall {
+            Shortfall::Unreadable(_) => {
+                self.look.unreadable += 1;
+                self.look.unreadable > 1 || self.previous.unreadable > 0
+            }
+            Shortfall::TooDeep => {
+                self.look.too_deep += 1;
+                self.look.too_deep > 1 || self.previous.too_deep > 0
+            }
+        };
+        if said {
+            return;
+        }
+        let mut path = [0; 1024];
+        let directory = rustix::fs::readlinkat_raw(CWD, tree::descriptor_path(directory).as_bytes(), &mut path);
+        let directory = directory.unwrap_or(0);
+        self.log.write(Level::Warn, &|line: &mut Line| match shortfall {
+            Shortfall::Unreadable(errno) => {
+                line.say("cannot read ");
+                push_path(line, &path[..directory], name);
+                line.say(": ").errno(errno);
+                line.say("; it counts by its size and time. Not said again for other files");
+            }
+            Shortfall::TooDeep => {
+                push_path(line, &path[..directory], name);
+                line.say(" lies more than ").number(tree::LEVELS as u64);
+                line.say(" levels deep; what is in it is not watched. Not said again for other directories");
+            }
+        });
+    }
+
+    fn is_interrupted(&mut self) -> bool {
+        self.broken_off = self.broken_off || (self.interrupted)();
+        self.broken_off
+    }
+}
+
+fn push_path(line: &mut Line, directory: &[u8], name: &[u8]) {
+    if !directory.is_empty() {
+        line.value(directory).say("/");
+    }
+    line.value(name);
+}
+
+/// What to do about a refusal; inotify(7), `/proc` interfaces.
+fn advise(line: &mut Line, errno: Errno) {
+    match errno {
+        Errno::MFILE => line.say(". Raise fs.inotify.max_user_instances on the node, or the limit of open files"),
+        Errno::NFILE => line.say(". Raise fs.file-max on the node"),
+        Errno::NOSPC => line.say(". Raise fs.inotify.max_user_watches on the node"),
+        Errno::NOSYS => line.say(". This kernel has none"),
+        Errno::ACCESS => line.say(". The user that this runs as must be allowed to read the directories"),
+        _ => line,
+    };
+}
+
+/// What one event means.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Decoded {
+    change: Option<Change>,
+    stale: bool,
+}
+
+/// Pure: inotify(7).
+fn decode(events: ReadFlags, name: &[u8]) -> Decoded {
+    // A directory that was moved keeps its watch; so do all below it, though they may no longer be in the tree.
+    let moved_directory = events.contains(ReadFlags::MOVED_FROM | ReadFlags::ISDIR);
+    let lost = ReadFlags::QUEUE_OVERFLOW | ReadFlags::UNMOUNT | ReadFlags::MOVE_SELF;
+    let old_volume = events.contains(ReadFlags::DELETE | ReadFlags::ISDIR) && name.starts_with(b"..");
+    let change = if events.contains(ReadFlags::IGNORED) {
+        // The end of a watch; what ended it has an event of its own.
+        None
+    } else if old_volume {
+        // The writer removes the previous timestamped directory when everything else is done.
+        Some(Change::Complete)
+    } else if events.contains(ReadFlags::MODIFY) {
+        Some(Change::Writing)
+    } else {
+        Some(Change::Finished)
+    };
+    Decoded { change, stale: moved_directory || events.intersects(lost) }
+}
+
+fn describe(line: &mut Line, events: ReadFlags) {
+    let names = [
+        (ReadFlags::MODIFY, "MODIFY"),
+        (ReadFlags::ATTRIB, "ATTRIB"),
+        (ReadFlags::CLOSE_WRITE, "CLOSE_WRITE"),
+        (ReadFlags::MOVED_FROM, "MOVED_FROM"),
+        (ReadFlags::MOVED_TO, "MOVED_TO"),
+        (ReadFlags::CREATE, "CREATE"),
+        (ReadFlags::DELETE, "DELETE"),
+        (ReadFlags::DELETE_SELF, "DELETE_SELF"),
+        (ReadFlags::MOVE_SELF, "MOVE_SELF"),
+        (ReadFlags::UNMOUNT, "UNMOUNT"),
+        (ReadFlags::QUEUE_OVERFLOW, "Q_OVERFLOW"),
+        (ReadFlags::IGNORED, "IGNORED"),
+        (ReadFlags::ISDIR, "ISDIR"),
+    ];
+    let mut text = Word::new();
+    for (flag, name) in names {
+        if events.contains(flag) {
+            if !text.as_bytes().is_empty() {
+                text.push(b",");
+            }
+            text.push(name.as_bytes());
+        }
+    }
+    line.key("events", text.as_bytes());
+}
+
+/// Removes nothing and reads nothing: a look's descriptor limit shows as an error of `add_watch` or `open`.
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(events: ReadFlags, name: &str) -> Option<Change> {
+        decode(events, name.as_bytes()).change
+    }
+
+    #[test]
+    fn the_previous_timestamped_directory_going_completes_an_update() {
+        let gone = ReadFlags::DELETE | ReadFlags::ISDIR;
+        assert_eq!(change(gone, "..2026_11_23_12_00_00.1234"), Some(Change::Complete));
+        assert_eq!(change(gone, "conf.d"), Some(Change::Finished));
+        assert_eq!(change(ReadFlags::DELETE, "..data_tmp"), Some(Change::Finished));
+        assert_eq!(change(ReadFlags::MOVED_TO, "..data"), Some(Change::Finished));
+    }
+
+    #[test]
+    fn a_file_still_open_for_writing_is_not_finished() {
+        assert_eq!(change(ReadFlags::MODIFY, "app.conf"), Some(Change::Writing));
+        assert_eq!(change(ReadFlags::CLOSE_WRITE, "app.conf"), Some(Change::Finished));
+    }
+
+    #[test]
+    fn the_end_of_a_watch_says_nothing_new() {
+        assert_eq!(change(ReadFlags::IGNORED, ""), None);
+    }
+
+    #[test]
+    fn watches_are_stale_after_lost_events_and_moved_directories_only() {
+        let stale = |events| decode(events, b"x").stale;
+        for events in [
+            ReadFlags::QUEUE_OVERFLOW,
+            ReadFlags::UNMOUNT,
+            ReadFlags::MOVE_SELF,
+            ReadFlags::MOVED_FROM | ReadFlags::ISDIR,
+        ] {
+            assert!(stale(events), "{events:?}");
+        }
+        for events in [
+            ReadFlags::MOVED_FROM,
+            ReadFlags::MOVED_TO | ReadFlags::ISDIR,
+            ReadFlags::CREATE | ReadFlags::ISDIR,
+            ReadFlags::DELETE | ReadFlags::ISDIR,
+            ReadFlags::IGNORED,
+        ] {
+            assert!(!stale(events), "{events:?}");
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! Processes that are spoken to by their output: the sidecar and its targets.
+
+use super::{DEADLINE, program, unique_name};
+use rustix::process::{Pid, Signal, kill_process};
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// A child process whose output is read line by line. It is killed when it is dropped.
+pub struct Talker {
+    child: Child,
+    lines: Receiver<String>,
+    seen: Vec<String>,
+}
+
+impl Talker {
+    fn new(mut child: Child, output: impl Read + Send + 'static) -> Self {
+        let (sender, lines) = channel();
+        thread::spawn(move || {
+            for line in BufReader::new(output).split(b'\n') {
+                let Ok(line) = line else { return };
+                if sender.send(String::from_utf8_lossy(&line).into_owned()).is_err() {
+                    return;
+                }
+            }
+        });
+        child.stdin = None;
+        Self { child, lines, seen: Vec::new() }
+    }
+
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).unwrap();
+    }
+
+    /// Waits for a line that holds `part` and returns it whole.
+    #[track_caller]
+    pub fn expect(&mut self, part: &str) -> String {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            match self.next(deadline) {
+                Ok(line) if line.contains(part) => return line,
+                Ok(_) => {}
+                Err(why) => panic!("no line with {part:?} ({why}); seen:\n{}", self.seen.join("\n")),
+            }
+        }
+    }
+
+    fn next(&mut self, deadline: Instant) -> Result<String, RecvTimeoutError> {
+        let line = self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now()))?;
+        self.seen.push(line.clone());
+        Ok(line)
+    }
+
+    /// Waits for the process's end; returns its status and everything that it has printed.
+    #[track_caller]
+    pub fn finish(mut self) -> (ExitStatus, Vec<String>) {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            match self.next(deadline) {
+                Ok(_) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("still running; seen:\n{}", self.seen.join("\n")),
+            }
+        }
+        (self.child.wait().unwrap(), std::mem::take(&mut self.seen))
+    }
+
+    /// Waits until it watches, ends it with SIGTERM and checks that it ended well.
+    #[track_caller]
+    pub fn start_and_stop(mut self, what: &str, value: &str) {
+        self.expect("watching");
+        self.signal(Signal::TERM);
+        let (status, lines) = self.finish();
+        assert_eq!(status.code(), Some(0), "{what}={value}: {}", lines.join("\n"));
+    }
+
+    /// Everything that was printed up to now.
+    pub fn seen(&mut self) -> &[String] {
+        self.seen.extend(self.lines.try_iter());
+        &self.seen
+    }
+}
+
+impl Drop for Talker {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A process with a name of its own that tells of every signal; see `tests/target/main.rs`.
+pub struct Target {
+    pub talker: Talker,
+    pub name: String,
+    /// Holds the program under its name.
+    _directory: tempfile::TempDir,
+}
+
+impl Target {
+    /// Starts one that prints the file `config` on every signal, and waits until it is ready.
+    pub fn start(config: &Path) -> Self {
+        Self::start_as(&unique_name(), config, &[])
+    }
+
+    pub fn start_as(name: &str, config: &Path, options: &[&str]) -> Self {
+        Self::launch(name, config, options, |_| {})
+    }
+
+    pub fn launch(name: &str, config: &Path, options: &[&str], adapt: impl FnOnce(&mut Command)) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let program = directory.path().join(name);
+        std::fs::copy(example("target"), &program).unwrap();
+        std::os::unix::fs::chown(directory.path(), None, None).unwrap();
+        open_to_all(directory.path());
+        let mut command = Command::new(&program);
+        command.arg(config).args(options).stdin(Stdio::null()).stdout(Stdio::piped());
+        adapt(&mut command);
+        let mut child = spawn(&mut command);
+        let output = child.stdout.take().unwrap();
+        let mut talker = Talker::new(child, output);
+        talker.expect("ready");
+        Self { talker, name: name.to_owned(), _directory: directory }
+    }
+
+    /// Waits for the next signal; returns its name and the configuration that the process saw then.
+    #[track_caller]
+    pub fn signalled(&mut self) -> (String, String) {
+        let line = self.talker.expect("SIG");
+        let mut words = line.splitn(3, ' ');
+        let name = words.next().unwrap().to_owned();
+        (name, words.nth(1).unwrap().to_owned())
+    }
+
+    /// How many signals have come so far.
+    pub fn count(&mut self) -> usize {
+        self.talker.seen().iter().filter(|line| line.starts_with("SIG")).count()
+    }
+}
+
+fn open_to_all(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// A program that cargo builds beside the tests.
+pub fn example(name: &str) -> PathBuf {
+    let mut path = std::env::current_exe().unwrap();
+    path.pop();
+    if path.ends_with("deps") {
+        path.pop();
+    }
+    if !path.ends_with("examples") {
+        path.push("examples");
+    }
+    path.push(name);
+    assert!(path.exists(), "{} is missing; cargo build --examples", path.display());
+    path
+}
+
+/// A program that was just written may for a moment be open in a child of another thread (ETXTBSY).
+fn spawn(command: &mut Command) -> Child {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        match command.spawn() {
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy && Instant::now() < deadline => {
+                thread::yield_now();
+            }
+            spawned => return spawned.unwrap_or_else(|error| panic!("{command:?}: {error}")),
+        }
+    }
+}
+
+/// The settings of a sidecar that is to be started: nothing is inherited.
+pub struct Settings(Command);
+
+impl Settings {
+    /// Watches `config` and signals processes called `name`, without waiting for their age, verbosely.
+    pub fn new(config: impl AsRef<OsStr>, name: &str) -> Self {
+        Self::bare().set("CONFIG_DIR", config).set("PROCESS_NAME", name).set("PROCESS_MIN_AGE", "0").set("VERBOSE", "true")
+    }
+
+    /// No settings at all.
+    pub fn bare() -> Self {
+        let mut command = match std::env::var_os("SIDECAR_RUNNER") {
+            Some(runner) => {
+                let mut command = Command::new(runner);
+                command.arg(program());
+                command
+            }
+            None => Command::new(program()),
+        };
+        command.env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        Self(command)
+    }
+
+    #[must_use]
+    pub fn set(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.0.env(name, value);
+        self
+    }
+
+    #[must_use]
+    pub fn arguments(mut self, arguments: &[&str]) -> Self {
+        self.0.args(arguments);
+        self
+    }
+
+    #[must_use]
+    pub fn adapt(mut self, adapt: impl FnOnce(&mut Command)) -> Self {
+        adapt(&mut self.0);
+        self
+    }
+
+    /// Starts it and waits until everything is armed.
+    #[track_caller]
+    pub fn start(self) -> Talker {
+        let mut sidecar = self.launch();
+        sidecar.expect("watching");
+        sidecar
+    }
+
+    pub fn launch(mut self) -> Talker {
+        let mut child = spawn(&mut self.0);
+        let output = child.stderr.take().expect("standard error is piped");
+        Talker::new(child, output)
+    }
+
+    /// Runs it to its end: exit code, standard output, standard error.
+    pub fn output(mut self) -> (Option<i32>, String, String) {
+        let output = self.0.stdout(Stdio::piped()).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    }
+}
+
+/// Asks again and again until it holds.
+#[track_caller]
+pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + DEADLINE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "never {what}");
+        thread::sleep(Duration::from_millis(1));
+    }
+}

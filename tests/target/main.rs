@@ -1,0 +1,71 @@
+//! The application of the tests and of the demo: it prints `ready`, then every signal with the configuration it sees at that
+//! moment, as `SIGHUP <nanoseconds since boot> <content>`.
+//!
+//! usage: target CONFIG [--default SIGNAL | --ignore SIGNAL | --block SIGNAL | --title TITLE | --children N]...
+//!
+//! It catches every signal that can be caught but SIGTERM, SIGINT and SIGCHLD, and ends when it loses its parent.
+
+#![allow(unsafe_code)]
+
+use signal_hook::low_level::{register, signal_name};
+use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::process::{Command, Stdio};
+
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let config = arguments.next().expect("usage: target CONFIG [OPTION VALUE]...");
+    let mut left = vec![libc::SIGTERM, libc::SIGINT, libc::SIGCHLD];
+    let mut children = Vec::new();
+    while let (Some(option), Some(value)) = (arguments.next(), arguments.next()) {
+        let signal = || value.parse::<i32>().expect("a signal's number");
+        match option.as_str() {
+            "--default" => left.push(signal()),
+            "--ignore" => {
+                left.push(signal());
+                // SAFETY: a constant disposition.
+                unsafe { libc::signal(signal(), libc::SIG_IGN) };
+            }
+            "--children" => {
+                for _ in 0..value.parse::<usize>().expect("a number") {
+                    let program = std::env::current_exe().unwrap();
+                    children.push(Command::new(program).arg(&config).stdin(Stdio::null()).spawn().unwrap());
+                }
+            }
+            other => panic!("unknown option {other}"),
+        }
+    }
+    // SAFETY: asks the kernel for a signal on the parent's death; no memory is touched.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+
+    // Each run of the handler is a message of its own, so that two signals are never taken for one.
+    let (mut reader, writer) = UnixStream::pair().unwrap();
+    let forbidden = [libc::SIGKILL, libc::SIGSTOP, libc::SIGILL, libc::SIGFPE, libc::SIGSEGV, 32, 33];
+    for signal in (1..=64).filter(|signal| !forbidden.contains(signal) && !left.contains(signal)) {
+        let pipe = writer.as_raw_fd();
+        let tell = move || {
+            let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+            let mut message = [0; 12];
+            // SAFETY: clock_gettime and write are async-signal-safe, and both get buffers of the size they are told.
+            unsafe {
+                libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut time);
+                message[..4].copy_from_slice(&signal.to_le_bytes());
+                message[4..].copy_from_slice(&(time.tv_sec * 1_000_000_000 + time.tv_nsec).to_le_bytes());
+                libc::write(pipe, message.as_ptr().cast(), message.len());
+            }
+        };
+        // SAFETY: the handler keeps to async-signal-safe calls.
+        unsafe { register(signal, tell).unwrap() };
+    }
+    println!("ready");
+    let mut message = [0; 12];
+    while reader.read_exact(&mut message).is_ok() {
+        let signal = i32::from_le_bytes(message[..4].try_into().unwrap());
+        let time = i64::from_le_bytes(message[4..].try_into().unwrap());
+        let name = signal_name(signal).map_or_else(|| format!("SIG{signal}"), str::to_owned);
+        let content = std::fs::read_to_string(&config).unwrap_or_else(|error| error.to_string());
+        println!("{name} {time} {}", content.trim_end().replace('\n', "|"));
+        std::io::stdout().flush().unwrap();
+    }
+}
