@@ -19,13 +19,19 @@ pub const EXIT_PANICKED: i32 = 134;
 /// The commands with what `help` says of them.
 pub static COMMANDS: [(&str, &str); 4] = [
     ("run", "watch and signal; what is done without a command"),
-    ("signals", "print every signal with its number and what it does by default"),
+    (
+        "signals",
+        "print every signal with its number and what it does by default",
+    ),
     ("help", "print this"),
     ("version", "print the version"),
 ];
 
 /// Does what the arguments, those after the program's name, ask for. Returns the exit code.
-pub fn main<'e>(mut arguments: impl Iterator<Item = &'e [u8]>, environment: impl Iterator<Item = &'e [u8]>) -> i32 {
+pub fn main<'e>(
+    mut arguments: impl Iterator<Item = &'e [u8]>,
+    environment: impl Iterator<Item = &'e [u8]>,
+) -> i32 {
     fill_standard_descriptors();
     let command = arguments.next();
     if let Some(extra) = arguments.next() {
@@ -53,7 +59,9 @@ fn run_sidecar<'e>(environment: impl Iterator<Item = &'e [u8]>) -> i32 {
 
 fn usage_error(problem: &str, argument: &[u8]) -> i32 {
     Log::new(Format::Text, false).write(Level::Error, &|line: &mut Line| {
-        line.say(problem).quoted(&argument[..argument.len().min(200)]).say("; see config-reloader-sidecar help");
+        line.say(problem)
+            .quoted(&argument[..argument.len().min(200)])
+            .say("; see config-reloader-sidecar help");
     });
     EXIT_WRONG
 }
@@ -131,7 +139,14 @@ fn help(output: &mut Output) -> io::Result<()> {
     }
     output.write(b"\nenvironment:\n")?;
     for setting in SETTINGS.iter().filter(|setting| setting.works) {
-        output.row(&[(b"", 2), (setting.name.as_bytes(), 22), (setting.default.as_bytes(), 11)], setting.meaning)?;
+        output.row(
+            &[
+                (b"", 2),
+                (setting.name.as_bytes(), 22),
+                (setting.default.as_bytes(), 11),
+            ],
+            setting.meaning,
+        )?;
     }
     output.write(b"\nSIGTERM and SIGINT stop it, SIGUSR1 makes it signal now.\nexit: 0 asked to stop, 1 the operating system refused, 2 settings or usage wrong\n")
 }
@@ -150,7 +165,10 @@ fn signals(output: &mut Output) -> io::Result<()> {
             DefaultAction::Stop => "stops the process",
             DefaultAction::Continue => "continues the process",
         };
-        output.row(&[(number.as_bytes(), 4), (signal.name().as_bytes(), 14)], action)?;
+        output.row(
+            &[(number.as_bytes(), 4), (signal.name().as_bytes(), 14)],
+            action,
+        )?;
     }
     Ok(())
 }

@@ -51,21 +51,77 @@ const fn reserved(name: &'static str, default: &'static str, meaning: &'static s
 
 /// Every setting, in the order of [`Var`].
 pub static SETTINGS: [Setting; 17] = [
-    setting("CONFIG_DIR", "required", "directories or files to watch, separated by commas"),
-    setting("PROCESS_NAME", "", "name of the process to signal; several separated by commas"),
-    setting("PROCESS_CMDLINE", "", "text that its command line must contain"),
-    setting("PROCESS_PID_FILE", "", "file whose first line is its process id"),
+    setting(
+        "CONFIG_DIR",
+        "required",
+        "directories or files to watch, separated by commas",
+    ),
+    setting(
+        "PROCESS_NAME",
+        "",
+        "name of the process to signal; several separated by commas",
+    ),
+    setting(
+        "PROCESS_CMDLINE",
+        "",
+        "text that its command line must contain",
+    ),
+    setting(
+        "PROCESS_PID_FILE",
+        "",
+        "file whose first line is its process id",
+    ),
     setting("RELOAD_SIGNAL", "SIGHUP", "signal to send: name or number"),
-    setting("VERBOSE", "false", "print every inotify event and every decision"),
-    setting("PROCESS_SELECT", "main", "main: matches without a matching ancestor; all: every match"),
-    setting("PROCESS_MIN_AGE", "2s", "leave a younger process alone until it is this old"),
-    setting("RELOAD_SETTLE", "100ms", "quiet time after the last event before deciding"),
-    setting("RELOAD_SETTLE_MAX", "2s", "decide at the latest this long after the first event"),
-    setting("RELOAD_MIN_INTERVAL", "1s", "least time between two signals"),
-    setting("RELOAD_GUARD", "true", "never send a signal whose arrival would kill the process"),
-    reserved("RELOAD_CATCH_UP", "true", "at start, signal a process older than the newest change"),
-    reserved("RELOAD_CONFIRM", "warn", "after a signal, watch the files being re-read: warn, retry, off"),
-    setting("CONFIG_POLL_INTERVAL", "automatic", "also compare the content at this interval; 0 never"),
+    setting(
+        "VERBOSE",
+        "false",
+        "print every inotify event and every decision",
+    ),
+    setting(
+        "PROCESS_SELECT",
+        "main",
+        "main: matches without a matching ancestor; all: every match",
+    ),
+    setting(
+        "PROCESS_MIN_AGE",
+        "2s",
+        "leave a younger process alone until it is this old",
+    ),
+    setting(
+        "RELOAD_SETTLE",
+        "100ms",
+        "quiet time after the last event before deciding",
+    ),
+    setting(
+        "RELOAD_SETTLE_MAX",
+        "2s",
+        "decide at the latest this long after the first event",
+    ),
+    setting(
+        "RELOAD_MIN_INTERVAL",
+        "1s",
+        "least time between two signals",
+    ),
+    setting(
+        "RELOAD_GUARD",
+        "true",
+        "never send a signal whose arrival would kill the process",
+    ),
+    reserved(
+        "RELOAD_CATCH_UP",
+        "true",
+        "at start, signal a process older than the newest change",
+    ),
+    reserved(
+        "RELOAD_CONFIRM",
+        "warn",
+        "after a signal, watch the files being re-read: warn, retry, off",
+    ),
+    setting(
+        "CONFIG_POLL_INTERVAL",
+        "automatic",
+        "also compare the content at this interval; 0 never",
+    ),
     setting("LOG_FORMAT", "text", "text or json"),
     reserved("LISTEN_ADDR", "off", "host:port for metrics and health"),
 ];
@@ -238,7 +294,8 @@ impl<'e> Reader<'e> {
         let config = Config {
             roots: CommaList::new(roots),
             matcher,
-            select: [Select::Main, Select::All][self.choice(Var::ProcessSelect, &["main", "all"], 0)],
+            select: [Select::Main, Select::All]
+                [self.choice(Var::ProcessSelect, &["main", "all"], 0)],
             min_age_ms: self.duration_ms(Var::ProcessMinAge, 2000),
             signal: self.signal(),
             settle_ms: self.duration_ms(Var::ReloadSettle, 100),
@@ -247,7 +304,8 @@ impl<'e> Reader<'e> {
             guard: self.boolean(Var::ReloadGuard, true),
             poll: self.poll_interval(),
             verbose: self.boolean(Var::Verbose, false),
-            log_format: [Format::Text, Format::Json][self.choice(Var::LogFormat, &["text", "json"], 0)],
+            log_format: [Format::Text, Format::Json]
+                [self.choice(Var::LogFormat, &["text", "json"], 0)],
             without_effect: self.without_effect(),
         };
         self.boolean(Var::ReloadCatchUp, true);
@@ -274,14 +332,21 @@ impl<'e> Reader<'e> {
     /// The value of `var` if it is set and passes `check`; a problem is noted.
     fn bytes(&mut self, var: Var, check: fn(&[u8]) -> Result<(), Problem>) -> Option<&'e [u8]> {
         let at = var as usize;
-        if self.problems[at].is_none() && let Some(value) = self.values[at] {
+        if self.problems[at].is_none()
+            && let Some(value) = self.values[at]
+        {
             self.problems[at] = check(value).err();
         }
         self.values[at].filter(|_| self.problems[at].is_none())
     }
 
     /// The number that `parse` makes of the value of `var`, or `default` where it is not set or wrong; a problem is noted.
-    fn number(&mut self, var: Var, default: u64, parse: &dyn Fn(&[u8]) -> Result<u64, Problem>) -> u64 {
+    fn number(
+        &mut self,
+        var: Var,
+        default: u64,
+        parse: &dyn Fn(&[u8]) -> Result<u64, Problem>,
+    ) -> u64 {
         let at = var as usize;
         let (None, Some(value)) = (self.problems[at], self.values[at]) else {
             return default;
@@ -298,26 +363,38 @@ impl<'e> Reader<'e> {
 
     fn boolean(&mut self, var: Var, default: bool) -> bool {
         const WORDS: [&str; 6] = ["false", "0", "no", "true", "1", "yes"];
-        let at = self.number(var, if default { 3 } else { 0 }, &|value| position(value, &WORDS).ok_or(Problem::NotABoolean));
+        let at = self.number(var, if default { 3 } else { 0 }, &|value| {
+            position(value, &WORDS).ok_or(Problem::NotABoolean)
+        });
         at >= 3
     }
 
     fn choice(&mut self, var: Var, choices: &'static [&'static str], default: u64) -> usize {
-        self.number(var, default, &|value| position(value, choices).ok_or(Problem::NotOneOf { choices })) as usize
+        self.number(var, default, &|value| {
+            position(value, choices).ok_or(Problem::NotOneOf { choices })
+        }) as usize
     }
 
     fn signal(&mut self) -> Signal {
-        let number = self.number(Var::ReloadSignal, Signal::HUP.number().into(), &|value| match Signal::parse(value) {
-            Ok(signal) => Ok(signal.number().into()),
-            Err(NotASignal::OutOfRange) => Err(Problem::SignalOutOfRange),
-            Err(NotASignal::Unknown { nearest }) => Err(Problem::UnknownSignal { nearest }),
-        });
+        let number =
+            self.number(
+                Var::ReloadSignal,
+                Signal::HUP.number().into(),
+                &|value| match Signal::parse(value) {
+                    Ok(signal) => Ok(signal.number().into()),
+                    Err(NotASignal::OutOfRange) => Err(Problem::SignalOutOfRange),
+                    Err(NotASignal::Unknown { nearest }) => Err(Problem::UnknownSignal { nearest }),
+                },
+            );
         Signal::from_number(number as u32).unwrap_or(Signal::HUP)
     }
 
     fn poll_interval(&mut self) -> PollInterval {
         let automatic = u64::MAX;
-        let ms = self.number(Var::ConfigPollInterval, automatic, &|value| match position(value, &["automatic"]) {
+        let ms = self.number(Var::ConfigPollInterval, automatic, &|value| match position(
+            value,
+            &["automatic"],
+        ) {
             Some(_) => Ok(automatic),
             None => duration_ms(value),
         });
@@ -329,14 +406,21 @@ impl<'e> Reader<'e> {
     }
 
     fn without_effect(&self) -> u32 {
-        let idle = SETTINGS.iter().zip(&self.values).map(|(setting, value)| !setting.works && value.is_some());
-        idle.enumerate().fold(0, |bits, (at, idle)| bits | u32::from(idle) << at)
+        let idle = SETTINGS
+            .iter()
+            .zip(&self.values)
+            .map(|(setting, value)| !setting.works && value.is_some());
+        idle.enumerate()
+            .fold(0, |bits, (at, idle)| bits | u32::from(idle) << at)
     }
 }
 
 /// The place among `words` of the one that `value` is, letters of either case alike.
 fn position(value: &[u8], words: &[&str]) -> Option<u64> {
-    words.iter().position(|word| value.eq_ignore_ascii_case(word.as_bytes())).map(|at| at as u64)
+    words
+        .iter()
+        .position(|word| value.eq_ignore_ascii_case(word.as_bytes()))
+        .map(|at| at as u64)
 }
 
 fn paths(value: &[u8]) -> Result<(), Problem> {
@@ -351,7 +435,10 @@ fn path(value: &[u8]) -> Result<(), Problem> {
     if value.len() >= PATH_MAX {
         return Err(Problem::PathTooLong);
     }
-    if value.split(|byte| *byte == b'/').any(|name| name.len() > NAME_MAX) {
+    if value
+        .split(|byte| *byte == b'/')
+        .any(|name| name.len() > NAME_MAX)
+    {
         return Err(Problem::NameTooLong);
     }
     Ok(())
@@ -383,7 +470,10 @@ fn cmdline(value: &[u8]) -> Result<(), Problem> {
 }
 
 fn duration_ms(value: &[u8]) -> Result<u64, Problem> {
-    let digits = value.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let digits = value
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
     let (number, unit) = value.split_at(digits);
     let unit_ms = match unit {
         b"ms" => 1,
@@ -404,13 +494,21 @@ fn duration_ms(value: &[u8]) -> Result<u64, Problem> {
 
 /// `host:port`, `[v6]:port` or `:port`, the host an address or `localhost`.
 fn address(value: &[u8]) -> Result<(), Problem> {
-    let colon = value.iter().rposition(|byte| *byte == b':').ok_or(Problem::NotAnAddress)?;
+    let colon = value
+        .iter()
+        .rposition(|byte| *byte == b':')
+        .ok_or(Problem::NotAnAddress)?;
     let (host, port) = (&value[..colon], &value[colon + 1..]);
     let is_v4 = host.split(|byte| *byte == b'.').count() == 4
-        && host.split(|byte| *byte == b'.').all(|part| parse_number(part, 10).is_some_and(|part| part < 256));
+        && host
+            .split(|byte| *byte == b'.')
+            .all(|part| parse_number(part, 10).is_some_and(|part| part < 256));
     let is_v6 = match host {
         [b'[', v6 @ .., b']'] => {
-            v6.contains(&b':') && v6.iter().all(|byte| byte.is_ascii_hexdigit() || *byte == b':' || *byte == b'.')
+            v6.contains(&b':')
+                && v6
+                    .iter()
+                    .all(|byte| byte.is_ascii_hexdigit() || *byte == b':' || *byte == b'.')
         }
         _ => false,
     };

@@ -7,7 +7,9 @@ use crate::reload::{Attempt, Instant, Order, Waiting};
 use crate::signal::{DefaultAction, Signal};
 use crate::sys;
 use rustix::io::{self, Errno};
-use rustix::process::{Pid, PidfdFlags, getpid, geteuid, kill_process, pidfd_open, pidfd_send_signal};
+use rustix::process::{
+    Pid, PidfdFlags, geteuid, getpid, kill_process, pidfd_open, pidfd_send_signal,
+};
 
 /// So many processes are remembered as having been told of the content that is being delivered. Only needed while another one
 /// cannot be told; beyond that number some may be told twice.
@@ -25,15 +27,34 @@ pub enum Verdict {
 }
 
 /// Decides from a process's status; `blocked_in_a_thread` is asked only where that decides. Pure but for that question.
-pub fn verdict(signal: Signal, status: &Status, blocked_in_a_thread: impl FnOnce() -> bool) -> Verdict {
+pub fn verdict(
+    signal: Signal,
+    status: &Status,
+    blocked_in_a_thread: impl FnOnce() -> bool,
+) -> Verdict {
     let mask = mask(signal);
     let number = i32::from(signal.number());
     // Whoever configures one of these wants the process to end or stop.
-    let is_meant = [libc::SIGTERM, libc::SIGINT, libc::SIGQUIT, libc::SIGKILL, libc::SIGABRT, libc::SIGSTOP].contains(&number);
-    let is_harmless = matches!(signal.default_action(), DefaultAction::Ignore | DefaultAction::Continue);
+    let is_meant = [
+        libc::SIGTERM,
+        libc::SIGINT,
+        libc::SIGQUIT,
+        libc::SIGKILL,
+        libc::SIGABRT,
+        libc::SIGSTOP,
+    ]
+    .contains(&number);
+    let is_harmless = matches!(
+        signal.default_action(),
+        DefaultAction::Ignore | DefaultAction::Continue
+    );
     if status.ignored & mask != 0 {
         Verdict::SendIgnored
-    } else if is_meant || is_harmless || (status.caught | status.blocked) & mask != 0 || blocked_in_a_thread() {
+    } else if is_meant
+        || is_harmless
+        || (status.caught | status.blocked) & mask != 0
+        || blocked_in_a_thread()
+    {
         Verdict::Send
     } else {
         Verdict::Hold
@@ -70,17 +91,31 @@ impl Delivery {
             told_count: 0,
             generation: 0,
             obstacle: None,
-            scanned: Scanned { others: 0, selected: 0, no_pid_file: false },
+            scanned: Scanned {
+                others: 0,
+                selected: 0,
+                no_pid_file: false,
+            },
         }
     }
 
     /// Signals every process that the order concerns and that is ready. `changed_at` is when the change began, for the log.
-    pub fn attempt(&mut self, order: Order, config: &Config<'_>, proc: &Proc, changed_at: Instant, log: &mut Log) -> Attempt {
+    pub fn attempt(
+        &mut self,
+        order: Order,
+        config: &Config<'_>,
+        proc: &Proc,
+        changed_at: Instant,
+        log: &mut Log,
+    ) -> Attempt {
         if order.generation != self.generation {
             self.generation = order.generation;
             self.told_count = 0;
         }
-        let mut attempt = Attempt { signalled: 0, waiting: None };
+        let mut attempt = Attempt {
+            signalled: 0,
+            waiting: None,
+        };
         let scanned = proc.select(&config.matcher, config.select, &mut |process| {
             if self.told[..self.told_count].contains(&Some((process.pid, process.start))) {
                 return;
@@ -96,7 +131,8 @@ impl Delivery {
                 Ok(()) => {
                     attempt.signalled += 1;
                     log.write(Level::Info, &|line: &mut Line| {
-                        line.say("signal sent").key("signal", config.signal.name().as_bytes());
+                        line.say("signal sent")
+                            .key("signal", config.signal.name().as_bytes());
                         name_process(line, process);
                         line.key_number("after_ms", sys::now().ms_since(changed_at));
                     });
@@ -129,10 +165,20 @@ impl Delivery {
         attempt
     }
 
-    fn tell(&mut self, process: &Process, config: &Config<'_>, proc: &Proc, log: &mut Log) -> Result<(), (Waiting, Option<Instant>)> {
+    fn tell(
+        &mut self,
+        process: &Process,
+        config: &Config<'_>,
+        proc: &Proc,
+        log: &mut Log,
+    ) -> Result<(), (Waiting, Option<Instant>)> {
         let now = sys::now();
         let ready_at = process.start.plus_ms(config.min_age_ms);
-        let mut obstacle = Obstacle { process: *process, uid: None, errno: None };
+        let mut obstacle = Obstacle {
+            process: *process,
+            uid: None,
+            errno: None,
+        };
         let waiting = if ready_at > now {
             (Waiting::TooYoung, Some(ready_at))
         } else if config.guard && guard(process, config.signal, proc, log) == Verdict::Hold {
@@ -216,7 +262,8 @@ impl Default for Delivery {
 pub const NOT_SHARED: &str = "other containers' processes cannot be seen from here; set shareProcessNamespace: true in the Pod";
 
 fn name_process(line: &mut Line, process: &Process) {
-    line.key_number("pid", process.pid.as_raw_nonzero().get() as u64).key("process", process.comm.as_bytes());
+    line.key_number("pid", process.pid.as_raw_nonzero().get() as u64)
+        .key("process", process.comm.as_bytes());
 }
 
 /// Adds the settings by which the process is looked for.
@@ -238,7 +285,10 @@ fn guard(process: &Process, signal: Signal, proc: &Proc, log: &mut Log) -> Verdi
     let Ok(status) = proc.status(process.pid) else {
         return Verdict::Send;
     };
-    let verdict = verdict(signal, &status, || proc.is_blocked_in_a_thread(process.pid, mask(signal)).unwrap_or(false));
+    let verdict = verdict(signal, &status, || {
+        proc.is_blocked_in_a_thread(process.pid, mask(signal))
+            .unwrap_or(false)
+    });
     if verdict == Verdict::SendIgnored {
         log.write(Level::Warn, &|line: &mut Line| {
             line.say("the process ignores the signal; it is sent, but nothing will happen");
@@ -258,7 +308,9 @@ fn send(process: &Process, config: &Config<'_>, proc: &Proc) -> io::Result<()> {
         Err(Errno::NOSYS | Errno::PERM) => None,
         opened => Some(opened?),
     };
-    let again = proc.process(process.pid).filter(|again| again.start == process.start);
+    let again = proc
+        .process(process.pid)
+        .filter(|again| again.start == process.start);
     if !again.is_some_and(|again| proc.matches(&again, &config.matcher)) {
         return Err(Errno::SRCH);
     }
@@ -274,7 +326,9 @@ mod tests {
     use super::*;
 
     fn judged(signal: &str, status: Status, blocked_in_a_thread: bool) -> Verdict {
-        verdict(Signal::parse(signal.as_bytes()).unwrap(), &status, || blocked_in_a_thread)
+        verdict(Signal::parse(signal.as_bytes()).unwrap(), &status, || {
+            blocked_in_a_thread
+        })
     }
 
     fn all(field: fn(&mut Status) -> &mut u64) -> Status {
@@ -286,41 +340,75 @@ mod tests {
     #[test]
     fn an_unprepared_process_is_spared_a_signal_that_would_end_or_stop_it() {
         for signal in ["HUP", "USR1", "USR2", "SEGV", "TSTP", "RTMIN+3"] {
-            assert_eq!(judged(signal, Status::default(), false), Verdict::Hold, "{signal}");
+            assert_eq!(
+                judged(signal, Status::default(), false),
+                Verdict::Hold,
+                "{signal}"
+            );
         }
     }
 
     #[test]
     fn a_prepared_process_gets_the_signal() {
         for signal in ["HUP", "USR1", "TSTP", "RTMAX"] {
-            assert_eq!(judged(signal, all(|status| &mut status.caught), false), Verdict::Send, "{signal} caught");
-            assert_eq!(judged(signal, all(|status| &mut status.blocked), false), Verdict::Send, "{signal} blocked");
-            assert_eq!(judged(signal, Status::default(), true), Verdict::Send, "{signal} blocked in a thread");
-            assert_eq!(judged(signal, all(|status| &mut status.ignored), false), Verdict::SendIgnored, "{signal} ignored");
+            assert_eq!(
+                judged(signal, all(|status| &mut status.caught), false),
+                Verdict::Send,
+                "{signal} caught"
+            );
+            assert_eq!(
+                judged(signal, all(|status| &mut status.blocked), false),
+                Verdict::Send,
+                "{signal} blocked"
+            );
+            assert_eq!(
+                judged(signal, Status::default(), true),
+                Verdict::Send,
+                "{signal} blocked in a thread"
+            );
+            assert_eq!(
+                judged(signal, all(|status| &mut status.ignored), false),
+                Verdict::SendIgnored,
+                "{signal} ignored"
+            );
         }
     }
 
     #[test]
     fn the_signals_that_are_meant_to_end_or_stop_are_sent() {
         for signal in ["TERM", "INT", "QUIT", "KILL", "ABRT", "STOP"] {
-            assert_eq!(judged(signal, Status::default(), false), Verdict::Send, "{signal}");
+            assert_eq!(
+                judged(signal, Status::default(), false),
+                Verdict::Send,
+                "{signal}"
+            );
         }
     }
 
     #[test]
     fn signals_that_do_nothing_by_default_are_sent() {
         for signal in ["CHLD", "URG", "WINCH", "CONT"] {
-            assert_eq!(judged(signal, Status::default(), false), Verdict::Send, "{signal}");
+            assert_eq!(
+                judged(signal, Status::default(), false),
+                Verdict::Send,
+                "{signal}"
+            );
         }
     }
 
     #[test]
     fn only_the_signal_in_question_counts() {
-        let hup = Status { caught: 1, ..Status::default() };
+        let hup = Status {
+            caught: 1,
+            ..Status::default()
+        };
         assert_eq!(judged("HUP", hup, false), Verdict::Send);
         assert_eq!(judged("INT", hup, false), Verdict::Send);
         assert_eq!(judged("USR1", hup, false), Verdict::Hold);
-        let rtmax = Status { caught: 1 << 63, ..Status::default() };
+        let rtmax = Status {
+            caught: 1 << 63,
+            ..Status::default()
+        };
         assert_eq!(judged("RTMAX", rtmax, false), Verdict::Send);
         assert_eq!(judged("RTMAX-1", rtmax, false), Verdict::Hold);
     }

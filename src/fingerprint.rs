@@ -172,6 +172,9 @@ mod tests {
     fn two_contents_swapped_between_names_are_a_change() {
         let root = Key::root(b"r");
         let (a, b) = (root.child(b"a"), root.child(b"b"));
-        assert_ne!(sum(&[file(a, b"1"), file(b, b"2")]), sum(&[file(a, b"2"), file(b, b"1")]));
+        assert_ne!(
+            sum(&[file(a, b"1"), file(b, b"2")]),
+            sum(&[file(a, b"2"), file(b, b"1")])
+        );
     }
 }

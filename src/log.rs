@@ -197,7 +197,10 @@ impl Line {
 
 /// Whether a value can stand in a text line without quotation marks.
 fn is_plain(value: &[u8]) -> bool {
-    !value.is_empty() && value.iter().all(|byte| byte.is_ascii_graphic() && !b"\"=\\".contains(byte))
+    !value.is_empty()
+        && value
+            .iter()
+            .all(|byte| byte.is_ascii_graphic() && !b"\"=\\".contains(byte))
 }
 
 /// Adds bytes from outside so that no terminal and no parser takes them for something else: control characters (C0, DEL and
@@ -326,9 +329,12 @@ impl Log {
         if level == Level::Debug && !self.verbose {
             return;
         }
-        if self.dropped > 0 && self.send(Level::Warn, &|line| {
-            line.say("standard error took no more for a while; lines were dropped").key_number("dropped", self.dropped);
-        }) {
+        if self.dropped > 0
+            && self.send(Level::Warn, &|line| {
+                line.say("standard error took no more for a while; lines were dropped")
+                    .key_number("dropped", self.dropped);
+            })
+        {
             self.dropped = 0;
         }
         if !self.send(level, compose) {
@@ -344,7 +350,10 @@ impl Log {
         let stderr = sys::stderr();
         // A pipe is ready when it takes a whole line, a socket long before it is full: after this the write does not block.
         let mut ready = [PollFd::new(&stderr, PollFlags::OUT)];
-        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let at_once = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
         matches!(poll(&mut ready, Some(&at_once)), Ok(1))
             && ready[0].revents().contains(PollFlags::OUT)
             && rustix::io::write(stderr, line) == Ok(line.len())
@@ -390,8 +399,14 @@ mod tests {
     #[test]
     fn both_formats_carry_the_same_message_and_keys() {
         let compose = |line: &mut Line| {
-            line.say("cannot watch ").value(b"/etc/a b").say(": ").errno(Errno::NOENT);
-            line.key_number("pid", 7).key("process", b"my \"app\"").key("signal", b"SIGHUP").key("empty", b"");
+            line.say("cannot watch ")
+                .value(b"/etc/a b")
+                .say(": ")
+                .errno(Errno::NOENT);
+            line.key_number("pid", 7)
+                .key("process", b"my \"app\"")
+                .key("signal", b"SIGHUP")
+                .key("empty", b"");
         };
         assert_eq!(
             line(Format::Text, compose),
@@ -411,10 +426,16 @@ mod tests {
                 line.quoted(&hostile).key("key", &hostile);
             });
             assert_eq!(written.matches('\n').count(), 1);
-            assert!(!written.trim_end().chars().any(char::is_control), "{written}");
+            assert!(
+                !written.trim_end().chars().any(char::is_control),
+                "{written}"
+            );
             if format == Format::Json {
                 let parsed: serde_json::Value = serde_json::from_str(&written).unwrap();
-                assert!(parsed["key"].as_str().unwrap().contains("\\x00"), "{written}");
+                assert!(
+                    parsed["key"].as_str().unwrap().contains("\\x00"),
+                    "{written}"
+                );
                 assert!(parsed["key"].as_str().unwrap().contains("é"), "{written}");
             }
         }
@@ -437,7 +458,10 @@ mod tests {
                 for in_key in [false, true] {
                     let mut written = Line::new(format, Level::Warn, NOON_MS);
                     if in_key {
-                        written.say("cut").key("before", &b"y".repeat(length % 4096)).key("long", &long);
+                        written
+                            .say("cut")
+                            .key("before", &b"y".repeat(length % 4096))
+                            .key("long", &long);
                     } else {
                         written.value(&b"y".repeat(length));
                     }
@@ -448,7 +472,11 @@ mod tests {
                     if format == Format::Json {
                         let text = std::str::from_utf8(written).unwrap();
                         let parsed: Result<serde_json::Value, _> = serde_json::from_str(text);
-                        assert!(parsed.is_ok(), "{}: {text}", parsed.unwrap_err().to_string());
+                        assert!(
+                            parsed.is_ok(),
+                            "{}: {text}",
+                            parsed.unwrap_err().to_string()
+                        );
                     }
                 }
             }

@@ -53,7 +53,10 @@ impl Comm {
         let len = name.len().min(COMM_MAX);
         let mut bytes = [0; COMM_MAX];
         bytes[..len].copy_from_slice(&name[..len]);
-        Self { bytes, len: len as u8 }
+        Self {
+            bytes,
+            len: len as u8,
+        }
     }
 
     /// Any bytes but NUL.
@@ -84,7 +87,10 @@ pub fn parse_stat(stat: &[u8]) -> Option<Process> {
     let pid = pid(stat.get(..open)?.trim_ascii())?;
     let comm = Comm::new(stat.get(open + 1..close)?);
     // Numbered as in proc(5); the third is the first after the name.
-    let mut fields = stat.get(close + 1..)?.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty());
+    let mut fields = stat
+        .get(close + 1..)?
+        .split(u8::is_ascii_whitespace)
+        .filter(|field| !field.is_empty());
     let state = fields.next()?;
     let parent = fields.next()?;
     let flags = number(fields.nth(9 - 5)?)?;
@@ -154,7 +160,11 @@ impl Proc {
     /// # Errors
     /// ENOENT if the program is not in it: another namespace's `/proc`, or none.
     pub fn new(directory: OwnedFd, own: Pid) -> io::Result<Self> {
-        let mut proc = Self { directory, own, own_comm: Comm::new(b"") };
+        let mut proc = Self {
+            directory,
+            own,
+            own_comm: Comm::new(b""),
+        };
         proc.own_comm = proc.process(own).ok_or(Errno::NOENT)?.comm;
         Ok(proc)
     }
@@ -173,7 +183,12 @@ impl Proc {
         path.push_number(pid.as_raw_nonzero().get() as u64, 0);
         path.push(b"/");
         path.push(name.as_bytes());
-        fs::openat(&self.directory, path.as_bytes(), OFlags::RDONLY | OFlags::CLOEXEC | flags, Mode::empty())
+        fs::openat(
+            &self.directory,
+            path.as_bytes(),
+            OFlags::RDONLY | OFlags::CLOEXEC | flags,
+            Mode::empty(),
+        )
     }
 
     /// The process of this id; `None` if there is none, or it is hidden.
@@ -189,7 +204,12 @@ impl Proc {
     ///
     /// # Errors
     /// `/proc` cannot be read.
-    pub fn select(&self, matcher: &Matcher<'_>, select: Select, visit: &mut dyn FnMut(&Process)) -> io::Result<Scanned> {
+    pub fn select(
+        &self,
+        matcher: &Matcher<'_>,
+        select: Select,
+        visit: &mut dyn FnMut(&Process),
+    ) -> io::Result<Scanned> {
         let mut scanned = Scanned::default();
         if let Some(path) = matcher.pid_file {
             match read_pid_file(path) {
@@ -198,7 +218,12 @@ impl Proc {
             }
             return Ok(scanned);
         }
-        let directory = fs::openat(&self.directory, c".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        let directory = fs::openat(
+            &self.directory,
+            c".",
+            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?;
         let mut buffer = [MaybeUninit::uninit(); 4096];
         let mut entries = RawDir::new(&directory, &mut buffer);
         while let Some(entry) = entries.next() {
@@ -209,12 +234,24 @@ impl Proc {
         Ok(scanned)
     }
 
-    fn consider(&self, pid: Pid, matcher: &Matcher<'_>, select: Select, scanned: &mut Scanned, visit: &mut dyn FnMut(&Process)) {
-        let Some(process) = self.process(pid).filter(|process| process.is_alive && pid != self.own) else {
+    fn consider(
+        &self,
+        pid: Pid,
+        matcher: &Matcher<'_>,
+        select: Select,
+        scanned: &mut Scanned,
+        visit: &mut dyn FnMut(&Process),
+    ) {
+        let Some(process) = self
+            .process(pid)
+            .filter(|process| process.is_alive && pid != self.own)
+        else {
             return;
         };
         scanned.others += 1;
-        if self.matches(&process, matcher) && (select == Select::All || !self.has_matching_ancestor(&process, matcher)) {
+        if self.matches(&process, matcher)
+            && (select == Select::All || !self.has_matching_ancestor(&process, matcher))
+        {
             scanned.selected += 1;
             visit(&process);
         }
@@ -226,7 +263,8 @@ impl Proc {
             return false;
         }
         let by_comm = |name: &[u8]| name.len() <= COMM_MAX && process.comm.as_bytes() == name;
-        if matcher.cmdline.is_none() && matcher.names.is_some_and(|names| names.iter().any(by_comm)) {
+        if matcher.cmdline.is_none() && matcher.names.is_some_and(|names| names.iter().any(by_comm))
+        {
             return true;
         }
         self.cmdline_matches(process, matcher).unwrap_or(false)
@@ -238,8 +276,14 @@ impl Proc {
         let mut buffer = [0; 4096];
         let mut length = read_all(file.as_fd(), &mut buffer)?;
         if let Some(names) = matcher.names {
-            let argument = buffer[..length].split(|byte| *byte == 0).next().unwrap_or_default();
-            if !names.iter().any(|name| goes_by(name, process.comm.as_bytes(), argument)) {
+            let argument = buffer[..length]
+                .split(|byte| *byte == 0)
+                .next()
+                .unwrap_or_default();
+            if !names
+                .iter()
+                .any(|name| goes_by(name, process.comm.as_bytes(), argument))
+            {
                 return Ok(false);
             }
         }
@@ -253,7 +297,10 @@ impl Proc {
                     *byte = b' ';
                 }
             }
-            if buffer[..length].windows(text.len()).any(|window| window == text) {
+            if buffer[..length]
+                .windows(text.len())
+                .any(|window| window == text)
+            {
                 return Ok(true);
             }
             if is_last {
@@ -327,7 +374,11 @@ pub struct Status {
 impl Status {
     /// Takes in one line of the file.
     fn take(&mut self, line: &[u8]) {
-        let Some((name, value)) = line.iter().position(|byte| *byte == b':').map(|at| line.split_at(at)) else {
+        let Some((name, value)) = line
+            .iter()
+            .position(|byte| *byte == b':')
+            .map(|at| line.split_at(at))
+        else {
             return;
         };
         let value = value[1..].trim_ascii();
@@ -371,9 +422,16 @@ impl Proc {
             let mut path = Word::new();
             path.push(name);
             path.push(b"/status");
-            let opened = fs::openat(&tasks, path.as_bytes(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+            let opened = fs::openat(
+                &tasks,
+                path.as_bytes(),
+                OFlags::RDONLY | OFlags::CLOEXEC,
+                Mode::empty(),
+            );
             // A thread that has ended meanwhile blocks nothing.
-            let status = opened.and_then(|file| status_of(file.as_fd())).unwrap_or_default();
+            let status = opened
+                .and_then(|file| status_of(file.as_fd()))
+                .unwrap_or_default();
             if status.blocked & mask != 0 {
                 return Ok(true);
             }

@@ -107,7 +107,10 @@ impl Order {
     /// Whether a process that started at `start` is to be told. A start time is cut to the clock tick before it, so that a
     /// process is rather told once too often.
     pub fn concerns(&self, start: Instant) -> bool {
-        start <= self.started_before || self.started_between.is_some_and(|(first, last)| first <= start && start <= last)
+        start <= self.started_before
+            || self
+                .started_between
+                .is_some_and(|(first, last)| first <= start && start <= last)
     }
 
     /// Whether there were processes to tell even if none is there now.
@@ -271,9 +274,15 @@ impl Reload {
     /// One event in, one action out. Total: any event may come in any state.
     pub fn step(&mut self, event: Event, now: Instant) -> (Action, Option<Note>) {
         match event {
-            Event::Started { fingerprint, catch_up } => self.started(fingerprint, catch_up, now),
+            Event::Started {
+                fingerprint,
+                catch_up,
+            } => self.started(fingerprint, catch_up, now),
             Event::Changed(change) => (self.changed(change, now), None),
-            Event::Looked { fingerprint, steady } => self.looked(fingerprint, steady, now),
+            Event::Looked {
+                fingerprint,
+                steady,
+            } => self.looked(fingerprint, steady, now),
             Event::Attempted(attempt) => self.attempted(attempt, now),
             Event::Demanded => {
                 self.demanded = true;
@@ -282,14 +291,21 @@ impl Reload {
             Event::PollDue => (Action::Look, None),
             Event::Woke => (self.next(now), None),
             Event::Stopped => {
-                let owed = self.owed.is_some_and(|owed| owed.order.is_for_everyone() || owed.said.is_some());
+                let owed = self
+                    .owed
+                    .is_some_and(|owed| owed.order.is_for_everyone() || owed.said.is_some());
                 let undelivered = owed || self.settling.is_some();
                 (Action::Exit { undelivered }, None)
             }
         }
     }
 
-    fn started(&mut self, fingerprint: Fingerprint, catch_up: Option<Instant>, now: Instant) -> (Action, Option<Note>) {
+    fn started(
+        &mut self,
+        fingerprint: Fingerprint,
+        catch_up: Option<Instant>,
+        now: Instant,
+    ) -> (Action, Option<Note>) {
         self.seen = fingerprint;
         self.delivered = fingerprint;
         self.looked_at = now;
@@ -307,11 +323,20 @@ impl Reload {
             Change::Finished => limit.min(now.plus_ms(self.timing.settle_ms)),
             Change::Complete => now,
         };
-        self.settling = Some(Settling { first, last: now, due });
+        self.settling = Some(Settling {
+            first,
+            last: now,
+            due,
+        });
         self.next(now)
     }
 
-    fn looked(&mut self, fingerprint: Fingerprint, steady: bool, now: Instant) -> (Action, Option<Note>) {
+    fn looked(
+        &mut self,
+        fingerprint: Fingerprint,
+        steady: bool,
+        now: Instant,
+    ) -> (Action, Option<Note>) {
         let burst = self.settling.take();
         // Without an event the change lies somewhere between two looks.
         let looked_before = core::mem::replace(&mut self.looked_at, now);
@@ -319,12 +344,19 @@ impl Reload {
         let limit = first.plus_ms(self.timing.settle_max_ms);
         if !steady && burst.is_some() && now < limit && !self.demanded {
             let due = limit.min(now.plus_ms(self.timing.settle_ms));
-            self.settling = Some(Settling { first, last: now, due });
+            self.settling = Some(Settling {
+                first,
+                last: now,
+                due,
+            });
             return (self.next(now), None);
         }
         let before = core::mem::replace(&mut self.seen, fingerprint);
         let differs = fingerprint != before;
-        let mut note = differs.then_some(Note::Changed { before, after: fingerprint });
+        let mut note = differs.then_some(Note::Changed {
+            before,
+            after: fingerprint,
+        });
         match &mut self.owed {
             _ if core::mem::take(&mut self.demanded) => {
                 self.owe(now, Instant::NEVER, None);
@@ -358,12 +390,31 @@ impl Reload {
     }
 
     /// What was seen last is owed to the processes that [`Order`] tells of; `first` is when the change began.
-    fn owe(&mut self, first: Instant, started_before: Instant, started_between: Option<(Instant, Instant)>) {
+    fn owe(
+        &mut self,
+        first: Instant,
+        started_before: Instant,
+        started_between: Option<(Instant, Instant)>,
+    ) {
         self.generation = self.generation.wrapping_add(1);
-        let order = Order { started_before, started_between, generation: self.generation };
+        let order = Order {
+            started_before,
+            started_between,
+            generation: self.generation,
+        };
         self.owed = Some(match self.owed {
-            Some(owed) if owed.demanded => Owed { order: Order { started_before: Instant::NEVER, ..order }, ..owed },
-            Some(owed) => Owed { order, next: first, ..owed },
+            Some(owed) if owed.demanded => Owed {
+                order: Order {
+                    started_before: Instant::NEVER,
+                    ..order
+                },
+                ..owed
+            },
+            Some(owed) => Owed {
+                order,
+                next: first,
+                ..owed
+            },
             None => Owed {
                 order,
                 since: first,
@@ -389,19 +440,28 @@ impl Reload {
             Some((Waiting::NoProcess | Waiting::PidFile, _)) if !for_everyone => self.settled(),
             Some((reason, ready_at)) => {
                 owed.partly |= attempt.signalled > 0;
-                owed.next = ready_at.unwrap_or(now.plus_ms(owed.pause_ms)).max(now.plus_ms(1));
+                owed.next = ready_at
+                    .unwrap_or(now.plus_ms(owed.pause_ms))
+                    .max(now.plus_ms(1));
                 owed.pause_ms = (owed.pause_ms * 2).min(LONGEST_PAUSE_MS);
-                let said_before = owed.said.is_some_and(|(said, at)| said == reason && now.ms_since(at) < REPEAT_MS);
+                let said_before = owed
+                    .said
+                    .is_some_and(|(said, at)| said == reason && now.ms_since(at) < REPEAT_MS);
                 if !said_before {
                     owed.said = Some((reason, now));
                 }
                 self.owed = Some(owed);
-                return (self.next(now), (!said_before).then_some(Note::StillWaiting(reason)));
+                return (
+                    self.next(now),
+                    (!said_before).then_some(Note::StillWaiting(reason)),
+                );
             }
             None => self.settled(),
         }
         let note = if attempt.signalled > 0 || owed.partly {
-            owed.said.map(|_| Note::Arrived { after_ms: now.ms_since(owed.since) })
+            owed.said.map(|_| Note::Arrived {
+                after_ms: now.ms_since(owed.since),
+            })
         } else {
             for_everyone.then_some(Note::NotNeeded)
         };
@@ -415,7 +475,9 @@ impl Reload {
 
     fn attempt_at(&self, owed: &Owed) -> Instant {
         match self.last_signal {
-            Some(last) if !owed.demanded => owed.next.max(last.plus_ms(self.timing.min_interval_ms)),
+            Some(last) if !owed.demanded => {
+                owed.next.max(last.plus_ms(self.timing.min_interval_ms))
+            }
             _ => owed.next,
         }
     }
@@ -429,6 +491,3 @@ impl Reload {
         }
     }
 }
-
-
-

@@ -48,9 +48,14 @@ impl<'c> Sidecar<'c> {
     fn open(config: &'c Config<'c>) -> Result<Self, (&'static str, Errno)> {
         let signals = sys::signal_descriptor(&[libc::SIGTERM, libc::SIGINT, libc::SIGUSR1])
             .map_err(|errno| ("cannot receive signals: signalfd", errno))?;
-        let proc = openat(CWD, c"/proc", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-            .and_then(|directory| Proc::new(directory, getpid()))
-            .map_err(|errno| ("cannot read /proc; is it mounted?", errno))?;
+        let proc = openat(
+            CWD,
+            c"/proc",
+            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
+        .and_then(|directory| Proc::new(directory, getpid()))
+        .map_err(|errno| ("cannot read /proc; is it mounted?", errno))?;
         let timing = Timing {
             settle_ms: config.settle_ms,
             settle_max_ms: config.settle_max_ms,
@@ -75,7 +80,13 @@ impl<'c> Sidecar<'c> {
                 line.say("watching").key_number("files", look.files.into());
                 line.key_number("directories", look.directories.into());
             });
-            self.handle(Event::Started { fingerprint: look.fingerprint, catch_up: None }, log);
+            self.handle(
+                Event::Started {
+                    fingerprint: look.fingerprint,
+                    catch_up: None,
+                },
+                log,
+            );
         }
         loop {
             if let Err(errno) = self.wait() {
@@ -96,7 +107,11 @@ impl<'c> Sidecar<'c> {
                 self.handle(Event::Changed(change), log);
             }
             let now = sys::now();
-            if self.reload.deadline().is_some_and(|deadline| deadline <= now) {
+            if self
+                .reload
+                .deadline()
+                .is_some_and(|deadline| deadline <= now)
+            {
                 self.handle(Event::Woke, log);
             }
             if self.poll_at().is_some_and(|at| at <= now) {
@@ -108,7 +123,8 @@ impl<'c> Sidecar<'c> {
     fn introduce(&self, log: &mut Log) {
         let config = self.config;
         log.write(Level::Info, &|line: &mut Line| {
-            line.say("started").key("version", env!("CARGO_PKG_VERSION").as_bytes());
+            line.say("started")
+                .key("version", env!("CARGO_PKG_VERSION").as_bytes());
             line.key("config_dir", config.roots.as_bytes());
             deliver::name_matcher(line, config);
             line.key("signal", config.signal.name().as_bytes());
@@ -122,7 +138,8 @@ impl<'c> Sidecar<'c> {
         }
         if getpid() == Pid::INIT {
             log.write(Level::Warn, &|line: &mut Line| {
-                line.say("this is process 1 of its namespace: ").say(deliver::NOT_SHARED);
+                line.say("this is process 1 of its namespace: ")
+                    .say(deliver::NOT_SHARED);
             });
         }
     }
@@ -135,11 +152,17 @@ impl<'c> Sidecar<'c> {
         };
         let timeout = deadline.map(|deadline| {
             let nanoseconds = deadline.nanoseconds_since(sys::now());
-            Timespec { tv_sec: (nanoseconds / 1_000_000_000) as _, tv_nsec: (nanoseconds % 1_000_000_000) as _ }
+            Timespec {
+                tv_sec: (nanoseconds / 1_000_000_000) as _,
+                tv_nsec: (nanoseconds % 1_000_000_000) as _,
+            }
         });
         let signals = PollFd::new(&self.signals, PollFlags::IN);
         let result = match self.watch.descriptor() {
-            Some(inotify) => poll(&mut [signals, PollFd::from_borrowed_fd(inotify, PollFlags::IN)], timeout.as_ref()),
+            Some(inotify) => poll(
+                &mut [signals, PollFd::from_borrowed_fd(inotify, PollFlags::IN)],
+                timeout.as_ref(),
+            ),
             None => poll(&mut [signals], timeout.as_ref()),
         };
         match result {
@@ -173,11 +196,20 @@ impl<'c> Sidecar<'c> {
                     };
                     // What came while it was being read makes it uncertain what was read.
                     let steady = self.watch.drain(log).is_none();
-                    Event::Looked { fingerprint: look.fingerprint, steady }
+                    Event::Looked {
+                        fingerprint: look.fingerprint,
+                        steady,
+                    }
                 }
                 Action::Deliver(order) => {
                     let since = self.reload.changed_since().unwrap_or(Instant::NEVER);
-                    Event::Attempted(self.delivery.attempt(order, self.config, &self.proc, since, log))
+                    Event::Attempted(self.delivery.attempt(
+                        order,
+                        self.config,
+                        &self.proc,
+                        since,
+                        log,
+                    ))
                 }
             };
         }
@@ -187,10 +219,16 @@ impl<'c> Sidecar<'c> {
     fn look(&mut self, log: &mut Log) -> Option<Look> {
         let signals = &self.signals;
         let interrupted = || {
-            let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-            poll(&mut [PollFd::new(signals, PollFlags::IN)], Some(&at_once)).is_ok_and(|ready| ready > 0)
+            let at_once = Timespec {
+                tv_sec: 0,
+                tv_nsec: 0,
+            };
+            poll(&mut [PollFd::new(signals, PollFlags::IN)], Some(&at_once))
+                .is_ok_and(|ready| ready > 0)
         };
-        let look = self.watch.look(self.config.roots, sys::now(), log, &interrupted);
+        let look = self
+            .watch
+            .look(self.config.roots, sys::now(), log, &interrupted);
         self.last_look = sys::now();
         look
     }
@@ -198,7 +236,8 @@ impl<'c> Sidecar<'c> {
     fn tell(&self, note: Note, log: &mut Log) {
         match note {
             Note::Changed { before, after } => log.write(Level::Info, &|line: &mut Line| {
-                line.say("content changed").key("before", fingerprint(before).as_bytes());
+                line.say("content changed")
+                    .key("before", fingerprint(before).as_bytes());
                 line.key("after", fingerprint(after).as_bytes());
             }),
             Note::Unchanged => log.write(Level::Debug, &|line: &mut Line| {
@@ -210,21 +249,30 @@ impl<'c> Sidecar<'c> {
             Note::NotNeeded => log.write(Level::Info, &|line: &mut Line| {
                 line.say("no signal needed: the process started after the change");
             }),
-            Note::StillWaiting(reason) => log.write(Level::Warn, &|line: &mut Line| self.delivery.explain(line, reason, self.config)),
+            Note::StillWaiting(reason) => log.write(Level::Warn, &|line: &mut Line| {
+                self.delivery.explain(line, reason, self.config)
+            }),
             Note::Arrived { after_ms } => log.write(Level::Info, &|line: &mut Line| {
-                line.say("the pending reload is delivered").key_number("after_ms", after_ms);
+                line.say("the pending reload is delivered")
+                    .key_number("after_ms", after_ms);
             }),
         }
     }
 
     fn stop(&mut self, signal: i32, log: &mut Log) -> i32 {
-        if let (Action::Exit { undelivered: true }, _) = self.reload.step(Event::Stopped, sys::now()) {
+        if let (Action::Exit { undelivered: true }, _) =
+            self.reload.step(Event::Stopped, sys::now())
+        {
             log.write(Level::Warn, &|line: &mut Line| {
                 line.say("stopping while a reload is pending: the last change was not delivered");
             });
         }
         log.write(Level::Info, &|line: &mut Line| {
-            line.say("stopped by ").say(if signal == libc::SIGINT { "SIGINT" } else { "SIGTERM" });
+            line.say("stopped by ").say(if signal == libc::SIGINT {
+                "SIGINT"
+            } else {
+                "SIGTERM"
+            });
         });
         EXIT_STOPPED
     }

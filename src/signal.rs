@@ -51,7 +51,11 @@ const fn named(name: &str, number: i32, action: DefaultAction) -> Named {
         padded[at] = name.as_bytes()[at];
         at += 1;
     }
-    Named { name: padded, number: number as u8, action }
+    Named {
+        name: padded,
+        number: number as u8,
+        action,
+    }
 }
 
 use DefaultAction::{Continue, Core, Ignore, Stop, Terminate};
@@ -99,7 +103,11 @@ static TABLE: [Named; 37] = [
 
 impl Named {
     fn name(&self) -> &[u8] {
-        let end = self.name.iter().position(|byte| *byte == 0).unwrap_or(NAME_MAX);
+        let end = self
+            .name
+            .iter()
+            .position(|byte| *byte == 0)
+            .unwrap_or(NAME_MAX);
         &self.name[..end]
     }
 }
@@ -132,7 +140,10 @@ impl Signal {
 
     /// What it does to a process that has not prepared for it. Real-time signals end the process.
     pub fn default_action(self) -> DefaultAction {
-        TABLE.iter().find(|named| named.number == self.0).map_or(Terminate, |named| named.action)
+        TABLE
+            .iter()
+            .find(|named| named.number == self.0)
+            .map_or(Terminate, |named| named.action)
     }
 
     /// Its full name: `SIGHUP`, `SIGRTMIN+3`, `SIGRTMAX-2`.
@@ -155,7 +166,9 @@ impl Signal {
     /// Parses `SIGHUP`, `HUP`, `hup`, `1`, `SIGRTMIN+3` or `rtmax-2`.
     pub fn parse(text: &[u8]) -> Result<Self, NotASignal> {
         if text.first().is_some_and(u8::is_ascii_digit) && text.iter().all(u8::is_ascii_digit) {
-            return number(text).and_then(Self::from_number).ok_or(NotASignal::OutOfRange);
+            return number(text)
+                .and_then(Self::from_number)
+                .ok_or(NotASignal::OutOfRange);
         }
         let bare = match text.split_at_checked(3) {
             Some((sig, rest)) if sig.eq_ignore_ascii_case(b"SIG") => rest,
@@ -164,9 +177,14 @@ impl Signal {
         if let Some(signal) = Self::real_time(bare) {
             return signal.ok_or(NotASignal::OutOfRange);
         }
-        match TABLE.iter().find(|named| named.name().eq_ignore_ascii_case(bare)) {
+        match TABLE
+            .iter()
+            .find(|named| named.name().eq_ignore_ascii_case(bare))
+        {
             Some(named) => Ok(Self(named.number)),
-            None => Err(NotASignal::Unknown { nearest: nearest(bare) }),
+            None => Err(NotASignal::Unknown {
+                nearest: nearest(bare),
+            }),
         }
     }
 
@@ -195,7 +213,11 @@ fn number(digits: &[u8]) -> Option<u32> {
 
 /// The name of the table with the least edit distance to `bare`; the first of several.
 fn nearest(bare: &[u8]) -> &'static [u8] {
-    TABLE.iter().map(Named::name).min_by_key(|name| distance(name, bare)).unwrap_or_default()
+    TABLE
+        .iter()
+        .map(Named::name)
+        .min_by_key(|name| distance(name, bare))
+        .unwrap_or_default()
 }
 
 /// Levenshtein distance, letters of either case alike, over at most the first 15 bytes of what was typed.
@@ -231,7 +253,13 @@ mod tests {
         for signal in Signal::all() {
             let full = name(signal);
             let bare = full.strip_prefix("SIG").unwrap();
-            for spelling in [full.clone(), bare.to_string(), full.to_lowercase(), bare.to_lowercase(), signal.number().to_string()] {
+            for spelling in [
+                full.clone(),
+                bare.to_string(),
+                full.to_lowercase(),
+                bare.to_lowercase(),
+                signal.number().to_string(),
+            ] {
                 assert_eq!(Signal::parse(spelling.as_bytes()), Ok(signal), "{spelling}");
             }
         }
@@ -239,58 +267,136 @@ mod tests {
 
     #[test]
     fn names_and_numbers_are_those_of_kill() {
-        let listed = Command::new("bash").args(["-c", "kill -l"]).output().expect("bash has kill -l");
+        let listed = Command::new("bash")
+            .args(["-c", "kill -l"])
+            .output()
+            .expect("bash has kill -l");
         let listed = String::from_utf8(listed.stdout).unwrap();
         let words: std::vec::Vec<&str> = listed.split_whitespace().collect();
         let mut seen = 0;
         for pair in words.chunks(2) {
             let number: u8 = pair[0].trim_end_matches(')').parse().unwrap();
-            let signal = Signal::parse(pair[1].as_bytes()).unwrap_or_else(|error| panic!("{}: {error:?}", pair[1]));
+            let signal = Signal::parse(pair[1].as_bytes())
+                .unwrap_or_else(|error| panic!("{}: {error:?}", pair[1]));
             assert_eq!(signal.number(), number, "{}", pair[1]);
             assert_eq!(name(signal), pair[1]);
             seen += 1;
         }
-        assert_eq!(seen, Signal::all().count(), "kill -l and this table list the same signals");
+        assert_eq!(
+            seen,
+            Signal::all().count(),
+            "kill -l and this table list the same signals"
+        );
     }
 
     #[test]
     fn names_and_numbers_are_those_of_libc() {
         let constants = [
-            ("HUP", libc::SIGHUP), ("INT", libc::SIGINT), ("QUIT", libc::SIGQUIT), ("ILL", libc::SIGILL), ("TRAP", libc::SIGTRAP),
-            ("ABRT", libc::SIGABRT), ("IOT", libc::SIGIOT), ("BUS", libc::SIGBUS), ("FPE", libc::SIGFPE), ("KILL", libc::SIGKILL),
-            ("USR1", libc::SIGUSR1), ("SEGV", libc::SIGSEGV), ("USR2", libc::SIGUSR2), ("PIPE", libc::SIGPIPE), ("ALRM", libc::SIGALRM),
-            ("TERM", libc::SIGTERM), ("STKFLT", libc::SIGSTKFLT), ("CHLD", libc::SIGCHLD), ("CLD", libc::SIGCHLD), ("CONT", libc::SIGCONT),
-            ("STOP", libc::SIGSTOP), ("TSTP", libc::SIGTSTP), ("TTIN", libc::SIGTTIN), ("TTOU", libc::SIGTTOU), ("URG", libc::SIGURG),
-            ("XCPU", libc::SIGXCPU), ("XFSZ", libc::SIGXFSZ), ("VTALRM", libc::SIGVTALRM), ("PROF", libc::SIGPROF),
-            ("WINCH", libc::SIGWINCH), ("IO", libc::SIGIO), ("POLL", libc::SIGPOLL), ("PWR", libc::SIGPWR), ("SYS", libc::SIGSYS),
-            ("UNUSED", libc::SIGSYS), ("RTMAX", libc::SIGRTMAX()),
+            ("HUP", libc::SIGHUP),
+            ("INT", libc::SIGINT),
+            ("QUIT", libc::SIGQUIT),
+            ("ILL", libc::SIGILL),
+            ("TRAP", libc::SIGTRAP),
+            ("ABRT", libc::SIGABRT),
+            ("IOT", libc::SIGIOT),
+            ("BUS", libc::SIGBUS),
+            ("FPE", libc::SIGFPE),
+            ("KILL", libc::SIGKILL),
+            ("USR1", libc::SIGUSR1),
+            ("SEGV", libc::SIGSEGV),
+            ("USR2", libc::SIGUSR2),
+            ("PIPE", libc::SIGPIPE),
+            ("ALRM", libc::SIGALRM),
+            ("TERM", libc::SIGTERM),
+            ("STKFLT", libc::SIGSTKFLT),
+            ("CHLD", libc::SIGCHLD),
+            ("CLD", libc::SIGCHLD),
+            ("CONT", libc::SIGCONT),
+            ("STOP", libc::SIGSTOP),
+            ("TSTP", libc::SIGTSTP),
+            ("TTIN", libc::SIGTTIN),
+            ("TTOU", libc::SIGTTOU),
+            ("URG", libc::SIGURG),
+            ("XCPU", libc::SIGXCPU),
+            ("XFSZ", libc::SIGXFSZ),
+            ("VTALRM", libc::SIGVTALRM),
+            ("PROF", libc::SIGPROF),
+            ("WINCH", libc::SIGWINCH),
+            ("IO", libc::SIGIO),
+            ("POLL", libc::SIGPOLL),
+            ("PWR", libc::SIGPWR),
+            ("SYS", libc::SIGSYS),
+            ("UNUSED", libc::SIGSYS),
+            ("RTMAX", libc::SIGRTMAX()),
         ];
         for (name, number) in constants {
-            assert_eq!(i32::from(Signal::parse(name.as_bytes()).unwrap().number()), number, "{name}");
+            assert_eq!(
+                i32::from(Signal::parse(name.as_bytes()).unwrap().number()),
+                number,
+                "{name}"
+            );
         }
         let named: std::vec::Vec<_> = constants.iter().map(|(name, _)| *name).collect();
         for entry in &TABLE {
             let name = core::str::from_utf8(entry.name()).unwrap();
-            assert!(name == "RTMIN" || named.contains(&name), "{name} is not compared with libc");
+            assert!(
+                name == "RTMIN" || named.contains(&name),
+                "{name} is not compared with libc"
+            );
         }
         for offset in 0..=30 {
-            assert_eq!(Signal::parse(format!("SIGRTMIN+{offset}").as_bytes()).unwrap().number(), 34 + offset);
-            assert_eq!(Signal::parse(format!("rtmax-{offset}").as_bytes()).unwrap().number(), 64 - offset);
+            assert_eq!(
+                Signal::parse(format!("SIGRTMIN+{offset}").as_bytes())
+                    .unwrap()
+                    .number(),
+                34 + offset
+            );
+            assert_eq!(
+                Signal::parse(format!("rtmax-{offset}").as_bytes())
+                    .unwrap()
+                    .number(),
+                64 - offset
+            );
         }
     }
 
     #[test]
     fn a_number_that_is_no_signal_is_out_of_range() {
-        for text in ["0", "32", "33", "65", "4294967297", "99999999999999999999", "SIGRTMIN+31", "RTMAX-31", "RTMIN+99999999999"] {
-            assert_eq!(Signal::parse(text.as_bytes()), Err(NotASignal::OutOfRange), "{text}");
+        for text in [
+            "0",
+            "32",
+            "33",
+            "65",
+            "4294967297",
+            "99999999999999999999",
+            "SIGRTMIN+31",
+            "RTMAX-31",
+            "RTMIN+99999999999",
+        ] {
+            assert_eq!(
+                Signal::parse(text.as_bytes()),
+                Err(NotASignal::OutOfRange),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn an_unknown_name_gets_the_nearest_real_one() {
         for (typed, nearest) in [
-            ("SIGHPU", "HUP"), ("HUPP", "HUP"), ("SIGURS1", "USR1"), ("sigterm1", "TERM"), ("SIGRTMIM+1", "RTMIN"), ("WINHC", "WINCH"),
-            ("reload-the-configuration-now", "CONT"), ("SIG", "IO"), ("-1", "IO"), ("1x", "IO"), ("", "IO"), ("RTMIN+", "RTMIN"), ("RTMAX-x", "RTMAX"),
+            ("SIGHPU", "HUP"),
+            ("HUPP", "HUP"),
+            ("SIGURS1", "USR1"),
+            ("sigterm1", "TERM"),
+            ("SIGRTMIM+1", "RTMIN"),
+            ("WINHC", "WINCH"),
+            ("reload-the-configuration-now", "CONT"),
+            ("SIG", "IO"),
+            ("-1", "IO"),
+            ("1x", "IO"),
+            ("", "IO"),
+            ("RTMIN+", "RTMIN"),
+            ("RTMAX-x", "RTMAX"),
         ] {
             match Signal::parse(typed.as_bytes()) {
                 Err(NotASignal::Unknown { nearest: offered }) => {
@@ -303,8 +409,19 @@ mod tests {
 
     #[test]
     fn default_actions_are_those_of_signal_7() {
-        for (name, action) in [("HUP", Terminate), ("QUIT", Core), ("CHLD", Ignore), ("STOP", Stop), ("CONT", Continue), ("RTMIN+5", Terminate)] {
-            assert_eq!(Signal::parse(name.as_bytes()).unwrap().default_action(), action, "{name}");
+        for (name, action) in [
+            ("HUP", Terminate),
+            ("QUIT", Core),
+            ("CHLD", Ignore),
+            ("STOP", Stop),
+            ("CONT", Continue),
+            ("RTMIN+5", Terminate),
+        ] {
+            assert_eq!(
+                Signal::parse(name.as_bytes()).unwrap().default_action(),
+                action,
+                "{name}"
+            );
         }
     }
 }

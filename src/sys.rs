@@ -35,7 +35,10 @@ pub fn environment() -> impl Iterator<Item = &'static [u8]> {
 ///
 /// # Safety
 /// `argv` must point to `argc` C strings that live until the end of the program, as those given to `main` do.
-pub unsafe fn arguments(argc: c_int, argv: *const *const c_char) -> impl Iterator<Item = &'static [u8]> {
+pub unsafe fn arguments(
+    argc: c_int,
+    argv: *const *const c_char,
+) -> impl Iterator<Item = &'static [u8]> {
     (1..argc.max(0) as usize).map(move |at| {
         // SAFETY: `at` is below `argc`; the rest is what the caller promises.
         unsafe { CStr::from_ptr(*argv.add(at)).to_bytes() }

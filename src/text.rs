@@ -13,7 +13,12 @@ pub struct Text<const N: usize> {
 impl<const N: usize> Text<N> {
     /// An empty text that keeps `reserve` bytes back until [`release`](Self::release).
     pub const fn with_reserve(reserve: usize) -> Self {
-        Self { bytes: [0; N], len: 0, room: N - reserve, cut: false }
+        Self {
+            bytes: [0; N],
+            len: 0,
+            room: N - reserve,
+            cut: false,
+        }
     }
 
     /// An empty text.
@@ -105,7 +110,17 @@ mod tests {
         assert_eq!(parse_number(b"0042", 10), Some(42));
         assert_eq!(parse_number(b"18446744073709551615", 10), Some(u64::MAX));
         assert_eq!(parse_number(b"ffffffffffffffff", 16), Some(u64::MAX));
-        for text in ["", "+1", "-1", " 1", "1 ", "1x", "0x1", "18446744073709551616", "\u{661}"] {
+        for text in [
+            "",
+            "+1",
+            "-1",
+            " 1",
+            "1 ",
+            "1x",
+            "0x1",
+            "18446744073709551616",
+            "\u{661}",
+        ] {
             assert_eq!(parse_number(text.as_bytes(), 10), None, "{text}");
         }
     }

@@ -63,7 +63,11 @@ pub trait Visit {
 }
 
 /// Walks one root, a directory or a file, and adds what is there to `fingerprint`. Whether there is something.
-pub fn walk<V: Visit>(root: &[u8], fingerprint: &mut Fingerprint, visit: &mut V) -> Result<(), Errno> {
+pub fn walk<V: Visit>(
+    root: &[u8],
+    fingerprint: &mut Fingerprint,
+    visit: &mut V,
+) -> Result<(), Errno> {
     let mut walk = Walk {
         visit,
         fingerprint,
@@ -83,7 +87,14 @@ struct Walk<'w, V> {
 
 impl<V: Visit> Walk<'_, V> {
     /// Whatever `path` leads to, seen from `base`. The error says why it leads nowhere.
-    fn target(&mut self, base: BorrowedFd<'_>, base_is_armed: bool, path: &[u8], key: Key, level: usize) -> Result<(), Errno> {
+    fn target(
+        &mut self,
+        base: BorrowedFd<'_>,
+        base_is_armed: bool,
+        path: &[u8],
+        key: Key,
+        level: usize,
+    ) -> Result<(), Errno> {
         let (fd, stat) = match resolve(self.visit, base, base_is_armed, path) {
             Ok(found) => found,
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {
@@ -101,7 +112,12 @@ impl<V: Visit> Walk<'_, V> {
                 self.opened(opened, base, path, key, Self::directory, level);
             }
             FileType::RegularFile => {
-                let opened = fs::openat(CWD, descriptor_path(fd.as_fd()).as_bytes(), OPEN, Mode::empty());
+                let opened = fs::openat(
+                    CWD,
+                    descriptor_path(fd.as_fd()).as_bytes(),
+                    OPEN,
+                    Mode::empty(),
+                );
                 self.opened(opened, base, path, key, Self::file, level);
             }
             _ => self.fingerprint.add(Entry::of(key, Kind::Special, &[])),
@@ -141,7 +157,14 @@ impl<V: Visit> Walk<'_, V> {
         Ok(())
     }
 
-    fn entry(&mut self, directory: BorrowedFd<'_>, name: &[u8], kind: FileType, key: Key, level: usize) {
+    fn entry(
+        &mut self,
+        directory: BorrowedFd<'_>,
+        name: &[u8],
+        kind: FileType,
+        key: Key,
+        level: usize,
+    ) {
         let kind = match kind {
             FileType::Unknown => match fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
                 Ok(stat) => FileType::from_raw_mode(stat.st_mode),
@@ -149,14 +172,35 @@ impl<V: Visit> Walk<'_, V> {
             },
             kind => kind,
         };
-        let open = |flags| fs::openat(directory, name, OPEN | OFlags::NOFOLLOW | flags, Mode::empty());
+        let open = |flags| {
+            fs::openat(
+                directory,
+                name,
+                OPEN | OFlags::NOFOLLOW | flags,
+                Mode::empty(),
+            )
+        };
         match kind {
             FileType::RegularFile => {
-                self.opened(open(OFlags::empty()), directory, name, key, Self::file, level);
+                self.opened(
+                    open(OFlags::empty()),
+                    directory,
+                    name,
+                    key,
+                    Self::file,
+                    level,
+                );
             }
             FileType::Directory if level == LEVELS => self.too_deep(directory, name, key),
             FileType::Directory => {
-                self.opened(open(OFlags::DIRECTORY), directory, name, key, Self::directory, level + 1);
+                self.opened(
+                    open(OFlags::DIRECTORY),
+                    directory,
+                    name,
+                    key,
+                    Self::directory,
+                    level + 1,
+                );
             }
             FileType::Symlink => {
                 // A link at the deepest level is followed to a file, but not into a directory.
@@ -178,7 +222,8 @@ impl<V: Visit> Walk<'_, V> {
     ) {
         if level > LEVELS {
             let is_directory = opened.as_ref().is_ok_and(|fd| {
-                fs::fstat(fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
+                fs::fstat(fd)
+                    .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
             });
             if is_directory {
                 self.too_deep(directory, name, key);
@@ -206,7 +251,8 @@ impl<V: Visit> Walk<'_, V> {
         }
         if stat.st_size as u64 > FULL_READ_MAX {
             self.visit.found(FileType::RegularFile);
-            self.fingerprint.add(Entry::of(key, Kind::Large, &metadata(&stat)));
+            self.fingerprint
+                .add(Entry::of(key, Kind::Large, &metadata(&stat)));
             return Ok(());
         }
         let mut reading = Content::new(key);
@@ -225,10 +271,19 @@ impl<V: Visit> Walk<'_, V> {
         Ok(())
     }
 
-    fn unreadable(&mut self, directory: BorrowedFd<'_>, name: &[u8], key: Key, stat: Option<Stat>, errno: Errno) {
+    fn unreadable(
+        &mut self,
+        directory: BorrowedFd<'_>,
+        name: &[u8],
+        key: Key,
+        stat: Option<Stat>,
+        errno: Errno,
+    ) {
         let numbers = stat.as_ref().map_or([0; 4], metadata);
-        self.fingerprint.add(Entry::of(key, Kind::Unreadable, &numbers));
-        self.visit.falls_short(directory, name, Shortfall::Unreadable(errno));
+        self.fingerprint
+            .add(Entry::of(key, Kind::Unreadable, &numbers));
+        self.visit
+            .falls_short(directory, name, Shortfall::Unreadable(errno));
     }
 
     fn too_deep(&mut self, directory: BorrowedFd<'_>, name: &[u8], key: Key) {
@@ -238,13 +293,21 @@ impl<V: Visit> Walk<'_, V> {
 }
 
 /// For reading without waiting: a FIFO that took a file's place a moment ago must not block the program.
-const OPEN: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
+const OPEN: OFlags = OFlags::RDONLY
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::NOCTTY)
+    .union(OFlags::CLOEXEC);
 /// For looking at what a name stands for without opening it; open(2).
 const LOCATE: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// Size, modification time and inode, which stand in for content.
 fn metadata(stat: &Stat) -> [u64; 4] {
-    [stat.st_size as u64, stat.st_mtime as u64, stat.st_mtime_nsec as u64, stat.st_ino as u64]
+    [
+        stat.st_size as u64,
+        stat.st_mtime as u64,
+        stat.st_mtime_nsec as u64,
+        stat.st_ino as u64,
+    ]
 }
 
 /// The path by which an open file can be named again; proc(5).
@@ -257,7 +320,12 @@ pub fn descriptor_path(fd: BorrowedFd<'_>) -> Word {
 
 /// Finds what `path` leads to and arms everything on the way that could change it.
 #[inline(never)]
-fn resolve<V: Visit>(visit: &mut V, base: BorrowedFd<'_>, base_is_armed: bool, path: &[u8]) -> io::Result<(OwnedFd, Stat)> {
+fn resolve<V: Visit>(
+    visit: &mut V,
+    base: BorrowedFd<'_>,
+    base_is_armed: bool,
+    path: &[u8],
+) -> io::Result<(OwnedFd, Stat)> {
     loop {
         let mut news = false;
         let found = resolve_once(visit, base, base_is_armed, path, &mut news);
@@ -276,7 +344,12 @@ fn resolve_once<V: Visit>(
     news: &mut bool,
 ) -> io::Result<(OwnedFd, Stat)> {
     let mut rest = Rest::new(path)?;
-    let mut at = fs::openat(base, if rest.is_absolute() { c"/" } else { c"." }, LOCATE, Mode::empty())?;
+    let mut at = fs::openat(
+        base,
+        if rest.is_absolute() { c"/" } else { c"." },
+        LOCATE,
+        Mode::empty(),
+    )?;
     let mut is_armed = base_is_armed && !rest.is_absolute();
     let mut links = 0;
     while let Some(name) = rest.name() {
@@ -286,8 +359,12 @@ fn resolve_once<V: Visit>(
             rest.skip();
             continue;
         }
-        let found = fs::openat(&at, name, LOCATE, Mode::empty()).and_then(|fd| fs::fstat(&fd).map(|stat| (fd, stat)));
-        let kind = found.as_ref().ok().map(|(_, stat)| FileType::from_raw_mode(stat.st_mode));
+        let found = fs::openat(&at, name, LOCATE, Mode::empty())
+            .and_then(|fd| fs::fstat(&fd).map(|stat| (fd, stat)));
+        let kind = found
+            .as_ref()
+            .ok()
+            .map(|(_, stat)| FileType::from_raw_mode(stat.st_mode));
         // Here this one name decides: the directory is armed, and then the name is looked at again.
         if kind != Some(FileType::Directory) && !is_armed {
             visit.arm(at.as_fd(), Part::Names);
@@ -347,7 +424,10 @@ impl Rest {
     /// The next name that is not `.`; `None` at the end.
     fn name(&mut self) -> Option<&[u8]> {
         loop {
-            let slashes = self.bytes[self.start..].iter().take_while(|byte| **byte == b'/').count();
+            let slashes = self.bytes[self.start..]
+                .iter()
+                .take_while(|byte| **byte == b'/')
+                .count();
             self.start += slashes;
             if self.start == PATH_MAX {
                 return None;
@@ -366,7 +446,9 @@ impl Rest {
     }
 
     fn end(&self) -> usize {
-        let length = self.bytes[self.start..].iter().position(|byte| *byte == b'/');
+        let length = self.bytes[self.start..]
+            .iter()
+            .position(|byte| *byte == b'/');
         length.map_or(PATH_MAX, |length| self.start + length)
     }
 

@@ -21,8 +21,12 @@ const EVENTS_SIZE: usize = 4096;
 /// inotify that was refused is tried again after this time, in milliseconds.
 const RETRY_MS: u64 = 60_000;
 
-const NAMES: WatchFlags = WatchFlags::CREATE.union(WatchFlags::DELETE).union(WatchFlags::MOVE);
-const CONTENT: WatchFlags = WatchFlags::MODIFY.union(WatchFlags::CLOSE_WRITE).union(WatchFlags::ATTRIB);
+const NAMES: WatchFlags = WatchFlags::CREATE
+    .union(WatchFlags::DELETE)
+    .union(WatchFlags::MOVE);
+const CONTENT: WatchFlags = WatchFlags::MODIFY
+    .union(WatchFlags::CLOSE_WRITE)
+    .union(WatchFlags::ATTRIB);
 const ITSELF: WatchFlags = WatchFlags::DELETE_SELF.union(WatchFlags::MOVE_SELF);
 
 /// What a look found.
@@ -58,7 +62,13 @@ pub struct Watch {
 impl Watch {
     /// Nothing is armed before the first [`look`](Self::look).
     pub fn new() -> Self {
-        Self { inotify: None, highest: 0, stale: true, refused: None, last: Look::default() }
+        Self {
+            inotify: None,
+            highest: 0,
+            stale: true,
+            refused: None,
+            last: Look::default(),
+        }
     }
 
     /// What to poll for [`drain`](Self::drain).
@@ -72,7 +82,13 @@ impl Watch {
     }
 
     /// Arms everything below the roots and reads it. `None` if `interrupted` said so on the way.
-    pub fn look(&mut self, roots: CommaList<'_>, now: Instant, log: &mut Log, interrupted: &dyn Fn() -> bool) -> Option<Look> {
+    pub fn look(
+        &mut self,
+        roots: CommaList<'_>,
+        now: Instant,
+        log: &mut Log,
+        interrupted: &dyn Fn() -> bool,
+    ) -> Option<Look> {
         let refused_before = self.refused;
         let retry = refused_before.is_some_and(|(_, at)| at <= now);
         // Closed at the end of this look: until then what it still holds does no harm.
@@ -102,9 +118,11 @@ impl Watch {
         for (at, root) in roots.iter().enumerate() {
             let bit = 1 << at;
             match tree::walk(root, &mut fingerprint, &mut looking) {
-                Ok(()) if previous.missing & bit != 0 => looking.log.write(Level::Info, &|line: &mut Line| {
-                    line.value(root).say(" is there again");
-                }),
+                Ok(()) if previous.missing & bit != 0 => {
+                    looking.log.write(Level::Info, &|line: &mut Line| {
+                        line.value(root).say(" is there again");
+                    })
+                }
                 Ok(()) => {}
                 Err(errno) => {
                     looking.look.missing |= bit;
@@ -120,7 +138,10 @@ impl Watch {
                 return None;
             }
         }
-        let look = Look { fingerprint, ..looking.look };
+        let look = Look {
+            fingerprint,
+            ..looking.look
+        };
         self.last = look;
         self.report(refused_before, log);
         Some(look)
@@ -168,7 +189,9 @@ impl Watch {
                 Err(Errno::INTR) => {}
                 Err(errno) => {
                     log.write(Level::Error, &|line: &mut Line| {
-                        line.say("cannot read inotify events: ").errno(errno).say("; arming everything again");
+                        line.say("cannot read inotify events: ")
+                            .errno(errno)
+                            .say("; arming everything again");
                     });
                     self.stale = true;
                     return strongest.max(Some(Change::Finished));
@@ -216,7 +239,9 @@ impl Visit for Looking<'_> {
             // A directory that may only be passed through cannot be watched; that it is renamed is the least of its events.
             Err(Errno::ACCESS) if part == Part::Itself => false,
             Err(errno) => {
-                self.watch.refused.get_or_insert((errno, self.now.plus_ms(RETRY_MS)));
+                self.watch
+                    .refused
+                    .get_or_insert((errno, self.now.plus_ms(RETRY_MS)));
                 // The instance holds a part of the watches; another try needs them back first.
                 self.watch.stale |= errno == Errno::NOSPC && self.watch.highest == 0;
                 false
@@ -247,7 +272,8 @@ impl Visit for Looking<'_> {
             return;
         }
         let mut path = [0; 1024];
-        let directory = rustix::fs::readlinkat_raw(CWD, tree::descriptor_path(directory).as_bytes(), &mut path);
+        let directory =
+            rustix::fs::readlinkat_raw(CWD, tree::descriptor_path(directory).as_bytes(), &mut path);
         let directory = directory.unwrap_or(0);
         self.log.write(Level::Warn, &|line: &mut Line| match shortfall {
             Shortfall::Unreadable(errno) => {
@@ -280,11 +306,14 @@ fn push_path(line: &mut Line, directory: &[u8], name: &[u8]) {
 /// What to do about a refusal; inotify(7), `/proc` interfaces.
 fn advise(line: &mut Line, errno: Errno) {
     match errno {
-        Errno::MFILE => line.say(". Raise fs.inotify.max_user_instances on the node, or the limit of open files"),
+        Errno::MFILE => line
+            .say(". Raise fs.inotify.max_user_instances on the node, or the limit of open files"),
         Errno::NFILE => line.say(". Raise fs.file-max on the node"),
         Errno::NOSPC => line.say(". Raise fs.inotify.max_user_watches on the node"),
         Errno::NOSYS => line.say(". This kernel has none"),
-        Errno::ACCESS => line.say(". The user that this runs as must be allowed to read the directories"),
+        Errno::ACCESS => {
+            line.say(". The user that this runs as must be allowed to read the directories")
+        }
         _ => line,
     };
 }
@@ -301,7 +330,8 @@ fn decode(events: ReadFlags, name: &[u8]) -> Decoded {
     // A directory that was moved keeps its watch; so do all below it, though they may no longer be in the tree.
     let moved_directory = events.contains(ReadFlags::MOVED_FROM | ReadFlags::ISDIR);
     let lost = ReadFlags::QUEUE_OVERFLOW | ReadFlags::UNMOUNT | ReadFlags::MOVE_SELF;
-    let old_volume = events.contains(ReadFlags::DELETE | ReadFlags::ISDIR) && name.starts_with(b"..");
+    let old_volume =
+        events.contains(ReadFlags::DELETE | ReadFlags::ISDIR) && name.starts_with(b"..");
     let change = if events.contains(ReadFlags::IGNORED) {
         // The end of a watch; what ended it has an event of its own.
         None
@@ -313,7 +343,10 @@ fn decode(events: ReadFlags, name: &[u8]) -> Decoded {
     } else {
         Some(Change::Finished)
     };
-    Decoded { change, stale: moved_directory || events.intersects(lost) }
+    Decoded {
+        change,
+        stale: moved_directory || events.intersects(lost),
+    }
 }
 
 fn describe(line: &mut Line, events: ReadFlags) {
@@ -356,16 +389,28 @@ mod tests {
     #[test]
     fn the_previous_timestamped_directory_going_completes_an_update() {
         let gone = ReadFlags::DELETE | ReadFlags::ISDIR;
-        assert_eq!(change(gone, "..2026_11_23_12_00_00.1234"), Some(Change::Complete));
+        assert_eq!(
+            change(gone, "..2026_11_23_12_00_00.1234"),
+            Some(Change::Complete)
+        );
         assert_eq!(change(gone, "conf.d"), Some(Change::Finished));
-        assert_eq!(change(ReadFlags::DELETE, "..data_tmp"), Some(Change::Finished));
-        assert_eq!(change(ReadFlags::MOVED_TO, "..data"), Some(Change::Finished));
+        assert_eq!(
+            change(ReadFlags::DELETE, "..data_tmp"),
+            Some(Change::Finished)
+        );
+        assert_eq!(
+            change(ReadFlags::MOVED_TO, "..data"),
+            Some(Change::Finished)
+        );
     }
 
     #[test]
     fn a_file_still_open_for_writing_is_not_finished() {
         assert_eq!(change(ReadFlags::MODIFY, "app.conf"), Some(Change::Writing));
-        assert_eq!(change(ReadFlags::CLOSE_WRITE, "app.conf"), Some(Change::Finished));
+        assert_eq!(
+            change(ReadFlags::CLOSE_WRITE, "app.conf"),
+            Some(Change::Finished)
+        );
     }
 
     #[test]

@@ -1,2 +1,2 @@
 //! To come.
-fn main(){}
+fn main() {}

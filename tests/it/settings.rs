@@ -6,11 +6,23 @@ use std::fs;
 /// The messages of a start that must fail with exit code 2.
 #[track_caller]
 fn errors(settings: &[(&str, &str)]) -> Vec<String> {
-    let sidecar = settings.iter().fold(Settings::bare(), |sidecar, (name, value)| sidecar.set(name, value));
+    let sidecar = settings
+        .iter()
+        .fold(Settings::bare(), |sidecar, (name, value)| {
+            sidecar.set(name, value)
+        });
     let (code, stdout, stderr) = sidecar.output();
     assert_eq!(code, Some(2), "{stderr}");
     assert_eq!(stdout, "");
-    stderr.lines().map(|line| line.split_once(" error ").expect("an error line").1.to_owned()).collect()
+    stderr
+        .lines()
+        .map(|line| {
+            line.split_once(" error ")
+                .expect("an error line")
+                .1
+                .to_owned()
+        })
+        .collect()
 }
 
 #[track_caller]
@@ -27,7 +39,10 @@ const NO_PROCESS: &str = "none of PROCESS_NAME, PROCESS_CMDLINE and PROCESS_PID_
 #[test]
 fn missing_and_empty_settings_are_named() {
     assert_eq!(errors(&[]), [NO_CONFIG, NO_PROCESS]);
-    assert_eq!(errors(&[("CONFIG_DIR", ""), ("PROCESS_NAME", " ")]), [NO_CONFIG, NO_PROCESS]);
+    assert_eq!(
+        errors(&[("CONFIG_DIR", ""), ("PROCESS_NAME", " ")]),
+        [NO_CONFIG, NO_PROCESS]
+    );
     assert_eq!(errors(&[("PROCESS_NAME", "nginx")]), [NO_CONFIG]);
     for process in ["PROCESS_PID_FILE", "PROCESS_CMDLINE", "PROCESS_NAME"] {
         assert_eq!(errors(&[(process, "x")]), [NO_CONFIG]);
@@ -62,24 +77,42 @@ fn signals_are_checked() {
         error(
             "RELOAD_SIGNAL",
             number,
-            &format!(r#"RELOAD_SIGNAL is "{number}", which is out of range; signals are 1 to 31 and 34 to 64, SIGRTMIN to SIGRTMIN+30"#),
+            &format!(
+                r#"RELOAD_SIGNAL is "{number}", which is out of range; signals are 1 to 31 and 34 to 64, SIGRTMIN to SIGRTMIN+30"#
+            ),
         );
     }
-    error("RELOAD_SIGNAL", "-1", r#"RELOAD_SIGNAL is "-1", which is no signal; did you mean SIGIO?"#);
+    error(
+        "RELOAD_SIGNAL",
+        "-1",
+        r#"RELOAD_SIGNAL is "-1", which is no signal; did you mean SIGIO?"#,
+    );
 }
 
 #[test]
 fn durations_are_checked() {
-    for name in ["PROCESS_MIN_AGE", "RELOAD_SETTLE", "RELOAD_SETTLE_MAX", "RELOAD_MIN_INTERVAL", "CONFIG_POLL_INTERVAL"] {
+    for name in [
+        "PROCESS_MIN_AGE",
+        "RELOAD_SETTLE",
+        "RELOAD_SETTLE_MAX",
+        "RELOAD_MIN_INTERVAL",
+        "CONFIG_POLL_INTERVAL",
+    ] {
         for value in ["1", "s", "-1s", "1.5s", "1 s", "1d", "1S"] {
             error(
                 name,
                 value,
-                &format!(r#"{name} is "{value}", which is no duration; give a number with ms, s, m or h, for example 500ms, or 0"#),
+                &format!(
+                    r#"{name} is "{value}", which is no duration; give a number with ms, s, m or h, for example 500ms, or 0"#
+                ),
             );
         }
         for value in ["1001h", "99999999999999999999s", "18446744073709551615h"] {
-            error(name, value, &format!(r#"{name} is "{value}", which is too long; at most 1000h work"#));
+            error(
+                name,
+                value,
+                &format!(r#"{name} is "{value}", which is too long; at most 1000h work"#),
+            );
         }
     }
     error(
@@ -92,42 +125,101 @@ fn durations_are_checked() {
 #[test]
 fn booleans_and_choices_are_checked() {
     for name in ["VERBOSE", "RELOAD_GUARD", "RELOAD_CATCH_UP"] {
-        error(name, "on", &format!(r#"{name} is "on", which is no boolean; give true or false"#));
+        error(
+            name,
+            "on",
+            &format!(r#"{name} is "on", which is no boolean; give true or false"#),
+        );
     }
-    error("PROCESS_SELECT", "first", r#"PROCESS_SELECT is "first"; give main or all"#);
-    error("RELOAD_CONFIRM", "true", r#"RELOAD_CONFIRM is "true"; give warn, retry or off"#);
-    error("LOG_FORMAT", "xml", r#"LOG_FORMAT is "xml"; give text or json"#);
+    error(
+        "PROCESS_SELECT",
+        "first",
+        r#"PROCESS_SELECT is "first"; give main or all"#,
+    );
+    error(
+        "RELOAD_CONFIRM",
+        "true",
+        r#"RELOAD_CONFIRM is "true"; give warn, retry or off"#,
+    );
+    error(
+        "LOG_FORMAT",
+        "xml",
+        r#"LOG_FORMAT is "xml"; give text or json"#,
+    );
 }
 
 #[test]
 fn addresses_are_checked() {
-    for value in ["9533", ":", ":0", ":65536", ":http", "::1:80", "[1.2.3.4]:80", "1.2.3:80", "256.1.1.1:80", "example.org:80"] {
+    for value in [
+        "9533",
+        ":",
+        ":0",
+        ":65536",
+        ":http",
+        "::1:80",
+        "[1.2.3.4]:80",
+        "1.2.3:80",
+        "256.1.1.1:80",
+        "example.org:80",
+    ] {
         error(
             "LISTEN_ADDR",
             value,
-            &format!(r#"LISTEN_ADDR is "{value}", which is no address; give host:port or :port, for example 127.0.0.1:9533 or [::1]:9533"#),
+            &format!(
+                r#"LISTEN_ADDR is "{value}", which is no address; give host:port or :port, for example 127.0.0.1:9533 or [::1]:9533"#
+            ),
         );
     }
 }
 
 #[test]
 fn lists_and_paths_are_checked() {
-    error("CONFIG_DIR", "/a,", r#"CONFIG_DIR is "/a,", where nothing stands before or after a comma; remove that comma"#);
-    error("PROCESS_NAME", "/usr/sbin/nginx", r#"PROCESS_NAME is "/usr/sbin/nginx", which is a path; give the name alone, the part after the last slash"#);
+    error(
+        "CONFIG_DIR",
+        "/a,",
+        r#"CONFIG_DIR is "/a,", where nothing stands before or after a comma; remove that comma"#,
+    );
+    error(
+        "PROCESS_NAME",
+        "/usr/sbin/nginx",
+        r#"PROCESS_NAME is "/usr/sbin/nginx", which is a path; give the name alone, the part after the last slash"#,
+    );
     let many = vec!["/abcd"; 65].join(",");
-    error("CONFIG_DIR", &many, &format!(r#"CONFIG_DIR is "{}", which has too many parts; at most 64 work"#, &many[..200]));
+    error(
+        "CONFIG_DIR",
+        &many,
+        &format!(
+            r#"CONFIG_DIR is "{}", which has too many parts; at most 64 work"#,
+            &many[..200]
+        ),
+    );
     let long = format!("/{}", "d/".repeat(2048));
     let shown = &long[..200];
-    error("CONFIG_DIR", &long, &format!(r#"CONFIG_DIR is "{shown}"..., a path longer than the kernel takes; at most 4095 bytes work"#));
+    error(
+        "CONFIG_DIR",
+        &long,
+        &format!(
+            r#"CONFIG_DIR is "{shown}"..., a path longer than the kernel takes; at most 4095 bytes work"#
+        ),
+    );
     let long = format!("/{}", "n".repeat(256));
     let shown = &long[..200];
     error(
         "PROCESS_PID_FILE",
         &long,
-        &format!(r#"PROCESS_PID_FILE is "{shown}"..., with a name in the path longer than the kernel takes; at most 255 bytes work"#),
+        &format!(
+            r#"PROCESS_PID_FILE is "{shown}"..., with a name in the path longer than the kernel takes; at most 255 bytes work"#
+        ),
     );
     let long = "x".repeat(1025);
-    error("PROCESS_CMDLINE", &long, &format!(r#"PROCESS_CMDLINE is "{}"..., which is too long; at most 1024 bytes work"#, &long[..200]));
+    error(
+        "PROCESS_CMDLINE",
+        &long,
+        &format!(
+            r#"PROCESS_CMDLINE is "{}"..., which is too long; at most 1024 bytes work"#,
+            &long[..200]
+        ),
+    );
 }
 
 #[test]
@@ -140,17 +232,29 @@ fn values_that_are_not_utf8_are_shown_escaped() {
         .output();
     assert_eq!(code, Some(2));
     let message = stderr.split_once(" error ").unwrap().1;
-    assert_eq!(message, "CONFIG_DIR is \"/etc/\\xff\\x1b[31m\", which is not UTF-8; give it as UTF-8 text\n");
+    assert_eq!(
+        message,
+        "CONFIG_DIR is \"/etc/\\xff\\x1b[31m\", which is not UTF-8; give it as UTF-8 text\n"
+    );
 }
 
 #[test]
 fn errors_are_json_where_json_is_asked_for() {
-    let (code, _, stderr) = Settings::bare().set("LOG_FORMAT", "JSON").set("CONFIG_DIR", "/a,\",").output();
+    let (code, _, stderr) = Settings::bare()
+        .set("LOG_FORMAT", "JSON")
+        .set("CONFIG_DIR", "/a,\",")
+        .output();
     assert_eq!(code, Some(2));
-    let lines: Vec<serde_json::Value> = stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<serde_json::Value> = stderr
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     assert_eq!(lines.len(), 2);
     assert_eq!(lines[0]["level"], "error");
-    assert_eq!(lines[0]["message"], r#"CONFIG_DIR is "/a,",", where nothing stands before or after a comma; remove that comma"#);
+    assert_eq!(
+        lines[0]["message"],
+        r#"CONFIG_DIR is "/a,",", where nothing stands before or after a comma; remove that comma"#
+    );
 }
 
 #[test]
@@ -159,7 +263,9 @@ fn a_wrong_setting_signals_nobody() {
     let config = directory.path().join("app.conf");
     fs::write(&config, "a").unwrap();
     let mut target = Target::start(&config);
-    let (code, _, _) = Settings::new(directory.path(), &target.name).set("RELOAD_SETTLE", "x").output();
+    let (code, _, _) = Settings::new(directory.path(), &target.name)
+        .set("RELOAD_SETTLE", "x")
+        .output();
     assert_eq!(code, Some(2));
     // What was signalled before this would come before it.
     target.talker.signal(rustix::process::Signal::USR2);
@@ -170,21 +276,38 @@ fn a_wrong_setting_signals_nobody() {
 fn every_right_value_is_taken() {
     let directory = tempfile::tempdir().unwrap();
     let right = [
-        ("RELOAD_SIGNAL", &["SIGHUP", "hup", "1", "SIGRTMIN+3", "rtmax-1", "64"][..]),
+        (
+            "RELOAD_SIGNAL",
+            &["SIGHUP", "hup", "1", "SIGRTMIN+3", "rtmax-1", "64"][..],
+        ),
         ("PROCESS_SELECT", &["main", "ALL"]),
-        ("PROCESS_MIN_AGE", &["0", "0ms", "250ms", "2s", "1m", "1000h"]),
+        (
+            "PROCESS_MIN_AGE",
+            &["0", "0ms", "250ms", "2s", "1m", "1000h"],
+        ),
         ("RELOAD_SETTLE", &["0", "2s"]),
         ("VERBOSE", &["TRUE", "yes", "1", "False", "no", "0"]),
         ("CONFIG_POLL_INTERVAL", &["automatic", "0", "10s"]),
         ("LOG_FORMAT", &["text", "Json"]),
         ("RELOAD_CONFIRM", &["warn", "retry", "off"]),
-        ("LISTEN_ADDR", &[":9533", "127.0.0.1:80", "[::1]:65535", "localhost:1", "[::ffff:1.2.3.4]:80"]),
+        (
+            "LISTEN_ADDR",
+            &[
+                ":9533",
+                "127.0.0.1:80",
+                "[::1]:65535",
+                "localhost:1",
+                "[::ffff:1.2.3.4]:80",
+            ],
+        ),
         ("PROCESS_NAME", &["a , b", "name with spaces"]),
         ("CONFIG_DIR", &["/etc , /tmp/none", "relative"]),
     ];
     for (name, values) in right {
         for value in values {
-            let sidecar = Settings::new(directory.path(), "nobody").set(name, value).launch();
+            let sidecar = Settings::new(directory.path(), "nobody")
+                .set(name, value)
+                .launch();
             sidecar.start_and_stop(name, value);
         }
     }

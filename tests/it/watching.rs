@@ -1,7 +1,7 @@
 //! Plain directories and files: what is a change and what is not (W1, W3, W4, W5, W6, W8).
 
-use crate::support::process::{Settings, Talker, Target};
 use crate::support::is_root;
+use crate::support::process::{Settings, Talker, Target};
 use std::fs::{self, File, FileTimes, OpenOptions, Permissions};
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -20,14 +20,23 @@ impl Scene {
         Self::with(prepare, |settings| settings)
     }
 
-    fn with(prepare: impl FnOnce(&Path) -> PathBuf, adapt: impl FnOnce(Settings) -> Settings) -> Self {
+    fn with(
+        prepare: impl FnOnce(&Path) -> PathBuf,
+        adapt: impl FnOnce(Settings) -> Settings,
+    ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("app.conf"), "start").unwrap();
         let root = prepare(directory.path());
         let target = Target::start(&directory.path().join("app.conf"));
-        let settings = Settings::new(root, &target.name).set("RELOAD_SETTLE", "20ms").set("RELOAD_MIN_INTERVAL", "0");
+        let settings = Settings::new(root, &target.name)
+            .set("RELOAD_SETTLE", "20ms")
+            .set("RELOAD_MIN_INTERVAL", "0");
         let sidecar = adapt(settings).start();
-        Self { directory, target, sidecar }
+        Self {
+            directory,
+            target,
+            sidecar,
+        }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -39,7 +48,11 @@ impl Scene {
     fn changes(&mut self, what: &str, content: &str, action: impl FnOnce(&Self)) {
         let before = self.target.count();
         action(self);
-        assert_eq!(self.target.signalled(), ("SIGHUP".to_owned(), content.to_owned()), "{what}");
+        assert_eq!(
+            self.target.signalled(),
+            ("SIGHUP".to_owned(), content.to_owned()),
+            "{what}"
+        );
         assert_eq!(self.target.count(), before + 1, "{what}: one signal");
     }
 
@@ -60,27 +73,58 @@ fn whole(directory: &Path) -> PathBuf {
 #[test]
 fn w3_every_way_of_changing_a_directory_is_one_signal() {
     let mut scene = Scene::new(whole);
-    scene.changes("written", "written", |scene| fs::write(scene.path("app.conf"), "written").unwrap());
-    scene.changes("created", "written", |scene| fs::write(scene.path("new.conf"), "x").unwrap());
-    scene.changes("empty file", "written", |scene| drop(File::create(scene.path("empty")).unwrap()));
+    scene.changes("written", "written", |scene| {
+        fs::write(scene.path("app.conf"), "written").unwrap()
+    });
+    scene.changes("created", "written", |scene| {
+        fs::write(scene.path("new.conf"), "x").unwrap()
+    });
+    scene.changes("empty file", "written", |scene| {
+        drop(File::create(scene.path("empty")).unwrap())
+    });
     scene.changes("appended", "written", |scene| {
-        OpenOptions::new().append(true).open(scene.path("new.conf")).unwrap().write_all(b"y").unwrap();
+        OpenOptions::new()
+            .append(true)
+            .open(scene.path("new.conf"))
+            .unwrap()
+            .write_all(b"y")
+            .unwrap();
     });
     scene.changes("renamed over", "renamed", |scene| {
         let outside = tempfile::tempdir_in(scene.directory.path().parent().unwrap()).unwrap();
         fs::write(outside.path().join("tmp"), "renamed").unwrap();
         fs::rename(outside.path().join("tmp"), scene.path("app.conf")).unwrap();
     });
-    scene.changes("renamed", "renamed", |scene| fs::rename(scene.path("new.conf"), scene.path("newer.conf")).unwrap());
-    scene.changes("linked", "renamed", |scene| fs::hard_link(scene.path("app.conf"), scene.path("hard")).unwrap());
-    scene.changes("symlinked", "renamed", |scene| symlink("app.conf", scene.path("soft")).unwrap());
-    scene.changes("deleted", "renamed", |scene| fs::remove_file(scene.path("newer.conf")).unwrap());
-    scene.changes("directory made", "renamed", |scene| fs::create_dir(scene.path("conf.d")).unwrap());
-    scene.changes("file in it", "renamed", |scene| fs::write(scene.path("conf.d/a"), "a").unwrap());
-    scene.changes("directory moved", "renamed", |scene| fs::rename(scene.path("conf.d"), scene.path("conf.e")).unwrap());
-    scene.changes("file in it", "renamed", |scene| fs::write(scene.path("conf.e/a"), "b").unwrap());
-    scene.changes("directory removed", "renamed", |scene| fs::remove_dir_all(scene.path("conf.e")).unwrap());
-    scene.changes("truncated", "", |scene| drop(File::create(scene.path("app.conf")).unwrap()));
+    scene.changes("renamed", "renamed", |scene| {
+        fs::rename(scene.path("new.conf"), scene.path("newer.conf")).unwrap()
+    });
+    scene.changes("linked", "renamed", |scene| {
+        fs::hard_link(scene.path("app.conf"), scene.path("hard")).unwrap()
+    });
+    scene.changes("symlinked", "renamed", |scene| {
+        symlink("app.conf", scene.path("soft")).unwrap()
+    });
+    scene.changes("deleted", "renamed", |scene| {
+        fs::remove_file(scene.path("newer.conf")).unwrap()
+    });
+    scene.changes("directory made", "renamed", |scene| {
+        fs::create_dir(scene.path("conf.d")).unwrap()
+    });
+    scene.changes("file in it", "renamed", |scene| {
+        fs::write(scene.path("conf.d/a"), "a").unwrap()
+    });
+    scene.changes("directory moved", "renamed", |scene| {
+        fs::rename(scene.path("conf.d"), scene.path("conf.e")).unwrap()
+    });
+    scene.changes("file in it", "renamed", |scene| {
+        fs::write(scene.path("conf.e/a"), "b").unwrap()
+    });
+    scene.changes("directory removed", "renamed", |scene| {
+        fs::remove_dir_all(scene.path("conf.e")).unwrap()
+    });
+    scene.changes("truncated", "", |scene| {
+        drop(File::create(scene.path("app.conf")).unwrap())
+    });
 }
 
 #[test]
@@ -90,10 +134,19 @@ fn w3_what_leaves_the_content_alone_is_no_signal() {
         fs::set_permissions(scene.path("app.conf"), Permissions::from_mode(0o640)).unwrap();
     });
     scene.changes_nothing("touch", |scene| {
-        let times = FileTimes::new().set_modified(SystemTime::UNIX_EPOCH).set_accessed(SystemTime::UNIX_EPOCH);
-        OpenOptions::new().write(true).open(scene.path("app.conf")).unwrap().set_times(times).unwrap();
+        let times = FileTimes::new()
+            .set_modified(SystemTime::UNIX_EPOCH)
+            .set_accessed(SystemTime::UNIX_EPOCH);
+        OpenOptions::new()
+            .write(true)
+            .open(scene.path("app.conf"))
+            .unwrap()
+            .set_times(times)
+            .unwrap();
     });
-    scene.changes_nothing("same bytes", |scene| fs::write(scene.path("app.conf"), "start").unwrap());
+    scene.changes_nothing("same bytes", |scene| {
+        fs::write(scene.path("app.conf"), "start").unwrap()
+    });
     scene.changes_nothing("put back", |scene| {
         fs::write(scene.path("app.conf"), "other").unwrap();
         fs::write(scene.path("app.conf"), "start").unwrap();
@@ -104,24 +157,32 @@ fn w3_what_leaves_the_content_alone_is_no_signal() {
     });
     // Reading gives no event at all: what is written after it is the first that is heard of.
     assert_eq!(fs::read_to_string(scene.path("app.conf")).unwrap(), "start");
-    scene.changes("written", "end", |scene| fs::write(scene.path("app.conf"), "end").unwrap());
+    scene.changes("written", "end", |scene| {
+        fs::write(scene.path("app.conf"), "end").unwrap()
+    });
     assert_eq!(scene.target.count(), 1);
 }
 
 #[test]
 fn w1_a_file_is_watched_through_every_way_of_saving_it() {
     let mut scene = Scene::new(|directory| directory.join("app.conf"));
-    scene.changes("in place", "in place", |scene| fs::write(scene.path("app.conf"), "in place").unwrap());
+    scene.changes("in place", "in place", |scene| {
+        fs::write(scene.path("app.conf"), "in place").unwrap()
+    });
     scene.changes("renamed over", "renamed", |scene| {
         fs::write(scene.path("tmp"), "renamed").unwrap();
         fs::rename(scene.path("tmp"), scene.path("app.conf")).unwrap();
     });
-    scene.changes("in place again", "again", |scene| fs::write(scene.path("app.conf"), "again").unwrap());
+    scene.changes("in place again", "again", |scene| {
+        fs::write(scene.path("app.conf"), "again").unwrap()
+    });
     scene.changes("by another name", "elsewhere", |scene| {
         fs::hard_link(scene.path("app.conf"), scene.path("other")).unwrap();
         fs::write(scene.path("other"), "elsewhere").unwrap();
     });
-    scene.changes_nothing("another file beside it", |scene| fs::write(scene.path("beside"), "x").unwrap());
+    scene.changes_nothing("another file beside it", |scene| {
+        fs::write(scene.path("beside"), "x").unwrap()
+    });
 }
 
 #[test]
@@ -132,7 +193,9 @@ fn w1_several_roots_are_watched_each() {
     fs::write(&file, "start").unwrap();
     let mut target = Target::start(&file);
     let roots = format!("{} , {}", first.path().display(), file.display());
-    let _sidecar = Settings::new(roots, &target.name).set("RELOAD_MIN_INTERVAL", "0").start();
+    let _sidecar = Settings::new(roots, &target.name)
+        .set("RELOAD_MIN_INTERVAL", "0")
+        .start();
     fs::write(first.path().join("a"), "a").unwrap();
     assert_eq!(target.signalled().1, "start");
     fs::write(&file, "second").unwrap();
@@ -150,12 +213,30 @@ fn w1_sixteen_levels_are_watched_and_a_deeper_one_is_said_once() {
         directory.to_owned()
     });
     let deep = scene.directory.path().join(deep);
-    scene.changes("level 16", "start", |_| fs::write(deep.join("a"), "a").unwrap());
-    scene.changes("level 17", "start", |_| fs::create_dir(deep.join("l17")).unwrap());
-    scene.sidecar.expect("l16/l17 lies more than 16 levels deep; what is in it is not watched");
-    scene.changes("another", "start", |_| fs::create_dir(deep.join("m17")).unwrap());
-    scene.changes("end", "end", |scene| fs::write(scene.path("app.conf"), "end").unwrap());
-    assert_eq!(scene.sidecar.seen().iter().filter(|line| line.contains("levels deep")).count(), 1);
+    scene.changes("level 16", "start", |_| {
+        fs::write(deep.join("a"), "a").unwrap()
+    });
+    scene.changes("level 17", "start", |_| {
+        fs::create_dir(deep.join("l17")).unwrap()
+    });
+    scene
+        .sidecar
+        .expect("l16/l17 lies more than 16 levels deep; what is in it is not watched");
+    scene.changes("another", "start", |_| {
+        fs::create_dir(deep.join("m17")).unwrap()
+    });
+    scene.changes("end", "end", |scene| {
+        fs::write(scene.path("app.conf"), "end").unwrap()
+    });
+    assert_eq!(
+        scene
+            .sidecar
+            .seen()
+            .iter()
+            .filter(|line| line.contains("levels deep"))
+            .count(),
+        1
+    );
 }
 
 #[test]
@@ -166,7 +247,9 @@ fn w1_a_cycle_of_links_is_cut() {
         symlink("self", directory.join("self")).unwrap();
         directory.to_owned()
     });
-    scene.changes("below the cycle", "start", |scene| fs::write(scene.path("sub/a"), "a").unwrap());
+    scene.changes("below the cycle", "start", |scene| {
+        fs::write(scene.path("sub/a"), "a").unwrap()
+    });
 }
 
 #[test]
@@ -183,14 +266,22 @@ fn w5_a_change_anywhere_on_the_way_to_the_content_is_noticed() {
         symlink(out.join("hop"), directory.join("a")).unwrap();
         directory.to_owned()
     });
-    scene.changes("the last link's target", "start", |_| fs::write(out.join("blue/conf/a"), "azure").unwrap());
+    scene.changes("the last link's target", "start", |_| {
+        fs::write(out.join("blue/conf/a"), "azure").unwrap()
+    });
     scene.changes("a link of the chain", "start", |_| {
         symlink("green", out.join("tmp")).unwrap();
         fs::rename(out.join("tmp"), out.join("live")).unwrap();
     });
-    scene.changes("behind the new way", "start", |_| fs::write(out.join("green/conf/a"), "lime").unwrap());
-    scene.changes("a directory on the way gone", "start", |_| fs::rename(out.join("green"), out.join("gone")).unwrap());
-    scene.changes("and back", "start", |_| fs::rename(out.join("gone"), out.join("green")).unwrap());
+    scene.changes("behind the new way", "start", |_| {
+        fs::write(out.join("green/conf/a"), "lime").unwrap()
+    });
+    scene.changes("a directory on the way gone", "start", |_| {
+        fs::rename(out.join("green"), out.join("gone")).unwrap()
+    });
+    scene.changes("and back", "start", |_| {
+        fs::rename(out.join("gone"), out.join("green")).unwrap()
+    });
 }
 
 #[test]
@@ -206,24 +297,49 @@ fn w5_a_root_that_is_a_link_is_followed_where_it_goes() {
         symlink("two", scene.path("tmp")).unwrap();
         fs::rename(scene.path("tmp"), scene.path("current")).unwrap();
     });
-    scene.changes("in the new worktree", "start", |scene| fs::write(scene.path("two/a"), "b").unwrap());
+    scene.changes("in the new worktree", "start", |scene| {
+        fs::write(scene.path("two/a"), "b").unwrap()
+    });
 }
 
 #[test]
 fn w6_a_root_that_is_missing_is_waited_for() {
     let mut scene = Scene::new(|directory| directory.join("later/conf"));
-    let missing = format!("cannot read {}: ENOENT; is the volume mounted? Waiting for it", scene.path("later/conf").display());
-    assert!(scene.sidecar.seen().iter().any(|line| line.contains(&missing)), "{:?}", scene.sidecar.seen());
+    let missing = format!(
+        "cannot read {}: ENOENT; is the volume mounted? Waiting for it",
+        scene.path("later/conf").display()
+    );
+    assert!(
+        scene
+            .sidecar
+            .seen()
+            .iter()
+            .any(|line| line.contains(&missing)),
+        "{:?}",
+        scene.sidecar.seen()
+    );
     fs::create_dir(scene.path("later")).unwrap();
-    scene.changes("made", "start", |scene| fs::create_dir(scene.path("later/conf")).unwrap());
-    scene.changes("filled", "start", |scene| fs::write(scene.path("later/conf/a"), "a").unwrap());
-    scene.changes("gone", "start", |scene| fs::rename(scene.path("later"), scene.path("away")).unwrap());
-    scene.changes("back", "start", |scene| fs::rename(scene.path("away"), scene.path("later")).unwrap());
-    scene.changes("removed", "start", |scene| fs::remove_dir_all(scene.path("later")).unwrap());
+    scene.changes("made", "start", |scene| {
+        fs::create_dir(scene.path("later/conf")).unwrap()
+    });
+    scene.changes("filled", "start", |scene| {
+        fs::write(scene.path("later/conf/a"), "a").unwrap()
+    });
+    scene.changes("gone", "start", |scene| {
+        fs::rename(scene.path("later"), scene.path("away")).unwrap()
+    });
+    scene.changes("back", "start", |scene| {
+        fs::rename(scene.path("away"), scene.path("later")).unwrap()
+    });
+    scene.changes("removed", "start", |scene| {
+        fs::remove_dir_all(scene.path("later")).unwrap()
+    });
     scene.changes("made again", "start", |scene| {
         fs::create_dir_all(scene.path("later/conf")).unwrap();
     });
-    scene.changes("and alive", "start", |scene| fs::write(scene.path("later/conf/a"), "b").unwrap());
+    scene.changes("and alive", "start", |scene| {
+        fs::write(scene.path("later/conf/a"), "b").unwrap()
+    });
 }
 
 #[test]
@@ -235,20 +351,35 @@ fn w6_a_root_that_comes_back_with_the_same_content_is_no_signal() {
         fs::rename(&path, &away).unwrap();
         fs::rename(&away, &path).unwrap();
     });
-    scene.changes("still watched", "end", |scene| fs::write(scene.path("app.conf"), "end").unwrap());
+    scene.changes("still watched", "end", |scene| {
+        fs::write(scene.path("app.conf"), "end").unwrap()
+    });
 }
 
 #[test]
 fn w4_fifos_are_never_opened() {
     let mut scene = Scene::new(|directory| {
-        rustix::fs::mknodat(rustix::fs::CWD, directory.join("fifo"), rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            directory.join("fifo"),
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RWXU,
+            0,
+        )
+        .unwrap();
         symlink("fifo", directory.join("link")).unwrap();
         directory.to_owned()
     });
     // A FIFO that somebody reads can be opened for writing without waiting.
-    let writer = rustix::fs::open(scene.path("fifo"), rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::NONBLOCK, rustix::fs::Mode::empty());
+    let writer = rustix::fs::open(
+        scene.path("fifo"),
+        rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::NONBLOCK,
+        rustix::fs::Mode::empty(),
+    );
     assert_eq!(writer.unwrap_err(), rustix::io::Errno::NXIO);
-    scene.changes("removed", "start", |scene| fs::remove_file(scene.path("fifo")).unwrap());
+    scene.changes("removed", "start", |scene| {
+        fs::remove_file(scene.path("fifo")).unwrap()
+    });
 }
 
 #[test]
@@ -258,9 +389,16 @@ fn w4_large_files_count_by_size_and_time() {
         directory.to_owned()
     });
     scene.changes("appended", "start", |scene| {
-        OpenOptions::new().append(true).open(scene.path("large")).unwrap().write_all(b"y").unwrap();
+        OpenOptions::new()
+            .append(true)
+            .open(scene.path("large"))
+            .unwrap()
+            .write_all(b"y")
+            .unwrap();
     });
-    scene.changes("written", "written", |scene| fs::write(scene.path("app.conf"), "written").unwrap());
+    scene.changes("written", "written", |scene| {
+        fs::write(scene.path("app.conf"), "written").unwrap()
+    });
 }
 
 #[test]
@@ -289,7 +427,14 @@ fn unreadable(adapt: impl FnOnce(Settings) -> Settings) {
         },
         adapt,
     );
-    let warnings = |scene: &mut Scene| scene.sidecar.seen().iter().filter(|line| line.contains("EACCES; it counts by")).count();
+    let warnings = |scene: &mut Scene| {
+        scene
+            .sidecar
+            .seen()
+            .iter()
+            .filter(|line| line.contains("EACCES; it counts by"))
+            .count()
+    };
     assert_eq!(warnings(&mut scene), 1);
     fs::set_permissions(scene.path("secret"), Permissions::from_mode(0o644)).unwrap();
     scene.sidecar.expect("content changed");
@@ -304,12 +449,27 @@ fn w4_names_of_any_bytes_are_taken() {
     use std::os::unix::ffi::OsStrExt;
     let mut scene = Scene::new(whole);
     let longest = [b'n'; 255];
-    for name in [&b"with space"[..], b"line\nfeed", b"\xff\xfe", b"\x1b[31m", b"..two", &longest] {
-        scene.changes("made", "start", |scene| fs::write(scene.directory.path().join(OsStr::from_bytes(name)), "a").unwrap());
-        scene.changes("written", "start", |scene| fs::write(scene.directory.path().join(OsStr::from_bytes(name)), "b").unwrap());
+    for name in [
+        &b"with space"[..],
+        b"line\nfeed",
+        b"\xff\xfe",
+        b"\x1b[31m",
+        b"..two",
+        &longest,
+    ] {
+        scene.changes("made", "start", |scene| {
+            fs::write(scene.directory.path().join(OsStr::from_bytes(name)), "a").unwrap()
+        });
+        scene.changes("written", "start", |scene| {
+            fs::write(scene.directory.path().join(OsStr::from_bytes(name)), "b").unwrap()
+        });
     }
     let lines = scene.sidecar.seen().join("");
-    assert!(lines.contains(r#"name="line\nfeed""#) && lines.contains(r#"name="\x1b[31m""#) && lines.contains(r#"name="\xff\xfe""#));
+    assert!(
+        lines.contains(r#"name="line\nfeed""#)
+            && lines.contains(r#"name="\x1b[31m""#)
+            && lines.contains(r#"name="\xff\xfe""#)
+    );
     assert!(!lines.chars().any(char::is_control));
 }
 
@@ -317,7 +477,11 @@ fn w4_names_of_any_bytes_are_taken() {
 fn a_slow_writer_is_waited_for_until_it_closes_the_file() {
     let mut scene = Scene::with(whole, |settings| settings.set("RELOAD_SETTLE_MAX", "1h"));
     scene.changes("slowly", "one two", |scene| {
-        let mut file = OpenOptions::new().write(true).truncate(true).open(scene.path("app.conf")).unwrap();
+        let mut file = OpenOptions::new()
+            .write(true)
+            .truncate(true)
+            .open(scene.path("app.conf"))
+            .unwrap();
         file.write_all(b"one ").unwrap();
         // Far longer than the quiet time, which does not run while the file is open.
         std::thread::sleep(std::time::Duration::from_millis(200));
@@ -328,13 +492,20 @@ fn a_slow_writer_is_waited_for_until_it_closes_the_file() {
 #[test]
 fn a_writer_that_never_closes_is_looked_at_after_the_longest_time() {
     let mut scene = Scene::with(whole, |settings| settings.set("RELOAD_SETTLE_MAX", "300ms"));
-    let mut file = OpenOptions::new().write(true).open(scene.path("app.conf")).unwrap();
+    let mut file = OpenOptions::new()
+        .write(true)
+        .open(scene.path("app.conf"))
+        .unwrap();
     scene.changes("still open", "STart", |_| file.write_all(b"ST").unwrap());
 }
 
 #[test]
 fn a_storm_that_never_stops_still_gives_signals() {
-    let mut scene = Scene::with(whole, |settings| settings.set("RELOAD_SETTLE_MAX", "100ms").set("RELOAD_MIN_INTERVAL", "100ms"));
+    let mut scene = Scene::with(whole, |settings| {
+        settings
+            .set("RELOAD_SETTLE_MAX", "100ms")
+            .set("RELOAD_MIN_INTERVAL", "100ms")
+    });
     for round in 0_u64.. {
         fs::write(scene.path("app.conf"), format!("round {round}")).unwrap();
         if scene.target.count() >= 3 {
@@ -346,7 +517,9 @@ fn a_storm_that_never_stops_still_gives_signals() {
 #[test]
 fn changes_within_the_least_interval_are_merged_into_one_trailing_signal() {
     let mut scene = Scene::with(whole, |settings| settings.set("RELOAD_MIN_INTERVAL", "2s"));
-    scene.changes("first", "1", |scene| fs::write(scene.path("app.conf"), "1").unwrap());
+    scene.changes("first", "1", |scene| {
+        fs::write(scene.path("app.conf"), "1").unwrap()
+    });
     for content in ["2", "3"] {
         fs::write(scene.path("app.conf"), content).unwrap();
         scene.sidecar.expect("content changed");
@@ -356,4 +529,3 @@ fn changes_within_the_least_interval_are_merged_into_one_trailing_signal() {
     });
     assert_eq!(scene.target.count(), 2);
 }
-

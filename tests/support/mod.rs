@@ -16,13 +16,19 @@ pub const DEADLINE: Duration = Duration::from_secs(20);
 pub fn program() -> PathBuf {
     let built = option_env!("CARGO_BIN_EXE_config-reloader-sidecar");
     let named = std::env::var_os("SIDECAR").map(PathBuf::from);
-    named.or(built.map(PathBuf::from)).expect("SIDECAR names the program")
+    named
+        .or(built.map(PathBuf::from))
+        .expect("SIDECAR names the program")
 }
 
 /// A name of at most 15 bytes that no other process has: tests run in parallel, and one must not signal another's target.
 pub fn unique_name() -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
-    format!("t{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+    format!(
+        "t{}-{}",
+        std::process::id(),
+        COUNT.fetch_add(1, Ordering::Relaxed)
+    )
 }
 
 /// Root and all that comes with it: for the tests that need another user or a namespace.

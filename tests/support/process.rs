@@ -23,13 +23,20 @@ impl Talker {
         thread::spawn(move || {
             for line in BufReader::new(output).split(b'\n') {
                 let Ok(line) = line else { return };
-                if sender.send(String::from_utf8_lossy(&line).into_owned()).is_err() {
+                if sender
+                    .send(String::from_utf8_lossy(&line).into_owned())
+                    .is_err()
+                {
                     return;
                 }
             }
         });
         child.stdin = None;
-        Self { child, lines, seen: Vec::new() }
+        Self {
+            child,
+            lines,
+            seen: Vec::new(),
+        }
     }
 
     pub fn pid(&self) -> Pid {
@@ -48,13 +55,18 @@ impl Talker {
             match self.next(deadline) {
                 Ok(line) if line.contains(part) => return line,
                 Ok(_) => {}
-                Err(why) => panic!("no line with {part:?} ({why}); seen:\n{}", self.seen.join("\n")),
+                Err(why) => panic!(
+                    "no line with {part:?} ({why}); seen:\n{}",
+                    self.seen.join("\n")
+                ),
             }
         }
     }
 
     fn next(&mut self, deadline: Instant) -> Result<String, RecvTimeoutError> {
-        let line = self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now()))?;
+        let line = self
+            .lines
+            .recv_timeout(deadline.saturating_duration_since(Instant::now()))?;
         self.seen.push(line.clone());
         Ok(line)
     }
@@ -67,7 +79,9 @@ impl Talker {
             match self.next(deadline) {
                 Ok(_) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => panic!("still running; seen:\n{}", self.seen.join("\n")),
+                Err(RecvTimeoutError::Timeout) => {
+                    panic!("still running; seen:\n{}", self.seen.join("\n"))
+                }
             }
         }
         (self.child.wait().unwrap(), std::mem::take(&mut self.seen))
@@ -79,7 +93,12 @@ impl Talker {
         self.expect("watching");
         self.signal(Signal::TERM);
         let (status, lines) = self.finish();
-        assert_eq!(status.code(), Some(0), "{what}={value}: {}", lines.join("\n"));
+        assert_eq!(
+            status.code(),
+            Some(0),
+            "{what}={value}: {}",
+            lines.join("\n")
+        );
     }
 
     /// Everything that was printed up to now.
@@ -114,20 +133,33 @@ impl Target {
         Self::launch(name, config, options, |_| {})
     }
 
-    pub fn launch(name: &str, config: &Path, options: &[&str], adapt: impl FnOnce(&mut Command)) -> Self {
+    pub fn launch(
+        name: &str,
+        config: &Path,
+        options: &[&str],
+        adapt: impl FnOnce(&mut Command),
+    ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let program = directory.path().join(name);
         std::fs::copy(example("target"), &program).unwrap();
         std::os::unix::fs::chown(directory.path(), None, None).unwrap();
         open_to_all(directory.path());
         let mut command = Command::new(&program);
-        command.arg(config).args(options).stdin(Stdio::null()).stdout(Stdio::piped());
+        command
+            .arg(config)
+            .args(options)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped());
         adapt(&mut command);
         let mut child = spawn(&mut command);
         let output = child.stdout.take().unwrap();
         let mut talker = Talker::new(child, output);
         talker.expect("ready");
-        Self { talker, name: name.to_owned(), _directory: directory }
+        Self {
+            talker,
+            name: name.to_owned(),
+            _directory: directory,
+        }
     }
 
     /// Waits for the next signal; returns its name and the configuration that the process saw then.
@@ -141,7 +173,11 @@ impl Target {
 
     /// How many signals have come so far.
     pub fn count(&mut self) -> usize {
-        self.talker.seen().iter().filter(|line| line.starts_with("SIG")).count()
+        self.talker
+            .seen()
+            .iter()
+            .filter(|line| line.starts_with("SIG"))
+            .count()
     }
 }
 
@@ -161,7 +197,11 @@ pub fn example(name: &str) -> PathBuf {
         path.push("examples");
     }
     path.push(name);
-    assert!(path.exists(), "{} is missing; cargo build --examples", path.display());
+    assert!(
+        path.exists(),
+        "{} is missing; cargo build --examples",
+        path.display()
+    );
     path
 }
 
@@ -170,7 +210,10 @@ fn spawn(command: &mut Command) -> Child {
     let deadline = Instant::now() + DEADLINE;
     loop {
         match command.spawn() {
-            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy && Instant::now() < deadline => {
+            Err(error)
+                if error.kind() == std::io::ErrorKind::ExecutableFileBusy
+                    && Instant::now() < deadline =>
+            {
                 thread::yield_now();
             }
             spawned => return spawned.unwrap_or_else(|error| panic!("{command:?}: {error}")),
@@ -184,7 +227,11 @@ pub struct Settings(Command);
 impl Settings {
     /// Watches `config` and signals processes called `name`, without waiting for their age, verbosely.
     pub fn new(config: impl AsRef<OsStr>, name: &str) -> Self {
-        Self::bare().set("CONFIG_DIR", config).set("PROCESS_NAME", name).set("PROCESS_MIN_AGE", "0").set("VERBOSE", "true")
+        Self::bare()
+            .set("CONFIG_DIR", config)
+            .set("PROCESS_NAME", name)
+            .set("PROCESS_MIN_AGE", "0")
+            .set("VERBOSE", "true")
     }
 
     /// No settings at all.
@@ -197,7 +244,11 @@ impl Settings {
             }
             None => Command::new(program()),
         };
-        command.env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
         Self(command)
     }
 
@@ -237,7 +288,11 @@ impl Settings {
     pub fn output(mut self) -> (Option<i32>, String, String) {
         let output = self.0.stdout(Stdio::piped()).output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        (output.status.code(), text(output.stdout), text(output.stderr))
+        (
+            output.status.code(),
+            text(output.stdout),
+            text(output.stderr),
+        )
     }
 }
 

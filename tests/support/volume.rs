@@ -27,7 +27,10 @@ pub struct Volume {
 impl Volume {
     /// A new volume at `path`, holding `payload`.
     pub fn new(path: impl Into<PathBuf>, order: Order, payload: &[(&str, &str)]) -> Self {
-        let volume = Self { path: path.into(), order };
+        let volume = Self {
+            path: path.into(),
+            order,
+        };
         fs::create_dir_all(&volume.path).unwrap();
         volume.update(payload);
         volume
@@ -42,7 +45,10 @@ impl Volume {
     pub fn update_with(&self, payload: &[(&str, &str)], before_last: impl FnOnce(&Path)) {
         let payload: Payload = payload.iter().copied().collect();
         let old = fs::read_link(self.path.join("..data")).ok();
-        if old.as_ref().is_some_and(|old| read(&self.path.join(old)) == to_owned(&payload)) {
+        if old
+            .as_ref()
+            .is_some_and(|old| read(&self.path.join(old)) == to_owned(&payload))
+        {
             before_last(&self.path);
             return;
         }
@@ -64,7 +70,10 @@ impl Volume {
 
     fn write_payload(&self, payload: &Payload) -> String {
         static COUNT: AtomicU32 = AtomicU32::new(1_000_000_000);
-        let stamp = format!("..2026_11_23_12_00_00.{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let stamp = format!(
+            "..2026_11_23_12_00_00.{}",
+            COUNT.fetch_add(1, Ordering::Relaxed)
+        );
         let directory = self.path.join(&stamp);
         fs::create_dir(&directory).unwrap();
         fs::set_permissions(&directory, Permissions::from_mode(0o755)).unwrap();
@@ -102,7 +111,10 @@ fn first_component(key: &str) -> &str {
 }
 
 fn to_owned(payload: &Payload) -> BTreeMap<String, String> {
-    payload.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    payload
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect()
 }
 
 /// All files below `directory` by their relative path.
@@ -115,7 +127,12 @@ fn read(directory: &Path) -> BTreeMap<String, String> {
             if path.is_dir() {
                 pending.push(path);
             } else {
-                let key = path.strip_prefix(directory).unwrap().to_str().unwrap().to_owned();
+                let key = path
+                    .strip_prefix(directory)
+                    .unwrap()
+                    .to_str()
+                    .unwrap()
+                    .to_owned();
                 files.insert(key, fs::read_to_string(path).unwrap());
             }
         }

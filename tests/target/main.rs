@@ -15,7 +15,9 @@ use std::process::{Command, Stdio};
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
-    let config = arguments.next().expect("usage: target CONFIG [OPTION VALUE]...");
+    let config = arguments
+        .next()
+        .expect("usage: target CONFIG [OPTION VALUE]...");
     let mut left = vec![libc::SIGTERM, libc::SIGINT, libc::SIGCHLD];
     let mut children = Vec::new();
     while let (Some(option), Some(value)) = (arguments.next(), arguments.next()) {
@@ -30,7 +32,13 @@ fn main() {
             "--children" => {
                 for _ in 0..value.parse::<usize>().expect("a number") {
                     let program = std::env::current_exe().unwrap();
-                    children.push(Command::new(program).arg(&config).stdin(Stdio::null()).spawn().unwrap());
+                    children.push(
+                        Command::new(program)
+                            .arg(&config)
+                            .stdin(Stdio::null())
+                            .spawn()
+                            .unwrap(),
+                    );
                 }
             }
             other => panic!("unknown option {other}"),
@@ -41,17 +49,29 @@ fn main() {
 
     // Each run of the handler is a message of its own, so that two signals are never taken for one.
     let (mut reader, writer) = UnixStream::pair().unwrap();
-    let forbidden = [libc::SIGKILL, libc::SIGSTOP, libc::SIGILL, libc::SIGFPE, libc::SIGSEGV, 32, 33];
+    let forbidden = [
+        libc::SIGKILL,
+        libc::SIGSTOP,
+        libc::SIGILL,
+        libc::SIGFPE,
+        libc::SIGSEGV,
+        32,
+        33,
+    ];
     for signal in (1..=64).filter(|signal| !forbidden.contains(signal) && !left.contains(signal)) {
         let pipe = writer.as_raw_fd();
         let tell = move || {
-            let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+            let mut time = libc::timespec {
+                tv_sec: 0,
+                tv_nsec: 0,
+            };
             let mut message = [0; 12];
             // SAFETY: clock_gettime and write are async-signal-safe, and both get buffers of the size they are told.
             unsafe {
                 libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut time);
                 message[..4].copy_from_slice(&signal.to_le_bytes());
-                message[4..].copy_from_slice(&(time.tv_sec * 1_000_000_000 + time.tv_nsec).to_le_bytes());
+                message[4..]
+                    .copy_from_slice(&(time.tv_sec * 1_000_000_000 + time.tv_nsec).to_le_bytes());
                 libc::write(pipe, message.as_ptr().cast(), message.len());
             }
         };
