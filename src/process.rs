@@ -213,7 +213,8 @@ impl Proc {
         let mut scanned = Scanned::default();
         if let Some(path) = matcher.pid_file {
             match read_pid_file(path) {
-                Some(pid) => self.consider(pid, matcher, select, &mut scanned, visit),
+                // The file names this one process, whoever its ancestors are.
+                Some(pid) => self.consider(pid, matcher, Select::All, &mut scanned, visit),
                 None => scanned.no_pid_file = true,
             }
             return Ok(scanned);

@@ -1,2 +1,92 @@
-//! To come.
-fn main() {}
+//! `make demo`: two volume updates reload a stand-in application, shown as one timeline.
+//!
+//! Exit code 0 only if the application ended on the newest configuration and got exactly one signal per update.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+use rustix::process::Signal;
+use rustix::time::{ClockId, clock_gettime};
+use std::process::ExitCode;
+use std::thread::sleep;
+use std::time::Duration;
+use support::process::{Settings, Target};
+use support::volume::{Order, Volume};
+
+/// Between two updates, so that the least interval between two signals is over.
+const PAUSE: Duration = Duration::from_millis(1100);
+/// A second signal for the same update would come within this.
+const GRACE: Duration = Duration::from_millis(300);
+
+struct Timeline {
+    start: i64,
+}
+
+impl Timeline {
+    fn show(&self, nanoseconds: i64, who: &str, what: &str) {
+        let after = (nanoseconds - self.start) as f64 / 1e9;
+        println!("{after:8.4} s  {who:<8} {what}");
+    }
+}
+
+fn main() -> ExitCode {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let config = |colour: &str| format!("colour = {colour}\n");
+    let timeline = Timeline { start: now() };
+    let program = support::program();
+    let bytes = std::fs::metadata(&program).map_or(0, |file| file.len());
+    println!(
+        "One file, {bytes} bytes: {}\n",
+        program.file_name().unwrap_or_default().display()
+    );
+
+    let volume = Volume::new(
+        directory.path().join("volume"),
+        Order::SwapFirst,
+        &[("app.conf", &config("blue"))],
+    );
+    timeline.show(now(), "kubelet", "mounts the ConfigMap: app.conf is \"colour = blue\"");
+    let mut app = Target::start(&volume.path.join("app.conf"));
+    timeline.show(now(), "app", "starts, runs \"colour = blue\"");
+    let mut sidecar = Settings::new(&volume.path, &app.name).set("VERBOSE", "false").start();
+    timeline.show(now(), "sidecar", "watches");
+
+    let mut right = true;
+    for colour in ["green", "red"] {
+        sleep(PAUSE);
+        println!();
+        timeline.show(now(), "kubelet", &format!("updates the volume to \"colour = {colour}\""));
+        let mut last_step = 0;
+        volume.update_with(&[("app.conf", &config(colour))], |_| last_step = now());
+        let (signal, handled, seen) = app.signalled_at();
+        timeline.show(last_step, "kubelet", "takes the last step: the previous directory goes");
+        let line = sidecar.expect("signal sent");
+        let (_, words) = line.split_once(" info  ").unwrap_or_default();
+        timeline.show(handled, "sidecar", words);
+        timeline.show(
+            handled,
+            "app",
+            &format!(
+                "gets {signal} {:.2} ms after the last step, runs \"{seen}\"",
+                (handled - last_step) as f64 / 1e6
+            ),
+        );
+        right &= seen == format!("colour = {colour}");
+    }
+    sleep(GRACE);
+    sidecar.signal(Signal::TERM);
+    let (status, _) = sidecar.finish();
+    let signals = app.count();
+    println!("\n2 updates, {signals} signals, sidecar's exit code {}", status.code().unwrap_or(-1));
+    if right && signals == 2 && status.success() {
+        ExitCode::SUCCESS
+    } else {
+        println!("wrong: each update must give exactly one signal, with the new configuration in place");
+        ExitCode::FAILURE
+    }
+}
+
+fn now() -> i64 {
+    let time = clock_gettime(ClockId::Boottime);
+    time.tv_sec * 1_000_000_000 + time.tv_nsec
+}

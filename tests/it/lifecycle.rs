@@ -1,1 +1,318 @@
+//! Starting, resting, stopping, and logging into whatever there is (L1 to L6).
 
+use crate::support::process::{Settings, Talker, Target, eventually};
+use rustix::process::Signal;
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+fn config() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("app.conf"), "start").unwrap();
+    directory
+}
+
+#[test]
+fn l1_term_and_int_end_it_with_exit_code_0() {
+    let config = config();
+    for signal in [Signal::TERM, Signal::INT] {
+        let sidecar = Settings::new(config.path(), "nobody").start();
+        let asked = Instant::now();
+        sidecar.signal(signal);
+        let (status, lines) = sidecar.finish();
+        let took = asked.elapsed();
+        assert_eq!(status.code(), Some(0));
+        assert!(lines.last().unwrap().contains("stopped by SIG"));
+        // 50 ms are the budget; the machine of the tests may be busy with other tests.
+        assert!(took < Duration::from_secs(2), "{took:?}");
+    }
+}
+
+#[test]
+#[ignore = "needs root"]
+fn l1_as_process_1_too() {
+    let config = config();
+    let mut sidecar = Talker::in_pid_namespace(Settings::new(config.path(), "nobody"));
+    sidecar.expect("watching");
+    sidecar.signal_child(Signal::TERM);
+    let (status, lines) = sidecar.finish();
+    assert_eq!(status.code(), Some(0), "{lines:?}");
+}
+
+#[test]
+fn l1_a_look_at_a_huge_tree_is_broken_off() {
+    let config = config();
+    for directory in 0..100 {
+        let path = config.path().join(directory.to_string());
+        fs::create_dir(&path).unwrap();
+        for file in 0..20 {
+            let file = File::create(path.join(file.to_string())).unwrap();
+            file.set_len(8 << 20).unwrap();
+        }
+    }
+    // Sixteen gigabytes to read: nobody waits for that.
+    let mut sidecar = Settings::new(config.path(), "nobody").launch();
+    sidecar.expect("started");
+    sidecar.signal(Signal::TERM);
+    let (status, lines) = sidecar.finish();
+    assert_eq!(status.code(), Some(0));
+    assert!(!lines.iter().any(|line| line.contains("watching")), "{lines:?}");
+}
+
+#[test]
+fn l1_a_change_that_is_settling_is_said_to_be_undelivered() {
+    let config = config();
+    let mut sidecar =
+        Settings::new(config.path(), "nobody").set("RELOAD_SETTLE", "1h").set("RELOAD_SETTLE_MAX", "1h").start();
+    fs::write(config.path().join("app.conf"), "changed").unwrap();
+    sidecar.expect("CLOSE_WRITE");
+    sidecar.signal(Signal::TERM);
+    let (status, lines) = sidecar.finish();
+    assert_eq!(status.code(), Some(0));
+    assert!(lines.iter().any(|line| line.contains("the last change was not delivered")), "{lines:?}");
+}
+
+#[test]
+fn l3_an_idle_sidecar_makes_no_system_call() {
+    let config = config();
+    let sidecar = Settings::new(config.path(), "nobody").start();
+    let switches = || {
+        let status = fs::read_to_string(format!("/proc/{}/status", sidecar.pid().as_raw_nonzero())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("voluntary_ctxt_switches")).unwrap().to_owned();
+        let wchan = fs::read_to_string(format!("/proc/{}/syscall", sidecar.pid().as_raw_nonzero())).unwrap_or_default();
+        (line, wchan)
+    };
+    let asleep = || {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", sidecar.pid().as_raw_nonzero())).unwrap();
+        stat.rsplit(')').next().unwrap().trim_start().starts_with('S')
+    };
+    eventually("asleep", asleep);
+    let before = switches();
+    // The only wait for time in these tests: that nothing happens can be seen in no other way.
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(switches(), before, "it woke up");
+}
+
+#[test]
+fn l4_memory_and_descriptors_do_not_grow() {
+    let config = config();
+    let file = config.path().join("app.conf");
+    let mut target = Target::start(&file);
+    let sidecar = Settings::new(config.path(), &target.name)
+        .set("RELOAD_SETTLE", "0")
+        .set("RELOAD_MIN_INTERVAL", "0")
+        .set("VERBOSE", "false")
+        .start();
+    let measure = || {
+        let process = format!("/proc/{}", sidecar.pid().as_raw_nonzero());
+        let status = fs::read_to_string(format!("{process}/status")).unwrap();
+        let resident = status.lines().find(|line| line.starts_with("VmHWM")).unwrap().to_owned();
+        (resident, fs::read_dir(format!("{process}/fd")).unwrap().count())
+    };
+    let mut change = |round: u32| {
+        fs::write(&file, format!("round {round}")).unwrap();
+        while target.signalled().1 != format!("round {round}") {}
+    };
+    (0..20).for_each(&mut change);
+    let before = measure();
+    (20..300).for_each(&mut change);
+    assert_eq!(measure(), before);
+}
+
+#[test]
+fn l5_a_full_standard_error_blocks_nothing_and_the_loss_is_counted() {
+    let config = config();
+    let file = config.path().join("app.conf");
+    let mut target = Target::start(&file);
+    let (reader, writer) = rustix::pipe::pipe().unwrap();
+    let mut sidecar = Settings::new(config.path(), &target.name)
+        .set("RELOAD_SETTLE", "0")
+        .set("RELOAD_MIN_INTERVAL", "0")
+        .adapt(|command| {
+            command.stderr(Stdio::from(writer));
+        })
+        .launch_silent();
+    eventually("armed", || holds(&reader, "watching"));
+    // Nobody reads: 64 KiB of pipe are full after some hundred changes, and the signals still come.
+    for round in 0..400 {
+        fs::write(&file, format!("round {round}")).unwrap();
+        while target.signalled().1 != format!("round {round}") {}
+    }
+    let mut text = drain(&reader);
+    fs::write(&file, "end").unwrap();
+    while target.signalled().1 != "end" {}
+    eventually("told", || {
+        text.push_str(&drain(&reader));
+        text.contains("signal sent") && text.contains("lines were dropped dropped=")
+    });
+    assert!(text.lines().all(|line| line.starts_with("20")), "every line is whole");
+    assert!(sidecar.try_wait().unwrap().is_none());
+    sidecar.kill().unwrap();
+    sidecar.wait().unwrap();
+}
+
+/// Whether `part` is among what can be read without taking it out: a pipe's content is copied by `tee`.
+fn holds(reader: &OwnedFd, part: &str) -> bool {
+    let (copy, writer) = rustix::pipe::pipe().unwrap();
+    if rustix::pipe::tee(reader, &writer, 65536, rustix::pipe::SpliceFlags::NONBLOCK).is_err() {
+        return false;
+    }
+    drop(writer);
+    let mut text = String::new();
+    File::from(copy).read_to_string(&mut text).unwrap();
+    text.contains(part)
+}
+
+fn drain(reader: &OwnedFd) -> String {
+    rustix::fs::fcntl_setfl(reader, rustix::fs::OFlags::NONBLOCK).unwrap();
+    let mut bytes = Vec::new();
+    let mut buffer = [0; 65536];
+    while let Ok(count @ 1..) = rustix::io::read(reader, &mut buffer) {
+        bytes.extend_from_slice(&buffer[..count]);
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn l5_a_reader_that_goes_away_does_not_take_the_sidecar_with_it() {
+    let config = config();
+    let file = config.path().join("app.conf");
+    let mut target = Target::start(&file);
+    let (reader, writer) = rustix::pipe::pipe().unwrap();
+    let settings = Settings::new(config.path(), &target.name).set("RELOAD_MIN_INTERVAL", "0");
+    let mut sidecar = settings.adapt(|command| drop(command.stderr(Stdio::from(writer)))).launch_silent();
+    eventually("armed", || holds(&reader, "watching"));
+    drop(reader);
+    for content in ["one", "two"] {
+        fs::write(&file, content).unwrap();
+        assert_eq!(target.signalled().1, content);
+    }
+    assert!(sidecar.try_wait().unwrap().is_none());
+    sidecar.kill().unwrap();
+    sidecar.wait().unwrap();
+}
+
+#[test]
+fn l5_standard_error_on_a_full_disk_is_survived() {
+    let config = config();
+    let file = config.path().join("app.conf");
+    let mut target = Target::start(&file);
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let settings = Settings::new(config.path(), &target.name);
+    let mut sidecar = settings.adapt(|command| drop(command.stderr(Stdio::from(full)))).launch_silent();
+    wait_armed(&sidecar);
+    fs::write(&file, "new").unwrap();
+    assert_eq!(target.signalled().1, "new");
+    sidecar.kill().unwrap();
+    sidecar.wait().unwrap();
+}
+
+/// Asleep with a watch set: for a sidecar that cannot be heard.
+fn wait_armed(sidecar: &std::process::Child) {
+    let process = format!("/proc/{}", sidecar.id());
+    eventually("armed", || {
+        let stat = fs::read_to_string(format!("{process}/stat")).unwrap();
+        let asleep = stat.rsplit(')').next().unwrap().trim_start().starts_with('S');
+        let watches = fs::read_dir(format!("{process}/fdinfo")).unwrap().flatten().any(|info| {
+            fs::read_to_string(info.path()).is_ok_and(|info| info.contains("inotify wd:"))
+        });
+        asleep && watches
+    });
+}
+
+#[test]
+fn closed_standard_descriptors_at_start_are_survived() {
+    let config = config();
+    let file = config.path().join("app.conf");
+    for closed in [vec![0], vec![1], vec![2], vec![0, 1, 2]] {
+        let mut target = Target::start(&file);
+        let settings = Settings::new(config.path(), &target.name);
+        let mut sidecar = settings
+            .adapt(|command| close_at_start(command, closed.clone()))
+            .launch_silent();
+        wait_armed(&sidecar);
+        let content = format!("without {closed:?}");
+        fs::write(&file, &content).unwrap();
+        assert_eq!(target.signalled().1, content);
+        for fd in &closed {
+            let link = fs::read_link(format!("/proc/{}/fd/{fd}", sidecar.id())).unwrap();
+            assert_eq!(link.to_str(), Some("/"), "a placeholder keeps the number");
+        }
+        sidecar.kill().unwrap();
+        sidecar.wait().unwrap();
+    }
+}
+
+#[allow(unsafe_code)]
+fn close_at_start(command: &mut std::process::Command, descriptors: Vec<i32>) {
+    let close = move || {
+        for fd in &descriptors {
+            // SAFETY: in the child, just before it becomes another program; nothing there uses them any more.
+            unsafe { libc::close(*fd) };
+        }
+        Ok(())
+    };
+    // SAFETY: the closure calls nothing but close, which is async-signal-safe.
+    unsafe { command.pre_exec(close) };
+}
+
+#[test]
+fn l5_a_line_is_one_write_and_never_longer_than_a_pipe_takes_at_once() {
+    let config = config();
+    let file = config.path().join("\u{7}".repeat(255));
+    let (reader, writer) = rustix::net::socketpair(
+        rustix::net::AddressFamily::UNIX,
+        rustix::net::SocketType::SEQPACKET,
+        rustix::net::SocketFlags::CLOEXEC,
+        None,
+    )
+    .unwrap();
+    let settings = Settings::new(config.path(), "nobody");
+    let mut sidecar = settings.adapt(|command| drop(command.stderr(Stdio::from(writer)))).launch_silent();
+    let mut changed = false;
+    // Each write arrives as a packet of its own.
+    loop {
+        let mut packet = [0; 70_000];
+        let length = rustix::io::read(&reader, &mut packet).unwrap();
+        let text = std::str::from_utf8(&packet[..length]).unwrap();
+        assert!(length <= 4096 && text.ends_with('\n') && text.matches('\n').count() == 1, "{text}");
+        if text.contains(" watching ") && !changed {
+            fs::write(&file, "x").unwrap();
+            changed = true;
+        }
+        if text.contains("content changed") {
+            break;
+        }
+    }
+    assert!(reader.as_raw_fd() > 2);
+    sidecar.kill().unwrap();
+    sidecar.wait().unwrap();
+}
+
+#[test]
+fn the_log_is_json_where_json_is_asked_for() {
+    let config = config();
+    let file = config.path().join("app.conf");
+    let mut target = Target::start(&file);
+    let mut sidecar = Settings::new(config.path(), &target.name).set("LOG_FORMAT", "json").launch();
+    sidecar.expect("\"watching\"");
+    fs::write(&file, "new").unwrap();
+    target.signalled();
+    let line: serde_json::Value = serde_json::from_str(&sidecar.expect("signal sent")).unwrap();
+    assert_eq!(line["signal"], "SIGHUP");
+    assert_eq!(line["pid"], target.talker.pid().as_raw_nonzero().get());
+    assert_eq!(line["process"], target.name);
+    for line in sidecar.seen() {
+        let _: serde_json::Value = serde_json::from_str(line).unwrap();
+    }
+}
+
+#[test]
+fn a_setting_without_effect_says_so() {
+    let config = config();
+    let mut sidecar = Settings::new(config.path(), "nobody").set("LISTEN_ADDR", ":9533").launch();
+    sidecar.expect("LISTEN_ADDR has no effect in this version");
+}

@@ -1,1 +1,182 @@
+//! Volumes written by the kubelet's AtomicWriter: exactly one signal per update, after its last step (W2).
 
+use crate::support::process::{Settings, Talker, Target};
+use crate::support::volume::{Order, Volume};
+use inotify::{EventMask, Inotify, WatchMask};
+use std::fs;
+use std::path::Path;
+
+const ORDERS: [Order; 2] = [Order::LinksFirst, Order::SwapFirst];
+
+/// A volume with `app.conf`, a target that reads it and a sidecar, told to signal as often as there are updates.
+fn scene(order: Order, adapt: impl FnOnce(Settings) -> Settings) -> (tempfile::TempDir, Volume, Target, Talker) {
+    let directory = tempfile::tempdir().unwrap();
+    let volume = Volume::new(directory.path().join("volume"), order, &[("app.conf", "start")]);
+    let target = Target::start(&volume.path.join("app.conf"));
+    let settings = Settings::new(&volume.path, &target.name).set("RELOAD_MIN_INTERVAL", "0");
+    let sidecar = adapt(settings).start();
+    (directory, volume, target, sidecar)
+}
+
+#[test]
+fn the_writer_of_these_tests_gives_the_events_of_the_kubelets() {
+    for order in ORDERS {
+        let directory = tempfile::tempdir().unwrap();
+        let volume = Volume::new(directory.path(), order, &[("kept", "1"), ("stale", "1")]);
+        let mut inotify = Inotify::init().unwrap();
+        inotify.watches().add(directory.path(), WatchMask::ALL_EVENTS).unwrap();
+        volume.update(&[("kept", "2"), ("new", "2")]);
+        let mut buffer = [0; 4096];
+        let events: Vec<String> = inotify
+            .read_events(&mut buffer)
+            .unwrap()
+            .filter(|event| !event.mask.intersects(EventMask::OPEN | EventMask::ACCESS | EventMask::CLOSE_NOWRITE))
+            .map(|event| format!("{:?} {}", event.mask, event.name.unwrap_or_default().display()))
+            .map(|event| event.replace("EventMask(", "").replace(')', ""))
+            .map(|event| match event.split_once(" ..2026") {
+                Some((mask, _)) => format!("{mask} ..ts"),
+                None => event,
+            })
+            .collect();
+        let made = "CREATE new";
+        let (early, late) = if order == Order::LinksFirst { (Some(made), None) } else { (None, Some(made)) };
+        let expected: Vec<&str> = ["CREATE | ISDIR ..ts", "ATTRIB | ISDIR ..ts"]
+            .into_iter()
+            .chain(early)
+            .chain(["CREATE ..data_tmp", "MOVED_FROM ..data_tmp", "MOVED_TO ..data"])
+            .chain(late)
+            .chain(["DELETE stale", "DELETE | ISDIR ..ts"])
+            .collect();
+        assert_eq!(events, expected, "{order:?}");
+    }
+}
+
+#[test]
+fn w2_a_thousand_updates_give_a_thousand_signals_each_with_the_newest_content() {
+    for order in ORDERS {
+        let (_directory, volume, mut target, mut sidecar) = scene(order, |settings| settings.set("VERBOSE", "false"));
+        for update in 0..500 {
+            let content = format!("update {update}");
+            volume.update(&[("app.conf", &content)]);
+            assert_eq!(target.signalled(), ("SIGHUP".to_owned(), content));
+        }
+        sidecar.signal(rustix::process::Signal::TERM);
+        sidecar.expect("stopped by SIGTERM");
+        assert_eq!(target.count(), 500, "{order:?}");
+    }
+}
+
+#[test]
+fn w2_keys_added_and_removed_in_the_same_update_are_there_and_gone_when_the_signal_comes() {
+    for order in ORDERS {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("volume");
+        let volume = Volume::new(&path, order, &[("app.conf", "start"), ("stale", "x"), ("nested/a.conf", "1")]);
+        // What the target prints is the listing of the directory, taken in a shell at each signal.
+        let listing = directory.path().join("listing");
+        let name = crate::support::unique_name();
+        let script = directory.path().join(&name);
+        let text = format!(
+            "#!/bin/sh\ntrap 'ls {} > {l}.tmp; mv {l}.tmp {l}.$n; n=$((n+1))' HUP\nn=1\necho ready\nwhile :; do sleep 1 & wait $!; done\n",
+            path.display(),
+            l = listing.display(),
+        );
+        fs::write(&script, text).unwrap();
+        let mut command = std::process::Command::new("sh");
+        let target = Target::script(&name, command.arg(&script));
+        let _sidecar = Settings::bare()
+            .set("CONFIG_DIR", &path)
+            .set("PROCESS_CMDLINE", script.as_os_str())
+            .set("PROCESS_MIN_AGE", "0")
+            .start();
+        volume.update(&[("app.conf", "start"), ("added", "y"), ("nested/b.conf", "2"), ("other/c", "3")]);
+        let first = listing.with_extension("1");
+        crate::support::process::eventually("listed", || first.exists());
+        let seen = fs::read_to_string(first).unwrap();
+        assert_eq!(seen, "added\napp.conf\nnested\nother\n", "{order:?}");
+        drop(target);
+    }
+}
+
+#[test]
+fn w2_without_a_previous_directory_the_quiet_time_decides() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("volume");
+    fs::create_dir(&path).unwrap();
+    let mut target = Target::start(&path.join("app.conf"));
+    let _sidecar = Settings::new(&path, &target.name).start();
+    Volume::new(&path, Order::SwapFirst, &[("app.conf", "first")]);
+    assert_eq!(target.signalled().1, "first");
+}
+
+#[test]
+fn w2_the_swap_alone_is_told_after_the_quiet_time_if_the_last_step_never_comes() {
+    let (_directory, volume, mut target, _sidecar) = scene(Order::SwapFirst, |settings| settings);
+    volume.update_with(&[("app.conf", "swapped")], |_| {
+        assert_eq!(target.signalled().1, "swapped");
+    });
+}
+
+#[test]
+fn w2_an_update_that_the_kubelet_skips_writes_nothing() {
+    let (_directory, volume, mut target, _sidecar) = scene(Order::SwapFirst, |settings| settings);
+    volume.update(&[("app.conf", "start")]);
+    volume.update(&[("app.conf", "real")]);
+    assert_eq!(target.signalled().1, "real");
+    assert_eq!(target.count(), 1);
+}
+
+#[test]
+fn w2_a_new_directory_with_the_same_payload_is_no_signal() {
+    let (_directory, volume, mut target, mut sidecar) = scene(Order::SwapFirst, |settings| settings);
+    // What a restarted kubelet may do: the same keys and values under a new name.
+    replay(&volume.path);
+    sidecar.expect("the content is the same");
+    volume.update(&[("app.conf", "real")]);
+    assert_eq!(target.signalled().1, "real");
+    assert_eq!(target.count(), 1);
+}
+
+fn replay(path: &Path) {
+    let old = fs::read_link(path.join("..data")).unwrap();
+    let new = "..2026_11_23_13_00_00.1";
+    fs::create_dir(path.join(new)).unwrap();
+    fs::write(path.join(new).join("app.conf"), "start").unwrap();
+    std::os::unix::fs::symlink(new, path.join("..data_tmp")).unwrap();
+    fs::rename(path.join("..data_tmp"), path.join("..data")).unwrap();
+    fs::remove_dir_all(path.join(old)).unwrap();
+}
+
+#[test]
+fn one_key_of_a_volume_can_be_the_root() {
+    let directory = tempfile::tempdir().unwrap();
+    let volume = Volume::new(directory.path(), Order::SwapFirst, &[("app.conf", "start"), ("other", "1")]);
+    let file = volume.path.join("app.conf");
+    let mut target = Target::start(&file);
+    let mut sidecar = Settings::new(&file, &target.name).set("RELOAD_MIN_INTERVAL", "0").start();
+    volume.update(&[("app.conf", "start"), ("other", "2")]);
+    sidecar.expect("the content is the same");
+    volume.update(&[("app.conf", "new"), ("other", "2")]);
+    assert_eq!(target.signalled().1, "new");
+    assert_eq!(target.count(), 1);
+}
+
+#[test]
+fn two_volumes_updated_together_end_on_the_newest_content_of_both() {
+    let directory = tempfile::tempdir().unwrap();
+    let first = Volume::new(directory.path().join("a"), Order::SwapFirst, &[("app.conf", "0")]);
+    let second = Volume::new(directory.path().join("b"), Order::SwapFirst, &[("key", "0")]);
+    let mut target = Target::start(&first.path.join("app.conf"));
+    let roots = format!("{},{}", first.path.display(), second.path.display());
+    let mut sidecar = Settings::new(roots, &target.name).set("RELOAD_MIN_INTERVAL", "300ms").start();
+    second.update(&[("key", "1")]);
+    first.update(&[("app.conf", "1")]);
+    let mut last = target.signalled().1;
+    if last != "1" {
+        last = target.signalled().1;
+    }
+    assert_eq!(last, "1");
+    sidecar.signal(rustix::process::Signal::TERM);
+    sidecar.expect("stopped");
+    assert!(target.count() <= 2);
+}

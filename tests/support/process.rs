@@ -87,6 +87,30 @@ impl Talker {
         (self.child.wait().unwrap(), std::mem::take(&mut self.seen))
     }
 
+    /// The sidecar as process 1 of a PID namespace of its own, with a `/proc` of its own.
+    pub fn in_pid_namespace(settings: Settings) -> Self {
+        let inner = settings.0;
+        let mut command = Command::new("unshare");
+        command.args(["--pid", "--fork", "--mount-proc", "--kill-child"]).arg(inner.get_program()).args(inner.get_args());
+        command.env_clear().envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        Settings(command).launch()
+    }
+
+    /// Signals the process's only child.
+    pub fn signal_child(&self, signal: Signal) {
+        let pid = self.pid().as_raw_nonzero();
+        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+        let child = children.trim().parse().ok().and_then(Pid::from_raw).expect("one child");
+        kill_process(child, signal).unwrap();
+    }
+
+    /// The name by which the kernel knows it.
+    pub fn comm(&self) -> String {
+        let comm = std::fs::read_to_string(format!("/proc/{}/comm", self.pid().as_raw_nonzero())).unwrap();
+        comm.trim_end().to_owned()
+    }
+
     /// Waits until it watches, ends it with SIGTERM and checks that it ended well.
     #[track_caller]
     pub fn start_and_stop(mut self, what: &str, value: &str) {
@@ -142,8 +166,7 @@ impl Target {
         let directory = tempfile::tempdir().unwrap();
         let program = directory.path().join(name);
         std::fs::copy(example("target"), &program).unwrap();
-        std::os::unix::fs::chown(directory.path(), None, None).unwrap();
-        open_to_all(directory.path());
+            open_to_all(directory.path());
         let mut command = Command::new(&program);
         command
             .arg(config)
@@ -165,10 +188,34 @@ impl Target {
     /// Waits for the next signal; returns its name and the configuration that the process saw then.
     #[track_caller]
     pub fn signalled(&mut self) -> (String, String) {
+        let (name, _, content) = self.signalled_at();
+        (name, content)
+    }
+
+    /// The same with the time at which the handler ran, in nanoseconds since boot.
+    #[track_caller]
+    pub fn signalled_at(&mut self) -> (String, i64, String) {
         let line = self.talker.expect("SIG");
-        let mut words = line.splitn(3, ' ');
-        let name = words.next().unwrap().to_owned();
-        (name, words.nth(1).unwrap().to_owned())
+        let mut words = line.splitn(3, ' ').map(str::to_owned);
+        let mut word = || words.next().unwrap();
+        (word(), word().parse().unwrap(), word())
+    }
+
+    /// Milliseconds since it was started, cut to a clock tick.
+    pub fn age_ms(&self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.talker.pid().as_raw_nonzero())).unwrap();
+        let ticks: u64 = stat.rsplit(')').next().unwrap().split_whitespace().nth(19).unwrap().parse().unwrap();
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        (now.tv_sec as u64 * 1000 + now.tv_nsec as u64 / 1_000_000).saturating_sub(ticks * 10)
+    }
+
+    /// Any program that prints `ready`.
+    pub fn script(name: &str, command: &mut Command) -> Self {
+        let mut child = spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()));
+        let output = child.stdout.take().unwrap();
+        let mut talker = Talker::new(child, output);
+        talker.expect("ready");
+        Self { talker, name: name.to_owned(), _directory: tempfile::tempdir().unwrap() }
     }
 
     /// How many signals have come so far.
@@ -282,6 +329,16 @@ impl Settings {
         let mut child = spawn(&mut self.0);
         let output = child.stderr.take().expect("standard error is piped");
         Talker::new(child, output)
+    }
+
+    /// Starts it with a standard error that is not this one's to read.
+    pub fn launch_silent(mut self) -> Child {
+        spawn(&mut self.0)
+    }
+
+    /// Runs it to its end.
+    pub fn status(mut self) -> ExitStatus {
+        self.0.status().unwrap()
     }
 
     /// Runs it to its end: exit code, standard output, standard error.

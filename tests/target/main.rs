@@ -1,9 +1,12 @@
 //! The application of the tests and of the demo: it prints `ready`, then every signal with the configuration it sees at that
 //! moment, as `SIGHUP <nanoseconds since boot> <content>`.
 //!
-//! usage: target CONFIG [--default SIGNAL | --ignore SIGNAL | --block SIGNAL | --title TITLE | --children N]...
+//! usage: target CONFIG [OPTION VALUE]...
 //!
-//! It catches every signal that can be caught but SIGTERM, SIGINT and SIGCHLD, and ends when it loses its parent.
+//! `--default N` leaves signal N alone, `--ignore N` ignores it, `--late N` catches it only after SIGUSR2 has come.
+//! `--children N` starts N processes of the same name. `--note TEXT` does nothing: it is there to be found.
+//!
+//! It catches every other signal that can be caught but SIGTERM, SIGINT and SIGCHLD, and ends when it loses its parent.
 
 #![allow(unsafe_code)]
 
@@ -19,11 +22,17 @@ fn main() {
         .next()
         .expect("usage: target CONFIG [OPTION VALUE]...");
     let mut left = vec![libc::SIGTERM, libc::SIGINT, libc::SIGCHLD];
+    let mut late = Vec::new();
     let mut children = Vec::new();
     while let (Some(option), Some(value)) = (arguments.next(), arguments.next()) {
         let signal = || value.parse::<i32>().expect("a signal's number");
         match option.as_str() {
             "--default" => left.push(signal()),
+            "--late" => {
+                left.push(signal());
+                late.push(signal());
+            }
+            "--note" => {}
             "--ignore" => {
                 left.push(signal());
                 // SAFETY: a constant disposition.
@@ -58,25 +67,9 @@ fn main() {
         32,
         33,
     ];
+    let pipe = writer.as_raw_fd();
     for signal in (1..=64).filter(|signal| !forbidden.contains(signal) && !left.contains(signal)) {
-        let pipe = writer.as_raw_fd();
-        let tell = move || {
-            let mut time = libc::timespec {
-                tv_sec: 0,
-                tv_nsec: 0,
-            };
-            let mut message = [0; 12];
-            // SAFETY: clock_gettime and write are async-signal-safe, and both get buffers of the size they are told.
-            unsafe {
-                libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut time);
-                message[..4].copy_from_slice(&signal.to_le_bytes());
-                message[4..]
-                    .copy_from_slice(&(time.tv_sec * 1_000_000_000 + time.tv_nsec).to_le_bytes());
-                libc::write(pipe, message.as_ptr().cast(), message.len());
-            }
-        };
-        // SAFETY: the handler keeps to async-signal-safe calls.
-        unsafe { register(signal, tell).unwrap() };
+        catch(signal, pipe);
     }
     println!("ready");
     let mut message = [0; 12];
@@ -87,5 +80,25 @@ fn main() {
         let content = std::fs::read_to_string(&config).unwrap_or_else(|error| error.to_string());
         println!("{name} {time} {}", content.trim_end().replace('\n', "|"));
         std::io::stdout().flush().unwrap();
+        if signal == libc::SIGUSR2 {
+            late.drain(..).for_each(|signal| catch(signal, pipe));
+        }
     }
+}
+
+/// Writes signal and time to `pipe` whenever the signal comes.
+fn catch(signal: i32, pipe: i32) {
+    let tell = move || {
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        let mut message = [0; 12];
+        // SAFETY: clock_gettime and write are async-signal-safe, and both get buffers of the size they are told.
+        unsafe {
+            libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut time);
+            message[..4].copy_from_slice(&signal.to_le_bytes());
+            message[4..].copy_from_slice(&(time.tv_sec * 1_000_000_000 + time.tv_nsec).to_le_bytes());
+            libc::write(pipe, message.as_ptr().cast(), message.len());
+        }
+    };
+    // SAFETY: the handler keeps to async-signal-safe calls.
+    unsafe { register(signal, tell).unwrap() };
 }
