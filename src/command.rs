@@ -28,30 +28,44 @@ pub static COMMANDS: [(&str, &str); 4] = [
 ];
 
 /// Does what the arguments, those after the program's name, ask for. Returns the exit code.
-pub fn main<'e>(
-    mut arguments: impl Iterator<Item = &'e [u8]>,
-    environment: impl Iterator<Item = &'e [u8]>,
+pub fn main(
+    arguments: &mut dyn Iterator<Item = &'static [u8]>,
+    environment: &mut dyn Iterator<Item = &'static [u8]>,
 ) -> i32 {
     fill_standard_descriptors();
-    let command = arguments.next();
+    let command = arguments.next().unwrap_or(b"run");
     if let Some(extra) = arguments.next() {
         return usage_error("unexpected argument ", extra);
     }
-    match command {
-        None | Some(b"run") => run_sidecar(environment),
-        Some(b"signals") => print(signals),
-        Some(b"help" | b"-h" | b"--help") => print(help),
-        Some(b"version" | b"-V" | b"--version") => print(version),
-        Some(unknown) => usage_error("unknown command ", unknown),
+    let spellings = [
+        ("-h", "help"),
+        ("--help", "help"),
+        ("-V", "version"),
+        ("--version", "version"),
+    ];
+    let spelled = |name: &str| {
+        command == name.as_bytes()
+            || spellings
+                .iter()
+                .any(|(short, long)| *long == name && short.as_bytes() == command)
+    };
+    match COMMANDS.iter().position(|(name, _)| spelled(name)) {
+        Some(0) => run_sidecar(environment),
+        Some(1) => exit_code(signals()),
+        Some(2) => exit_code(help()),
+        Some(_) => exit_code(print(VERSION.as_bytes())),
+        None => usage_error("unknown command ", command),
     }
 }
 
-fn run_sidecar<'e>(environment: impl Iterator<Item = &'e [u8]>) -> i32 {
+const VERSION: &str = concat!("config-reloader-sidecar ", env!("CARGO_PKG_VERSION"), "\n");
+
+fn run_sidecar(environment: &mut dyn Iterator<Item = &'static [u8]>) -> i32 {
     match config::parse(environment) {
         Ok(config) => run::run(&config, &mut Log::new(config.log_format, config.verbose)),
         Err(errors) => {
             let mut log = Log::new(errors.log_format, false);
-            errors.each(|explain| log.write(Level::Error, explain));
+            errors.each(&mut |explain| log.write(Level::Error, explain));
             EXIT_WRONG
         }
     }
@@ -88,70 +102,60 @@ fn fill_standard_descriptors() {
     }
 }
 
-/// Prints to standard output. The exit code is an error where that cannot be written.
-fn print(text: impl FnOnce(&mut Output) -> io::Result<()>) -> i32 {
-    let mut output = Output;
-    match text(&mut output) {
-        Ok(()) => 0,
-        Err(_) => run::EXIT_REFUSED,
+/// A standard output that cannot be written is an error.
+fn exit_code(printed: io::Result<()>) -> i32 {
+    if printed.is_ok() {
+        0
+    } else {
+        run::EXIT_REFUSED
     }
 }
 
-struct Output;
-
-impl Output {
-    fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            match io::write(sys::stdout(), bytes) {
-                Ok(written) => bytes = &bytes[written..],
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(errno),
-            }
+fn print(mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match io::write(sys::stdout(), bytes) {
+            Ok(written) => bytes = &bytes[written..],
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
         }
-        Ok(())
     }
+    Ok(())
+}
 
-    /// One line of a table: columns of these widths, the last as long as it likes.
-    fn row(&mut self, columns: &[(&[u8], usize)], last: &str) -> io::Result<()> {
-        let mut line = Text::<LINE_MAX>::new();
-        for (text, width) in columns {
-            line.push(text);
-            for _ in text.len()..*width {
-                line.push(b" ");
-            }
+/// One line of a table: columns of these widths, the last as long as it likes.
+fn print_row(columns: &[(&[u8], usize)], last: &str) -> io::Result<()> {
+    let mut line = Text::<LINE_MAX>::new();
+    for (text, width) in columns {
+        line.push(text);
+        for _ in text.len()..*width {
+            line.push(b" ");
         }
-        line.push(last.as_bytes());
-        line.push(b"\n");
-        self.write(line.as_bytes())
     }
+    line.push(last.as_bytes());
+    line.push(b"\n");
+    print(line.as_bytes())
 }
 
-fn version(output: &mut Output) -> io::Result<()> {
-    output.write(concat!("config-reloader-sidecar ", env!("CARGO_PKG_VERSION"), "\n").as_bytes())
-}
-
-fn help(output: &mut Output) -> io::Result<()> {
-    output.write(
+fn help() -> io::Result<()> {
+    print(
         b"Signals an application when its mounted configuration changes.\n\nusage: config-reloader-sidecar [command]\n\ncommands:\n",
     )?;
     for (name, meaning) in &COMMANDS {
-        output.row(&[(b"", 2), (name.as_bytes(), 10)], meaning)?;
+        print_row(&[(b"", 2), (name.as_bytes(), 10)], meaning)?;
     }
-    output.write(b"\nenvironment:\n")?;
+    print(b"\nenvironment:\n")?;
     for setting in SETTINGS.iter().filter(|setting| setting.works) {
-        output.row(
-            &[
-                (b"", 2),
-                (setting.name.as_bytes(), 22),
-                (setting.default.as_bytes(), 11),
-            ],
-            setting.meaning,
-        )?;
+        let columns = [
+            (&b""[..], 2),
+            (setting.name.as_bytes(), 22),
+            (setting.default.as_bytes(), 11),
+        ];
+        print_row(&columns, setting.meaning)?;
     }
-    output.write(b"\nSIGTERM and SIGINT stop it, SIGUSR1 makes it signal now.\nexit: 0 asked to stop, 1 the operating system refused, 2 settings or usage wrong\n")
+    print(b"\nSIGTERM and SIGINT stop it, SIGUSR1 makes it signal now.\nexit: 0 asked to stop, 1 the operating system refused, 2 settings or usage wrong\n")
 }
 
-fn signals(output: &mut Output) -> io::Result<()> {
+fn signals() -> io::Result<()> {
     for signal in Signal::all() {
         let mut number = Word::new();
         if signal.number() < 10 {
@@ -165,7 +169,7 @@ fn signals(output: &mut Output) -> io::Result<()> {
             DefaultAction::Stop => "stops the process",
             DefaultAction::Continue => "continues the process",
         };
-        output.row(
+        print_row(
             &[(number.as_bytes(), 4), (signal.name().as_bytes(), 14)],
             action,
         )?;

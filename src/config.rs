@@ -2,10 +2,15 @@
 //!
 //! Pure: no system call. Nothing is copied; a `Config` borrows from the environment, which lives as long as the program.
 
-use crate::log::{Format, Line};
+mod problem;
+
+pub use problem::Errors;
+
+use crate::log::Format;
 use crate::process::{Matcher, Select};
 use crate::signal::{NotASignal, Signal};
 use crate::text::{is_utf8, parse_number};
+use problem::Problem;
 
 /// At most this many roots, so that what is known of each fits a machine word.
 pub const MAX_ROOTS: usize = 64;
@@ -13,11 +18,14 @@ pub const MAX_ROOTS: usize = 64;
 pub const MAX_NAMES: usize = 64;
 /// The longest `PROCESS_CMDLINE` in bytes: what is kept of a command line while it is searched piece by piece.
 pub const MAX_CMDLINE: usize = 1024;
-/// Longest path with its final NUL and longest name in it, in bytes; limits.h, path_resolution(7).
-const PATH_MAX: usize = 4096;
+/// Longest path with its final NUL, in bytes; limits.h.
+pub const PATH_MAX: usize = 4096;
+/// Longest name in a path, in bytes; limits.h.
 const NAME_MAX: usize = 255;
 /// No duration is longer than this: a thousand hours.
 const MAX_DURATION_MS: u64 = 1000 * 3_600_000;
+/// `automatic` among the durations.
+const AUTOMATIC: u64 = u64::MAX;
 
 /// A setting as `help` prints it.
 #[derive(Debug)]
@@ -30,100 +38,85 @@ pub struct Setting {
     pub meaning: &'static str,
     /// Whether it has an effect in this version.
     pub works: bool,
+    kind: Kind,
 }
 
-const fn setting(name: &'static str, default: &'static str, meaning: &'static str) -> Setting {
+/// What a value must be.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    /// Paths, separated by commas.
+    Paths,
+    /// Process names, separated by commas.
+    Names,
+    /// Part of a command line.
+    Cmdline,
+    /// One path.
+    Path,
+    /// `host:port`.
+    Address,
+    /// The number of the choice.
+    Choice(&'static [&'static str]),
+    /// 0 or 1.
+    Boolean,
+    /// Milliseconds.
+    Duration,
+    /// Milliseconds or [`AUTOMATIC`].
+    Interval,
+    /// The signal's number.
+    Signal,
+}
+
+const fn setting(
+    name: &'static str,
+    kind: Kind,
+    default: &'static str,
+    meaning: &'static str,
+) -> Setting {
     Setting {
         name,
         default,
         meaning,
         works: true,
+        kind,
     }
 }
 
 /// A setting whose meaning is fixed and whose effect is still to come: it is checked, and a warning says that it does nothing.
-const fn reserved(name: &'static str, default: &'static str, meaning: &'static str) -> Setting {
+const fn reserved(
+    name: &'static str,
+    kind: Kind,
+    default: &'static str,
+    meaning: &'static str,
+) -> Setting {
     Setting {
         works: false,
-        ..setting(name, default, meaning)
+        ..setting(name, kind, default, meaning)
     }
 }
 
+/// The number of settings.
+pub const COUNT: usize = 17;
+
 /// Every setting, in the order of [`Var`].
-pub static SETTINGS: [Setting; 17] = [
-    setting(
-        "CONFIG_DIR",
-        "required",
-        "directories or files to watch, separated by commas",
-    ),
-    setting(
-        "PROCESS_NAME",
-        "",
-        "name of the process to signal; several separated by commas",
-    ),
-    setting(
-        "PROCESS_CMDLINE",
-        "",
-        "text that its command line must contain",
-    ),
-    setting(
-        "PROCESS_PID_FILE",
-        "",
-        "file whose first line is its process id",
-    ),
-    setting("RELOAD_SIGNAL", "SIGHUP", "signal to send: name or number"),
-    setting(
-        "VERBOSE",
-        "false",
-        "print every inotify event and every decision",
-    ),
-    setting(
-        "PROCESS_SELECT",
-        "main",
-        "main: matches without a matching ancestor; all: every match",
-    ),
-    setting(
-        "PROCESS_MIN_AGE",
-        "2s",
-        "leave a younger process alone until it is this old",
-    ),
-    setting(
-        "RELOAD_SETTLE",
-        "100ms",
-        "quiet time after the last event before deciding",
-    ),
-    setting(
-        "RELOAD_SETTLE_MAX",
-        "2s",
-        "decide at the latest this long after the first event",
-    ),
-    setting(
-        "RELOAD_MIN_INTERVAL",
-        "1s",
-        "least time between two signals",
-    ),
-    setting(
-        "RELOAD_GUARD",
-        "true",
-        "never send a signal whose arrival would kill the process",
-    ),
-    reserved(
-        "RELOAD_CATCH_UP",
-        "true",
-        "at start, signal a process older than the newest change",
-    ),
-    reserved(
-        "RELOAD_CONFIRM",
-        "warn",
-        "after a signal, watch the files being re-read: warn, retry, off",
-    ),
-    setting(
-        "CONFIG_POLL_INTERVAL",
-        "automatic",
-        "also compare the content at this interval; 0 never",
-    ),
-    setting("LOG_FORMAT", "text", "text or json"),
-    reserved("LISTEN_ADDR", "off", "host:port for metrics and health"),
+#[rustfmt::skip]
+pub static SETTINGS: [Setting; COUNT] = [
+    setting("CONFIG_DIR", Kind::Paths, "required", "directories or files to watch, separated by commas"),
+    setting("PROCESS_NAME", Kind::Names, "", "name of the process to signal; several separated by commas"),
+    setting("PROCESS_CMDLINE", Kind::Cmdline, "", "text that its command line must contain"),
+    setting("PROCESS_PID_FILE", Kind::Path, "", "file whose first line is its process id"),
+    setting("RELOAD_SIGNAL", Kind::Signal, "SIGHUP", "signal to send: name or number"),
+    setting("VERBOSE", Kind::Boolean, "false", "print every inotify event and every decision"),
+    setting("PROCESS_SELECT", Kind::Choice(&["main", "all"]), "main", "main: matches without a matching ancestor; all: every match"),
+    setting("PROCESS_MIN_AGE", Kind::Duration, "2s", "leave a younger process alone until it is this old"),
+    setting("RELOAD_SETTLE", Kind::Duration, "100ms", "quiet time after the last event before deciding"),
+    setting("RELOAD_SETTLE_MAX", Kind::Duration, "2s", "decide at the latest this long after the first event"),
+    setting("RELOAD_MIN_INTERVAL", Kind::Duration, "1s", "least time between two signals"),
+    setting("RELOAD_GUARD", Kind::Boolean, "true", "never send a signal whose arrival would kill the process"),
+    reserved("RELOAD_CATCH_UP", Kind::Boolean, "true", "at start, signal a process older than the newest change"),
+    reserved("RELOAD_CONFIRM", Kind::Choice(&["warn", "retry", "off"]), "warn", "after a signal, watch the files being re-read"),
+    setting("CONFIG_POLL_INTERVAL", Kind::Interval, "automatic", "also compare the content at this interval; 0 never"),
+    setting("LOG_FORMAT", Kind::Choice(&["text", "json"]), "text", "text or json"),
+    reserved("LISTEN_ADDR", Kind::Address, "off", "host:port for metrics and health"),
 ];
 
 /// The place of each variable in [`SETTINGS`].
@@ -141,11 +134,8 @@ enum Var {
     ReloadSettleMax,
     ReloadMinInterval,
     ReloadGuard,
-    ReloadCatchUp,
-    ReloadConfirm,
-    ConfigPollInterval,
+    ConfigPollInterval = 14,
     LogFormat,
-    ListenAddr,
 }
 
 /// A checked list in one string; the pieces are separated by commas and stand without the blanks around them.
@@ -182,7 +172,6 @@ pub enum PollInterval {
 
 /// All settings, valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(clippy::struct_excessive_bools)]
 pub struct Config<'e> {
     /// `CONFIG_DIR`: 1 to [`MAX_ROOTS`] paths, relative ones from the working directory.
     pub roots: CommaList<'e>,
@@ -212,215 +201,133 @@ pub struct Config<'e> {
     pub without_effect: u32,
 }
 
-/// What is wrong with a value.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Problem {
-    Missing,
-    NotUtf8,
-    Nul,
-    EmptyPiece,
-    TooMany { limit: usize },
-    PathTooLong,
-    NameTooLong,
-    Slash,
-    TooLong { limit: usize },
-    UnknownSignal { nearest: &'static [u8] },
-    SignalOutOfRange,
-    NotADuration,
-    DurationTooLong,
-    LongerThanMax,
-    NotABoolean,
-    NotOneOf { choices: &'static [&'static str] },
-    NotAnAddress,
-}
-
-/// Everything that is wrong with the environment, at most one problem for each variable.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Errors<'e> {
-    values: [Option<&'e [u8]>; SETTINGS.len()],
-    problems: [Option<Problem>; SETTINGS.len()],
-    no_process: bool,
-    /// The format in which to report: `LOG_FORMAT` if that one is right.
-    pub log_format: Format,
-}
-
 /// Reads the settings from `environment`, entries of the form `NAME=value`; where a name stands twice, the first counts, as
 /// for getenv(3). Blanks around a value are not part of it; an empty value is as good as none.
 ///
 /// # Errors
 /// All that is wrong, at once.
-pub fn parse<'e>(environment: impl Iterator<Item = &'e [u8]>) -> Result<Config<'e>, Errors<'e>> {
-    let mut reader = Reader {
-        values: [None; SETTINGS.len()],
-        problems: [None; SETTINGS.len()],
-    };
+// Not inlined: what it needs on the stack is given back before the program begins to wait.
+#[inline(never)]
+pub fn parse<'e>(
+    environment: &mut dyn Iterator<Item = &'e [u8]>,
+) -> Result<Config<'e>, Errors<'e>> {
+    let mut errors = Errors::none();
     for entry in environment {
         let Some(equals) = entry.iter().position(|byte| *byte == b'=') else {
             continue;
         };
-        let (name, value) = (&entry[..equals], entry[equals + 1..].trim_ascii());
+        let name = &entry[..equals];
         if let Some(at) = SETTINGS.iter().position(|it| it.name.as_bytes() == name) {
-            let slot = &mut reader.values[at];
-            *slot = slot.or(Some(value));
+            let value = entry[equals + 1..].trim_ascii();
+            errors.values[at].get_or_insert(value);
         }
     }
-    for (value, problem) in reader.values.iter_mut().zip(&mut reader.problems) {
-        *value = value.filter(|value| !value.is_empty());
-        if value.is_some_and(|value| !is_utf8(value)) {
-            *problem = Some(Problem::NotUtf8);
-        }
-    }
-    reader.config()
-}
-
-struct Reader<'e> {
-    values: [Option<&'e [u8]>; SETTINGS.len()],
-    problems: [Option<Problem>; SETTINGS.len()],
-}
-
-impl<'e> Reader<'e> {
-    fn config(mut self) -> Result<Config<'e>, Errors<'e>> {
-        if !self.is_set(Var::ConfigDir) {
-            self.problems[Var::ConfigDir as usize] = Some(Problem::Missing);
-        }
-        let process = [Var::ProcessName, Var::ProcessCmdline, Var::ProcessPidFile];
-        let no_process = !process.iter().any(|var| self.is_set(*var));
-        let roots = self.bytes(Var::ConfigDir, paths).unwrap_or_default();
-        let matcher = Matcher {
-            names: self.bytes(Var::ProcessName, names).map(CommaList::new),
-            cmdline: self.bytes(Var::ProcessCmdline, cmdline),
-            pid_file: self.bytes(Var::ProcessPidFile, path),
-        };
-        let config = Config {
-            roots: CommaList::new(roots),
-            matcher,
-            select: [Select::Main, Select::All]
-                [self.choice(Var::ProcessSelect, &["main", "all"], 0)],
-            min_age_ms: self.duration_ms(Var::ProcessMinAge, 2000),
-            signal: self.signal(),
-            settle_ms: self.duration_ms(Var::ReloadSettle, 100),
-            settle_max_ms: self.duration_ms(Var::ReloadSettleMax, 2000),
-            min_interval_ms: self.duration_ms(Var::ReloadMinInterval, 1000),
-            guard: self.boolean(Var::ReloadGuard, true),
-            poll: self.poll_interval(),
-            verbose: self.boolean(Var::Verbose, false),
-            log_format: [Format::Text, Format::Json]
-                [self.choice(Var::LogFormat, &["text", "json"], 0)],
-            without_effect: self.without_effect(),
-        };
-        self.boolean(Var::ReloadCatchUp, true);
-        self.choice(Var::ReloadConfirm, &["warn", "retry", "off"], 0);
-        self.bytes(Var::ListenAddr, address);
-        if config.settle_ms > config.settle_max_ms && self.is_set(Var::ReloadSettle) {
-            self.problems[Var::ReloadSettle as usize].get_or_insert(Problem::LongerThanMax);
-        }
-        if no_process || self.problems.iter().any(Option::is_some) {
-            return Err(Errors {
-                values: self.values,
-                problems: self.problems,
-                no_process,
-                log_format: config.log_format,
-            });
-        }
-        Ok(config)
-    }
-
-    fn is_set(&self, var: Var) -> bool {
-        self.values[var as usize].is_some()
-    }
-
-    /// The value of `var` if it is set and passes `check`; a problem is noted.
-    fn bytes(&mut self, var: Var, check: fn(&[u8]) -> Result<(), Problem>) -> Option<&'e [u8]> {
-        let at = var as usize;
-        if self.problems[at].is_none()
-            && let Some(value) = self.values[at]
+    let mut numbers = [0; COUNT];
+    let mut without_effect = 0;
+    for (at, setting) in SETTINGS.iter().enumerate() {
+        let value = errors.values[at].filter(|value| !value.is_empty());
+        errors.values[at] = value;
+        without_effect |= u32::from(!setting.works && value.is_some()) << at;
+        match setting
+            .kind
+            .read(value.unwrap_or(setting.default.as_bytes()))
         {
-            self.problems[at] = check(value).err();
+            Ok(number) => numbers[at] = number,
+            // The defaults of lists and addresses stand for there being none.
+            Err(problem) => errors.problems[at] = value.map(|_| problem),
         }
-        self.values[at].filter(|_| self.problems[at].is_none())
     }
-
-    /// The number that `parse` makes of the value of `var`, or `default` where it is not set or wrong; a problem is noted.
-    fn number(
-        &mut self,
-        var: Var,
-        default: u64,
-        parse: &dyn Fn(&[u8]) -> Result<u64, Problem>,
-    ) -> u64 {
-        let at = var as usize;
-        let (None, Some(value)) = (self.problems[at], self.values[at]) else {
-            return default;
-        };
-        parse(value).unwrap_or_else(|problem| {
-            self.problems[at] = Some(problem);
-            default
-        })
-    }
-
-    fn duration_ms(&mut self, var: Var, default: u64) -> u64 {
-        self.number(var, default, &duration_ms)
-    }
-
-    fn boolean(&mut self, var: Var, default: bool) -> bool {
-        const WORDS: [&str; 6] = ["false", "0", "no", "true", "1", "yes"];
-        let at = self.number(var, if default { 3 } else { 0 }, &|value| {
-            position(value, &WORDS).ok_or(Problem::NotABoolean)
-        });
-        at >= 3
-    }
-
-    fn choice(&mut self, var: Var, choices: &'static [&'static str], default: u64) -> usize {
-        self.number(var, default, &|value| {
-            position(value, choices).ok_or(Problem::NotOneOf { choices })
-        }) as usize
-    }
-
-    fn signal(&mut self) -> Signal {
-        let number =
-            self.number(
-                Var::ReloadSignal,
-                Signal::HUP.number().into(),
-                &|value| match Signal::parse(value) {
-                    Ok(signal) => Ok(signal.number().into()),
-                    Err(NotASignal::OutOfRange) => Err(Problem::SignalOutOfRange),
-                    Err(NotASignal::Unknown { nearest }) => Err(Problem::UnknownSignal { nearest }),
-                },
-            );
-        Signal::from_number(number as u32).unwrap_or(Signal::HUP)
-    }
-
-    fn poll_interval(&mut self) -> PollInterval {
-        let automatic = u64::MAX;
-        let ms = self.number(Var::ConfigPollInterval, automatic, &|value| match position(
-            value,
-            &["automatic"],
-        ) {
-            Some(_) => Ok(automatic),
-            None => duration_ms(value),
-        });
-        match ms {
+    let number = |var: Var| numbers[var as usize];
+    let text = |var: Var| errors.values[var as usize];
+    let matcher = Matcher {
+        names: text(Var::ProcessName).map(CommaList::new),
+        cmdline: text(Var::ProcessCmdline),
+        pid_file: text(Var::ProcessPidFile),
+    };
+    let config = Config {
+        roots: CommaList::new(text(Var::ConfigDir).unwrap_or_default()),
+        matcher,
+        select: if number(Var::ProcessSelect) == 0 {
+            Select::Main
+        } else {
+            Select::All
+        },
+        min_age_ms: number(Var::ProcessMinAge),
+        signal: Signal::from_number(number(Var::ReloadSignal) as u32).unwrap_or(Signal::HUP),
+        settle_ms: number(Var::ReloadSettle),
+        settle_max_ms: number(Var::ReloadSettleMax),
+        min_interval_ms: number(Var::ReloadMinInterval),
+        guard: number(Var::ReloadGuard) != 0,
+        poll: match number(Var::ConfigPollInterval) {
             0 => PollInterval::Never,
-            ms if ms == automatic => PollInterval::Automatic,
+            AUTOMATIC => PollInterval::Automatic,
             ms => PollInterval::Every(ms),
-        }
+        },
+        verbose: number(Var::Verbose) != 0,
+        log_format: if number(Var::LogFormat) == 0 {
+            Format::Text
+        } else {
+            Format::Json
+        },
+        without_effect,
+    };
+    if text(Var::ConfigDir).is_none() {
+        errors.problems[Var::ConfigDir as usize] = Some(Problem::Missing);
     }
+    // One that is wrong counts as 0 here, which is not longer than anything.
+    let max_is_right = errors.problems[Var::ReloadSettleMax as usize].is_none();
+    if config.settle_ms > config.settle_max_ms && max_is_right {
+        errors.problems[Var::ReloadSettle as usize] = Some(Problem::LongerThanMax);
+    }
+    errors.no_process = matcher == Matcher::default();
+    errors.log_format = config.log_format;
+    if errors.is_empty() {
+        Ok(config)
+    } else {
+        Err(errors)
+    }
+}
 
-    fn without_effect(&self) -> u32 {
-        let idle = SETTINGS
-            .iter()
-            .zip(&self.values)
-            .map(|(setting, value)| !setting.works && value.is_some());
-        idle.enumerate()
-            .fold(0, |bits, (at, idle)| bits | u32::from(idle) << at)
+impl Kind {
+    /// The number that a value stands for; 0 for what is taken as text.
+    fn read(self, value: &[u8]) -> Result<u64, Problem> {
+        if !is_utf8(value) {
+            return Err(Problem::NotUtf8);
+        }
+        match self {
+            Self::Paths => paths(value).map(|()| 0),
+            Self::Names => names(value).map(|()| 0),
+            Self::Cmdline if value.len() > MAX_CMDLINE => {
+                Err(Problem::TooLong { limit: MAX_CMDLINE })
+            }
+            Self::Cmdline => Ok(0),
+            Self::Path => path(value).map(|()| 0),
+            Self::Address => address(value).map(|()| 0),
+            Self::Choice(choices) => position(value, choices).ok_or(Problem::NotOneOf { choices }),
+            Self::Boolean => {
+                let words = ["false", "0", "no", "true", "1", "yes"];
+                position(value, &words)
+                    .map(|at| at / 3)
+                    .ok_or(Problem::NotABoolean)
+            }
+            Self::Duration => duration_ms(value),
+            Self::Interval if value.eq_ignore_ascii_case(b"automatic") => Ok(AUTOMATIC),
+            Self::Interval => duration_ms(value),
+            Self::Signal => match Signal::parse(value) {
+                Ok(signal) => Ok(signal.number().into()),
+                Err(NotASignal::OutOfRange) => Err(Problem::SignalOutOfRange),
+                Err(NotASignal::Unknown { nearest }) => Err(Problem::UnknownSignal { nearest }),
+            },
+        }
     }
 }
 
 /// The place among `words` of the one that `value` is, letters of either case alike.
 fn position(value: &[u8], words: &[&str]) -> Option<u64> {
-    words
+    let at = words
         .iter()
-        .position(|word| value.eq_ignore_ascii_case(word.as_bytes()))
-        .map(|at| at as u64)
+        .position(|word| value.eq_ignore_ascii_case(word.as_bytes()));
+    at.map(|at| at as u64)
 }
 
 fn paths(value: &[u8]) -> Result<(), Problem> {
@@ -462,13 +369,6 @@ fn list(value: &[u8], limit: usize) -> Result<(), Problem> {
     Ok(())
 }
 
-fn cmdline(value: &[u8]) -> Result<(), Problem> {
-    if value.len() > MAX_CMDLINE {
-        return Err(Problem::TooLong { limit: MAX_CMDLINE });
-    }
-    Ok(())
-}
-
 fn duration_ms(value: &[u8]) -> Result<u64, Problem> {
     let digits = value
         .iter()
@@ -499,80 +399,19 @@ fn address(value: &[u8]) -> Result<(), Problem> {
         .rposition(|byte| *byte == b':')
         .ok_or(Problem::NotAnAddress)?;
     let (host, port) = (&value[..colon], &value[colon + 1..]);
-    let is_v4 = host.split(|byte| *byte == b'.').count() == 4
-        && host
-            .split(|byte| *byte == b'.')
-            .all(|part| parse_number(part, 10).is_some_and(|part| part < 256));
-    let is_v6 = match host {
-        [b'[', v6 @ .., b']'] => {
-            v6.contains(&b':')
-                && v6
-                    .iter()
-                    .all(|byte| byte.is_ascii_hexdigit() || *byte == b':' || *byte == b'.')
-        }
-        _ => false,
-    };
+    let mut parts = 0;
+    let is_v4 = host.split(|byte| *byte == b'.').all(|part| {
+        parts += 1;
+        parse_number(part, 10).is_some_and(|part| part < 256)
+    }) && parts == 4;
+    let is_v6 = host.starts_with(b"[")
+        && host.ends_with(b"]")
+        && host.contains(&b':')
+        && host[1..host.len() - 1]
+            .iter()
+            .all(|byte| byte.is_ascii_hexdigit() || *byte == b':' || *byte == b'.');
     match parse_number(port, 10) {
         Some(1..=65535) if host.is_empty() || host == b"localhost" || is_v4 || is_v6 => Ok(()),
         _ => Err(Problem::NotAnAddress),
     }
-}
-
-impl Errors<'_> {
-    /// One writer for each error: it puts what is wrong and what would be right into a line.
-    pub fn each(&self, mut report: impl FnMut(&dyn Fn(&mut Line))) {
-        for (at, problem) in self.problems.iter().enumerate() {
-            if let Some(problem) = problem {
-                let value = self.values[at].unwrap_or_default();
-                report(&|line| explain(line, SETTINGS[at].name, value, *problem));
-            }
-        }
-        if self.no_process {
-            report(&|line| {
-                line.say("none of PROCESS_NAME, PROCESS_CMDLINE and PROCESS_PID_FILE is set; say which process to signal, for example PROCESS_NAME=nginx");
-            });
-        }
-    }
-}
-
-fn explain(line: &mut Line, name: &str, value: &[u8], problem: Problem) {
-    line.say(name);
-    if problem == Problem::Missing {
-        line.say(" is not set; give the directories or files to watch, separated by commas, for example CONFIG_DIR=/etc/nginx");
-        return;
-    }
-    // Enough to recognise it by; the advice after it must not be cut off.
-    line.say(" is ").quoted(&value[..value.len().min(200)]);
-    match problem {
-        Problem::Missing => line,
-        Problem::NotUtf8 => line.say(", which is not UTF-8; give it as UTF-8 text"),
-        Problem::Nul => line.say(", which holds a NUL byte; a path cannot"),
-        Problem::EmptyPiece => line.say(", where nothing stands before or after a comma; remove that comma"),
-        Problem::TooMany { limit } => line.say(", which has too many parts; at most ").number(limit as u64).say(" work"),
-        Problem::PathTooLong => line.say("..., a path longer than the kernel takes; at most 4095 bytes work"),
-        Problem::NameTooLong => line.say("..., with a name in the path longer than the kernel takes; at most 255 bytes work"),
-        Problem::Slash => line.say(", which is a path; give the name alone, the part after the last slash"),
-        Problem::TooLong { limit } => line.say("..., which is too long; at most ").number(limit as u64).say(" bytes work"),
-        Problem::UnknownSignal { nearest } => line.say(", which is no signal; did you mean SIG").value(nearest).say("?"),
-        Problem::SignalOutOfRange => {
-            line.say(", which is out of range; signals are 1 to 31 and 34 to 64, SIGRTMIN to SIGRTMIN+30")
-        }
-        Problem::NotADuration => {
-            line.say(", which is no duration; give a number with ms, s, m or h, for example 500ms, or 0")
-        }
-        Problem::DurationTooLong => line.say(", which is too long; at most 1000h work"),
-        Problem::LongerThanMax => line.say(", which is longer than RELOAD_SETTLE_MAX; make that one longer as well"),
-        Problem::NotABoolean => line.say(", which is no boolean; give true or false"),
-        Problem::NotOneOf { choices } => {
-            line.say("; give ");
-            for (at, choice) in choices.iter().enumerate() {
-                let between = if at == 0 { "" } else if at + 1 == choices.len() { " or " } else { ", " };
-                line.say(between).say(choice);
-            }
-            line
-        }
-        Problem::NotAnAddress => {
-            line.say(", which is no address; give host:port or :port, for example 127.0.0.1:9533 or [::1]:9533")
-        }
-    };
 }

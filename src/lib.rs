@@ -27,6 +27,7 @@ pub mod fingerprint;
 pub mod log;
 pub mod process;
 pub mod reload;
+pub mod resolve;
 pub mod run;
 pub mod signal;
 pub mod sys;

@@ -16,8 +16,8 @@ unsafe extern "C" {}
 #[unsafe(no_mangle)]
 extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
     // SAFETY: the start-up code's own arguments.
-    let arguments = unsafe { sys::arguments(argc, argv) };
-    command::main(arguments, sys::environment())
+    let mut arguments = unsafe { sys::arguments(argc, argv) };
+    command::main(&mut arguments, &mut sys::environment())
 }
 
 /// Does not say where: whoever looks at the `PanicInfo` gets 4 KB of formatting with it.

@@ -3,9 +3,9 @@
 //! The directory is injected, so that tests hand in a tree of their own. Only `comm`, `cmdline`, `stat` and `status` are read:
 //! they are readable whoever owns the process, which `exe` is not; proc(5).
 
-use crate::config::{CommaList, MAX_CMDLINE};
+use crate::config::{CommaList, MAX_CMDLINE, PATH_MAX};
 use crate::reload::Instant;
-use crate::text::{Word, parse_number};
+use crate::text::{Text, Word, parse_number};
 use core::mem::MaybeUninit;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{self, CWD, Mode, OFlags, RawDir};
@@ -185,7 +185,7 @@ impl Proc {
         path.push(name.as_bytes());
         fs::openat(
             &self.directory,
-            path.as_bytes(),
+            path.as_c_str(),
             OFlags::RDONLY | OFlags::CLOEXEC | flags,
             Mode::empty(),
         )
@@ -345,9 +345,12 @@ fn read_all(file: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(length)
 }
 
+#[inline(never)]
 fn read_pid_file(path: &[u8]) -> Option<Pid> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let file = fs::openat(CWD, path, flags, Mode::empty()).ok()?;
+    let mut name = Text::<PATH_MAX>::new();
+    name.push(path);
+    let file = fs::openat(CWD, name.as_c_str(), flags, Mode::empty()).ok()?;
     let mut buffer = [0; 64];
     let length = read_all(file.as_fd(), &mut buffer).ok()?;
     parse_pid_file(&buffer[..length])
@@ -425,7 +428,7 @@ impl Proc {
             path.push(b"/status");
             let opened = fs::openat(
                 &tasks,
-                path.as_bytes(),
+                path.as_c_str(),
                 OFlags::RDONLY | OFlags::CLOEXEC,
                 Mode::empty(),
             );

@@ -1,5 +1,7 @@
 //! Text of bounded length on the stack: what other programs use a growing string for.
 
+use core::ffi::CStr;
+
 /// At most `N` bytes of text. What does not fit is left out as a whole, and so is all that follows it, so that the text is
 /// always a prefix of what was meant, cut between two pushes and never inside one.
 #[derive(Debug)]
@@ -67,6 +69,13 @@ impl<const N: usize> Text<N> {
     pub fn release(&mut self) {
         self.room = N;
         self.cut = false;
+    }
+
+    /// What was added so far, for a system call: up to the first NUL, and without the last byte where there is no room for it.
+    pub fn as_c_str(&mut self) -> &CStr {
+        let end = self.len.min(N - 1);
+        self.bytes[end] = 0;
+        CStr::from_bytes_until_nul(&self.bytes).unwrap_or_default()
     }
 
     /// What was added so far.

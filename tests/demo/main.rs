@@ -45,21 +45,35 @@ fn main() -> ExitCode {
         Order::SwapFirst,
         &[("app.conf", &config("blue"))],
     );
-    timeline.show(now(), "kubelet", "mounts the ConfigMap: app.conf is \"colour = blue\"");
+    timeline.show(
+        now(),
+        "kubelet",
+        "mounts the ConfigMap: app.conf is \"colour = blue\"",
+    );
     let mut app = Target::start(&volume.path.join("app.conf"));
     timeline.show(now(), "app", "starts, runs \"colour = blue\"");
-    let mut sidecar = Settings::new(&volume.path, &app.name).set("VERBOSE", "false").start();
+    let mut sidecar = Settings::new(&volume.path, &app.name)
+        .set("VERBOSE", "false")
+        .start();
     timeline.show(now(), "sidecar", "watches");
 
     let mut right = true;
     for colour in ["green", "red"] {
         sleep(PAUSE);
         println!();
-        timeline.show(now(), "kubelet", &format!("updates the volume to \"colour = {colour}\""));
+        timeline.show(
+            now(),
+            "kubelet",
+            &format!("updates the volume to \"colour = {colour}\""),
+        );
         let mut last_step = 0;
         volume.update_with(&[("app.conf", &config(colour))], |_| last_step = now());
         let (signal, handled, seen) = app.signalled_at();
-        timeline.show(last_step, "kubelet", "takes the last step: the previous directory goes");
+        timeline.show(
+            last_step,
+            "kubelet",
+            "takes the last step: the previous directory goes",
+        );
         let line = sidecar.expect("signal sent");
         let (_, words) = line.split_once(" info  ").unwrap_or_default();
         timeline.show(handled, "sidecar", words);
@@ -77,11 +91,16 @@ fn main() -> ExitCode {
     sidecar.signal(Signal::TERM);
     let (status, _) = sidecar.finish();
     let signals = app.count();
-    println!("\n2 updates, {signals} signals, sidecar's exit code {}", status.code().unwrap_or(-1));
+    println!(
+        "\n2 updates, {signals} signals, sidecar's exit code {}",
+        status.code().unwrap_or(-1)
+    );
     if right && signals == 2 && status.success() {
         ExitCode::SUCCESS
     } else {
-        println!("wrong: each update must give exactly one signal, with the new configuration in place");
+        println!(
+            "wrong: each update must give exactly one signal, with the new configuration in place"
+        );
         ExitCode::FAILURE
     }
 }

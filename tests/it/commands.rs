@@ -11,10 +11,16 @@ fn help_lists_every_command_and_every_setting_that_works() {
         let (code, stdout, stderr) = Settings::bare().arguments(&[spelling]).output();
         assert_eq!((code, stderr.as_str()), (Some(0), ""));
         for (name, meaning) in &COMMANDS {
-            assert!(stdout.contains(&format!("  {name:<10}{meaning}\n")), "{name}");
+            assert!(
+                stdout.contains(&format!("  {name:<10}{meaning}\n")),
+                "{name}"
+            );
         }
         for setting in &SETTINGS {
-            let line = format!("  {:<22}{:<11}{}\n", setting.name, setting.default, setting.meaning);
+            let line = format!(
+                "  {:<22}{:<11}{}\n",
+                setting.name, setting.default, setting.meaning
+            );
             assert_eq!(stdout.contains(&line), setting.works, "{}", setting.name);
         }
     }
@@ -24,7 +30,10 @@ fn help_lists_every_command_and_every_setting_that_works() {
 fn version_is_that_of_the_package() {
     for spelling in ["version", "-V", "--version"] {
         let expected = format!("config-reloader-sidecar {}\n", env!("CARGO_PKG_VERSION"));
-        assert_eq!(Settings::bare().arguments(&[spelling]).output(), (Some(0), expected, String::new()));
+        assert_eq!(
+            Settings::bare().arguments(&[spelling]).output(),
+            (Some(0), expected, String::new())
+        );
     }
 }
 
@@ -33,8 +42,14 @@ fn signals_lists_every_signal() {
     let (code, stdout, _) = Settings::bare().arguments(&["signals"]).output();
     assert_eq!(code, Some(0));
     assert_eq!(stdout.lines().count(), Signal::all().count());
-    assert!(stdout.starts_with(" 1  SIGHUP        ends the process\n"), "{stdout}");
-    assert!(stdout.contains("34  SIGRTMIN      ends the process\n"), "{stdout}");
+    assert!(
+        stdout.starts_with(" 1  SIGHUP        ends the process\n"),
+        "{stdout}"
+    );
+    assert!(
+        stdout.contains("34  SIGRTMIN      ends the process\n"),
+        "{stdout}"
+    );
 }
 
 #[test]
@@ -47,20 +62,41 @@ fn run_is_the_command_that_is_meant_without_one() {
 #[test]
 fn unknown_commands_and_extra_arguments_are_refused() {
     for (arguments, expected) in [
-        (&["relaod"][..], r#"unknown command "relaod"; see config-reloader-sidecar help"#),
-        (&["--config", "x"], r#"unexpected argument "x"; see config-reloader-sidecar help"#),
-        (&["run", "now"], r#"unexpected argument "now"; see config-reloader-sidecar help"#),
-        (&[""], r#"unknown command ""; see config-reloader-sidecar help"#),
+        (
+            &["relaod"][..],
+            r#"unknown command "relaod"; see config-reloader-sidecar help"#,
+        ),
+        (
+            &["--config", "x"],
+            r#"unexpected argument "x"; see config-reloader-sidecar help"#,
+        ),
+        (
+            &["run", "now"],
+            r#"unexpected argument "now"; see config-reloader-sidecar help"#,
+        ),
+        (
+            &[""],
+            r#"unknown command ""; see config-reloader-sidecar help"#,
+        ),
     ] {
         let (code, stdout, stderr) = Settings::bare().arguments(arguments).output();
         assert_eq!((code, stdout.as_str()), (Some(2), ""));
-        assert_eq!(stderr.split_once(" error ").unwrap().1, format!("{expected}\n"));
+        assert_eq!(
+            stderr.split_once(" error ").unwrap().1,
+            format!("{expected}\n")
+        );
     }
 }
 
 #[test]
 fn output_that_cannot_be_written_is_an_error() {
-    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
-    let status = Settings::bare().arguments(&["help"]).adapt(|command| drop(command.stdout(full))).status();
+    let full = std::fs::File::options()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let status = Settings::bare()
+        .arguments(&["help"])
+        .adapt(|command| drop(command.stdout(full)))
+        .status();
     assert_eq!(status.code(), Some(1));
 }

@@ -17,7 +17,10 @@ impl Config {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("app.conf"), "start").unwrap();
-        Self { directory, writes: 0 }
+        Self {
+            directory,
+            writes: 0,
+        }
     }
 
     fn file(&self) -> PathBuf {
@@ -25,7 +28,9 @@ impl Config {
     }
 
     fn settings(&self, name: &str) -> Settings {
-        Settings::new(self.directory.path(), name).set("RELOAD_SETTLE", "20ms").set("RELOAD_MIN_INTERVAL", "0")
+        Settings::new(self.directory.path(), name)
+            .set("RELOAD_SETTLE", "20ms")
+            .set("RELOAD_MIN_INTERVAL", "0")
     }
 
     fn change(&mut self) -> String {
@@ -50,9 +55,16 @@ fn every_signal_that_can_be_caught_is_delivered_by_name_and_number() {
         ("rtmax-2", "SIG62"),
         ("64", "SIG64"),
     ] {
-        let sidecar = config.settings(&target.name).set("RELOAD_SIGNAL", setting).start();
+        let sidecar = config
+            .settings(&target.name)
+            .set("RELOAD_SIGNAL", setting)
+            .start();
         let content = config.change();
-        assert_eq!(target.signalled(), (arrives.to_owned(), content), "{setting}");
+        assert_eq!(
+            target.signalled(),
+            (arrives.to_owned(), content),
+            "{setting}"
+        );
         drop(sidecar);
     }
 }
@@ -134,7 +146,11 @@ fn p1_a_process_is_found_by_its_pid_file() {
         .start();
     let content = config.change();
     sidecar.expect("PROCESS_PID_FILE has no process id in its first line, or cannot be read");
-    fs::write(pid_file.path(), format!("{}\n", target.talker.pid().as_raw_nonzero())).unwrap();
+    fs::write(
+        pid_file.path(),
+        format!("{}\n", target.talker.pid().as_raw_nonzero()),
+    )
+    .unwrap();
     assert_eq!(target.signalled().1, content);
 }
 
@@ -150,7 +166,10 @@ fn p2_children_of_the_same_name_are_left_alone() {
     let content = config.change();
     assert_eq!(family.signalled().1, content);
     let sent = sidecar.expect("signal sent");
-    assert!(sent.contains(&format!("pid={} ", family.talker.pid().as_raw_nonzero())), "{sent}");
+    assert!(
+        sent.contains(&format!("pid={} ", family.talker.pid().as_raw_nonzero())),
+        "{sent}"
+    );
     drop(sidecar);
     // With `all` the three of them get it; parent and children print to the same pipe.
     let _sidecar = config.settings(&name).set("PROCESS_SELECT", "all").start();
@@ -230,7 +249,10 @@ fn p4_without_the_guard_the_signal_is_sent_at_once() {
     let _sidecar = config.settings(&name).set("RELOAD_GUARD", "false").start();
     config.change();
     let (status, _) = target.talker.finish();
-    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(libc::SIGHUP));
+    assert_eq!(
+        std::os::unix::process::ExitStatusExt::signal(&status),
+        Some(libc::SIGHUP)
+    );
 }
 
 #[test]
@@ -249,7 +271,10 @@ fn p4_a_process_that_ignores_the_signal_gets_it_with_a_warning() {
 fn p5_a_young_process_is_waited_for() {
     let mut config = Config::new();
     let mut target = Target::start(&config.file());
-    let mut sidecar = config.settings(&target.name).set("PROCESS_MIN_AGE", "1s").start();
+    let mut sidecar = config
+        .settings(&target.name)
+        .set("PROCESS_MIN_AGE", "1s")
+        .start();
     let content = config.change();
     sidecar.expect("reload pending: the process is younger than PROCESS_MIN_AGE");
     assert_eq!(target.signalled().1, content);
@@ -296,8 +321,18 @@ fn p6_the_reason_is_said_once() {
     sidecar.expect("content changed");
     sidecar.signal(Signal::TERM);
     let (_, lines) = sidecar.finish();
-    assert_eq!(lines.iter().filter(|line| line.contains("reload pending")).count(), 1);
-    assert!(lines.iter().any(|line| line.contains("the last change was not delivered")));
+    assert_eq!(
+        lines
+            .iter()
+            .filter(|line| line.contains("reload pending"))
+            .count(),
+        1
+    );
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.contains("the last change was not delivered"))
+    );
 }
 
 #[test]
@@ -310,7 +345,11 @@ fn p7_without_permission_both_users_and_both_ways_out_are_named() {
     let mut sidecar = config.settings(&target.name).adapt(|command| {
         command.uid(65532).gid(65532);
     });
-    fs::set_permissions(config.directory.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    fs::set_permissions(
+        config.directory.path(),
+        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+    )
+    .unwrap();
     let mut sidecar = std::mem::replace(&mut sidecar, Settings::bare()).start();
     let content = config.change();
     let line = sidecar.expect("reload pending: EPERM");
@@ -337,18 +376,27 @@ fn p7_a_namespace_of_its_own_says_that_it_is_not_shared() {
     sidecar.expect("watching");
     config.change();
     let line = sidecar.expect("reload pending: no process matches");
-    assert!(line.contains("set shareProcessNamespace: true in the Pod"), "{line}");
+    assert!(
+        line.contains("set shareProcessNamespace: true in the Pod"),
+        "{line}"
+    );
 }
 
 #[test]
 fn usr1_signals_now_whether_or_not_something_changed() {
     let config = Config::new();
     let mut target = Target::start(&config.file());
-    let mut sidecar = config.settings(&target.name).set("RELOAD_MIN_INTERVAL", "1h").start();
+    let mut sidecar = config
+        .settings(&target.name)
+        .set("RELOAD_MIN_INTERVAL", "1h")
+        .start();
     for _ in 0..3 {
         sidecar.signal(Signal::USR1);
         sidecar.expect("asked by SIGUSR1");
-        assert_eq!(target.signalled(), ("SIGHUP".to_owned(), "start".to_owned()));
+        assert_eq!(
+            target.signalled(),
+            ("SIGHUP".to_owned(), "start".to_owned())
+        );
     }
 }
 

@@ -59,20 +59,30 @@ fn l1_a_look_at_a_huge_tree_is_broken_off() {
     sidecar.signal(Signal::TERM);
     let (status, lines) = sidecar.finish();
     assert_eq!(status.code(), Some(0));
-    assert!(!lines.iter().any(|line| line.contains("watching")), "{lines:?}");
+    assert!(
+        !lines.iter().any(|line| line.contains("watching")),
+        "{lines:?}"
+    );
 }
 
 #[test]
 fn l1_a_change_that_is_settling_is_said_to_be_undelivered() {
     let config = config();
-    let mut sidecar =
-        Settings::new(config.path(), "nobody").set("RELOAD_SETTLE", "1h").set("RELOAD_SETTLE_MAX", "1h").start();
+    let mut sidecar = Settings::new(config.path(), "nobody")
+        .set("RELOAD_SETTLE", "1h")
+        .set("RELOAD_SETTLE_MAX", "1h")
+        .start();
     fs::write(config.path().join("app.conf"), "changed").unwrap();
     sidecar.expect("CLOSE_WRITE");
     sidecar.signal(Signal::TERM);
     let (status, lines) = sidecar.finish();
     assert_eq!(status.code(), Some(0));
-    assert!(lines.iter().any(|line| line.contains("the last change was not delivered")), "{lines:?}");
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.contains("the last change was not delivered")),
+        "{lines:?}"
+    );
 }
 
 #[test]
@@ -80,14 +90,25 @@ fn l3_an_idle_sidecar_makes_no_system_call() {
     let config = config();
     let sidecar = Settings::new(config.path(), "nobody").start();
     let switches = || {
-        let status = fs::read_to_string(format!("/proc/{}/status", sidecar.pid().as_raw_nonzero())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("voluntary_ctxt_switches")).unwrap().to_owned();
-        let wchan = fs::read_to_string(format!("/proc/{}/syscall", sidecar.pid().as_raw_nonzero())).unwrap_or_default();
+        let status =
+            fs::read_to_string(format!("/proc/{}/status", sidecar.pid().as_raw_nonzero())).unwrap();
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("voluntary_ctxt_switches"))
+            .unwrap()
+            .to_owned();
+        let wchan = fs::read_to_string(format!("/proc/{}/syscall", sidecar.pid().as_raw_nonzero()))
+            .unwrap_or_default();
         (line, wchan)
     };
     let asleep = || {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", sidecar.pid().as_raw_nonzero())).unwrap();
-        stat.rsplit(')').next().unwrap().trim_start().starts_with('S')
+        let stat =
+            fs::read_to_string(format!("/proc/{}/stat", sidecar.pid().as_raw_nonzero())).unwrap();
+        stat.rsplit(')')
+            .next()
+            .unwrap()
+            .trim_start()
+            .starts_with('S')
     };
     eventually("asleep", asleep);
     let before = switches();
@@ -109,8 +130,15 @@ fn l4_memory_and_descriptors_do_not_grow() {
     let measure = || {
         let process = format!("/proc/{}", sidecar.pid().as_raw_nonzero());
         let status = fs::read_to_string(format!("{process}/status")).unwrap();
-        let resident = status.lines().find(|line| line.starts_with("VmHWM")).unwrap().to_owned();
-        (resident, fs::read_dir(format!("{process}/fd")).unwrap().count())
+        let resident = status
+            .lines()
+            .find(|line| line.starts_with("VmHWM"))
+            .unwrap()
+            .to_owned();
+        (
+            resident,
+            fs::read_dir(format!("{process}/fd")).unwrap().count(),
+        )
     };
     let mut change = |round: u32| {
         fs::write(&file, format!("round {round}")).unwrap();
@@ -148,7 +176,10 @@ fn l5_a_full_standard_error_blocks_nothing_and_the_loss_is_counted() {
         text.push_str(&drain(&reader));
         text.contains("signal sent") && text.contains("lines were dropped dropped=")
     });
-    assert!(text.lines().all(|line| line.starts_with("20")), "every line is whole");
+    assert!(
+        text.lines().all(|line| line.starts_with("20")),
+        "every line is whole"
+    );
     assert!(sidecar.try_wait().unwrap().is_none());
     sidecar.kill().unwrap();
     sidecar.wait().unwrap();
@@ -183,7 +214,9 @@ fn l5_a_reader_that_goes_away_does_not_take_the_sidecar_with_it() {
     let mut target = Target::start(&file);
     let (reader, writer) = rustix::pipe::pipe().unwrap();
     let settings = Settings::new(config.path(), &target.name).set("RELOAD_MIN_INTERVAL", "0");
-    let mut sidecar = settings.adapt(|command| drop(command.stderr(Stdio::from(writer)))).launch_silent();
+    let mut sidecar = settings
+        .adapt(|command| drop(command.stderr(Stdio::from(writer))))
+        .launch_silent();
     eventually("armed", || holds(&reader, "watching"));
     drop(reader);
     for content in ["one", "two"] {
@@ -202,7 +235,9 @@ fn l5_standard_error_on_a_full_disk_is_survived() {
     let mut target = Target::start(&file);
     let full = File::options().write(true).open("/dev/full").unwrap();
     let settings = Settings::new(config.path(), &target.name);
-    let mut sidecar = settings.adapt(|command| drop(command.stderr(Stdio::from(full)))).launch_silent();
+    let mut sidecar = settings
+        .adapt(|command| drop(command.stderr(Stdio::from(full))))
+        .launch_silent();
     wait_armed(&sidecar);
     fs::write(&file, "new").unwrap();
     assert_eq!(target.signalled().1, "new");
@@ -215,10 +250,18 @@ fn wait_armed(sidecar: &std::process::Child) {
     let process = format!("/proc/{}", sidecar.id());
     eventually("armed", || {
         let stat = fs::read_to_string(format!("{process}/stat")).unwrap();
-        let asleep = stat.rsplit(')').next().unwrap().trim_start().starts_with('S');
-        let watches = fs::read_dir(format!("{process}/fdinfo")).unwrap().flatten().any(|info| {
-            fs::read_to_string(info.path()).is_ok_and(|info| info.contains("inotify wd:"))
-        });
+        let asleep = stat
+            .rsplit(')')
+            .next()
+            .unwrap()
+            .trim_start()
+            .starts_with('S');
+        let watches = fs::read_dir(format!("{process}/fdinfo"))
+            .unwrap()
+            .flatten()
+            .any(|info| {
+                fs::read_to_string(info.path()).is_ok_and(|info| info.contains("inotify wd:"))
+            });
         asleep && watches
     });
 }
@@ -271,14 +314,19 @@ fn l5_a_line_is_one_write_and_never_longer_than_a_pipe_takes_at_once() {
     )
     .unwrap();
     let settings = Settings::new(config.path(), "nobody");
-    let mut sidecar = settings.adapt(|command| drop(command.stderr(Stdio::from(writer)))).launch_silent();
+    let mut sidecar = settings
+        .adapt(|command| drop(command.stderr(Stdio::from(writer))))
+        .launch_silent();
     let mut changed = false;
     // Each write arrives as a packet of its own.
     loop {
         let mut packet = [0; 70_000];
         let length = rustix::io::read(&reader, &mut packet).unwrap();
         let text = std::str::from_utf8(&packet[..length]).unwrap();
-        assert!(length <= 4096 && text.ends_with('\n') && text.matches('\n').count() == 1, "{text}");
+        assert!(
+            length <= 4096 && text.ends_with('\n') && text.matches('\n').count() == 1,
+            "{text}"
+        );
         if text.contains(" watching ") && !changed {
             fs::write(&file, "x").unwrap();
             changed = true;
@@ -297,7 +345,9 @@ fn the_log_is_json_where_json_is_asked_for() {
     let config = config();
     let file = config.path().join("app.conf");
     let mut target = Target::start(&file);
-    let mut sidecar = Settings::new(config.path(), &target.name).set("LOG_FORMAT", "json").launch();
+    let mut sidecar = Settings::new(config.path(), &target.name)
+        .set("LOG_FORMAT", "json")
+        .launch();
     sidecar.expect("\"watching\"");
     fs::write(&file, "new").unwrap();
     target.signalled();
@@ -313,6 +363,8 @@ fn the_log_is_json_where_json_is_asked_for() {
 #[test]
 fn a_setting_without_effect_says_so() {
     let config = config();
-    let mut sidecar = Settings::new(config.path(), "nobody").set("LISTEN_ADDR", ":9533").launch();
+    let mut sidecar = Settings::new(config.path(), "nobody")
+        .set("LISTEN_ADDR", ":9533")
+        .launch();
     sidecar.expect("LISTEN_ADDR has no effect in this version");
 }

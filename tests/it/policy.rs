@@ -28,19 +28,45 @@ fn the_program_has_no_allocator() {
     // The same program with its symbols.
     let directory = repository().join("target/symbols");
     let status = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--release", "--target", &triple, "--target-dir"])
+        .args([
+            "build",
+            "--quiet",
+            "--release",
+            "--target",
+            &triple,
+            "--target-dir",
+        ])
         .arg(&directory)
         .env("CARGO_PROFILE_RELEASE_STRIP", "none")
         .current_dir(repository())
         .status()
         .unwrap();
     assert!(status.success());
-    let bytes = fs::read(directory.join(triple).join("release/config-reloader-sidecar")).unwrap();
+    let bytes = fs::read(
+        directory
+            .join(triple)
+            .join("release/config-reloader-sidecar"),
+    )
+    .unwrap();
     let file = object::File::parse(&*bytes).unwrap();
-    let names: Vec<_> = file.symbols().filter_map(|symbol| symbol.name().ok().map(str::to_owned)).collect();
+    let names: Vec<_> = file
+        .symbols()
+        .filter_map(|symbol| symbol.name().ok().map(str::to_owned))
+        .collect();
     assert!(names.iter().any(|name| name == "main"), "symbols are there");
-    for allocator in ["malloc", "calloc", "realloc", "free", "brk", "__rust_alloc", "mmap"] {
-        assert!(!names.iter().any(|name| name.contains(allocator)), "{allocator} is in the program");
+    for allocator in [
+        "malloc",
+        "calloc",
+        "realloc",
+        "free",
+        "brk",
+        "__rust_alloc",
+        "mmap",
+    ] {
+        assert!(
+            !names.iter().any(|name| name.contains(allocator)),
+            "{allocator} is in the program"
+        );
     }
 }
 
@@ -54,16 +80,35 @@ fn the_program_is_one_static_file_with_its_protections() {
     let bytes = fs::read(program()).unwrap();
     let header = object::elf::FileHeader64::<object::Endianness>::parse(&*bytes).unwrap();
     let endian = header.endian().unwrap();
-    assert_eq!(header.e_type(endian), object::elf::ET_DYN, "position-independent");
+    assert_eq!(
+        header.e_type(endian),
+        object::elf::ET_DYN,
+        "position-independent"
+    );
     let segments = header.program_headers(endian, &*bytes).unwrap();
-    let find = |kind| segments.iter().find(|segment| segment.p_type(endian) == kind);
+    let find = |kind| {
+        segments
+            .iter()
+            .find(|segment| segment.p_type(endian) == kind)
+    };
     assert!(find(object::elf::PT_INTERP).is_none(), "static");
-    assert!(find(object::elf::PT_GNU_RELRO).is_some(), "read-only after relocation");
+    assert!(
+        find(object::elf::PT_GNU_RELRO).is_some(),
+        "read-only after relocation"
+    );
     let stack = find(object::elf::PT_GNU_STACK).expect("a stack segment");
-    assert_eq!(stack.p_flags(endian) & object::elf::PF_X, 0, "no executable stack");
+    assert_eq!(
+        stack.p_flags(endian) & object::elf::PF_X,
+        0,
+        "no executable stack"
+    );
     for segment in segments {
         let both = object::elf::PF_W | object::elf::PF_X;
-        assert_ne!(segment.p_flags(endian) & both, both, "nothing is writable and executable");
+        assert_ne!(
+            segment.p_flags(endian) & both,
+            both,
+            "nothing is writable and executable"
+        );
     }
 }
 
@@ -78,9 +123,21 @@ fn memory_at_rest_is_within_the_budget() {
     let sidecar = Settings::new(config.path(), "nobody").start();
     let resident_kib = || {
         // The kernel's quick count in `status` may be off by many pages; this one is exact.
-        let maps = fs::read_to_string(format!("/proc/{}/smaps_rollup", sidecar.pid().as_raw_nonzero())).unwrap();
-        let line = maps.lines().find(|line| line.starts_with("Rss:")).unwrap().to_owned();
-        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
+        let maps = fs::read_to_string(format!(
+            "/proc/{}/smaps_rollup",
+            sidecar.pid().as_raw_nonzero()
+        ))
+        .unwrap();
+        let line = maps
+            .lines()
+            .find(|line| line.starts_with("Rss:"))
+            .unwrap()
+            .to_owned();
+        line.split_whitespace()
+            .nth(1)
+            .unwrap()
+            .parse::<u64>()
+            .unwrap()
     };
     eventually("read", || resident_kib() > 0);
     let resident = resident_kib();
@@ -108,14 +165,23 @@ fn unsafe_stands_in_one_module_and_the_entry_point_with_a_reason_each() {
         let allowed = path.ends_with("src/sys.rs") || path.ends_with("src/main.rs");
         for (at, line) in lines.iter().enumerate() {
             let code = line.split("//").next().unwrap();
-            let is_unsafe = code.contains("unsafe {") || code.contains("unsafe(") || code.contains("unsafe extern");
+            let is_unsafe = code.contains("unsafe {")
+                || code.contains("unsafe(")
+                || code.contains("unsafe extern");
             if !is_unsafe {
                 continue;
             }
             let place = format!("{}:{}", path.display(), at + 1);
             assert!(allowed, "{place}: unsafe belongs into src/sys.rs");
-            let reason = lines[..at].iter().rev().take(6).any(|line| line.contains("SAFETY:") || line.contains("# Safety"));
-            assert!(reason || code.contains("unsafe extern"), "{place}: no SAFETY comment");
+            let reason = lines[..at]
+                .iter()
+                .rev()
+                .take(6)
+                .any(|line| line.contains("SAFETY:") || line.contains("# Safety"));
+            assert!(
+                reason || code.contains("unsafe extern"),
+                "{place}: no SAFETY comment"
+            );
         }
     }
 }
@@ -124,8 +190,15 @@ fn unsafe_stands_in_one_module_and_the_entry_point_with_a_reason_each() {
 fn the_readmes_table_of_settings_is_that_of_the_program() {
     let readme = fs::read_to_string(repository().join("README.md")).unwrap();
     for setting in &SETTINGS {
-        let row = readme.lines().find(|line| line.starts_with(&format!("| `{}` |", setting.name)));
-        assert_eq!(row.is_some(), setting.works, "{}: promised if and only if it works", setting.name);
+        let row = readme
+            .lines()
+            .find(|line| line.starts_with(&format!("| `{}` |", setting.name)));
+        assert_eq!(
+            row.is_some(),
+            setting.works,
+            "{}: promised if and only if it works",
+            setting.name
+        );
         if let Some(row) = row {
             let default = row.split('|').nth(2).unwrap().trim().trim_matches('`');
             assert_eq!(default, setting.default, "{}", setting.name);

@@ -9,9 +9,16 @@ use std::path::Path;
 const ORDERS: [Order; 2] = [Order::LinksFirst, Order::SwapFirst];
 
 /// A volume with `app.conf`, a target that reads it and a sidecar, told to signal as often as there are updates.
-fn scene(order: Order, adapt: impl FnOnce(Settings) -> Settings) -> (tempfile::TempDir, Volume, Target, Talker) {
+fn scene(
+    order: Order,
+    adapt: impl FnOnce(Settings) -> Settings,
+) -> (tempfile::TempDir, Volume, Target, Talker) {
     let directory = tempfile::tempdir().unwrap();
-    let volume = Volume::new(directory.path().join("volume"), order, &[("app.conf", "start")]);
+    let volume = Volume::new(
+        directory.path().join("volume"),
+        order,
+        &[("app.conf", "start")],
+    );
     let target = Target::start(&volume.path.join("app.conf"));
     let settings = Settings::new(&volume.path, &target.name).set("RELOAD_MIN_INTERVAL", "0");
     let sidecar = adapt(settings).start();
@@ -24,14 +31,27 @@ fn the_writer_of_these_tests_gives_the_events_of_the_kubelets() {
         let directory = tempfile::tempdir().unwrap();
         let volume = Volume::new(directory.path(), order, &[("kept", "1"), ("stale", "1")]);
         let mut inotify = Inotify::init().unwrap();
-        inotify.watches().add(directory.path(), WatchMask::ALL_EVENTS).unwrap();
+        inotify
+            .watches()
+            .add(directory.path(), WatchMask::ALL_EVENTS)
+            .unwrap();
         volume.update(&[("kept", "2"), ("new", "2")]);
         let mut buffer = [0; 4096];
         let events: Vec<String> = inotify
             .read_events(&mut buffer)
             .unwrap()
-            .filter(|event| !event.mask.intersects(EventMask::OPEN | EventMask::ACCESS | EventMask::CLOSE_NOWRITE))
-            .map(|event| format!("{:?} {}", event.mask, event.name.unwrap_or_default().display()))
+            .filter(|event| {
+                !event
+                    .mask
+                    .intersects(EventMask::OPEN | EventMask::ACCESS | EventMask::CLOSE_NOWRITE)
+            })
+            .map(|event| {
+                format!(
+                    "{:?} {}",
+                    event.mask,
+                    event.name.unwrap_or_default().display()
+                )
+            })
             .map(|event| event.replace("EventMask(", "").replace(')', ""))
             .map(|event| match event.split_once(" ..2026") {
                 Some((mask, _)) => format!("{mask} ..ts"),
@@ -39,11 +59,19 @@ fn the_writer_of_these_tests_gives_the_events_of_the_kubelets() {
             })
             .collect();
         let made = "CREATE new";
-        let (early, late) = if order == Order::LinksFirst { (Some(made), None) } else { (None, Some(made)) };
+        let (early, late) = if order == Order::LinksFirst {
+            (Some(made), None)
+        } else {
+            (None, Some(made))
+        };
         let expected: Vec<&str> = ["CREATE | ISDIR ..ts", "ATTRIB | ISDIR ..ts"]
             .into_iter()
             .chain(early)
-            .chain(["CREATE ..data_tmp", "MOVED_FROM ..data_tmp", "MOVED_TO ..data"])
+            .chain([
+                "CREATE ..data_tmp",
+                "MOVED_FROM ..data_tmp",
+                "MOVED_TO ..data",
+            ])
             .chain(late)
             .chain(["DELETE stale", "DELETE | ISDIR ..ts"])
             .collect();
@@ -54,7 +82,8 @@ fn the_writer_of_these_tests_gives_the_events_of_the_kubelets() {
 #[test]
 fn w2_a_thousand_updates_give_a_thousand_signals_each_with_the_newest_content() {
     for order in ORDERS {
-        let (_directory, volume, mut target, mut sidecar) = scene(order, |settings| settings.set("VERBOSE", "false"));
+        let (_directory, volume, mut target, mut sidecar) =
+            scene(order, |settings| settings.set("VERBOSE", "false"));
         for update in 0..500 {
             let content = format!("update {update}");
             volume.update(&[("app.conf", &content)]);
@@ -71,7 +100,15 @@ fn w2_keys_added_and_removed_in_the_same_update_are_there_and_gone_when_the_sign
     for order in ORDERS {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("volume");
-        let volume = Volume::new(&path, order, &[("app.conf", "start"), ("stale", "x"), ("nested/a.conf", "1")]);
+        let volume = Volume::new(
+            &path,
+            order,
+            &[
+                ("app.conf", "start"),
+                ("stale", "x"),
+                ("nested/a.conf", "1"),
+            ],
+        );
         // What the target prints is the listing of the directory, taken in a shell at each signal.
         let listing = directory.path().join("listing");
         let name = crate::support::unique_name();
@@ -89,7 +126,12 @@ fn w2_keys_added_and_removed_in_the_same_update_are_there_and_gone_when_the_sign
             .set("PROCESS_CMDLINE", script.as_os_str())
             .set("PROCESS_MIN_AGE", "0")
             .start();
-        volume.update(&[("app.conf", "start"), ("added", "y"), ("nested/b.conf", "2"), ("other/c", "3")]);
+        volume.update(&[
+            ("app.conf", "start"),
+            ("added", "y"),
+            ("nested/b.conf", "2"),
+            ("other/c", "3"),
+        ]);
         let first = listing.with_extension("1");
         crate::support::process::eventually("listed", || first.exists());
         let seen = fs::read_to_string(first).unwrap();
@@ -128,7 +170,8 @@ fn w2_an_update_that_the_kubelet_skips_writes_nothing() {
 
 #[test]
 fn w2_a_new_directory_with_the_same_payload_is_no_signal() {
-    let (_directory, volume, mut target, mut sidecar) = scene(Order::SwapFirst, |settings| settings);
+    let (_directory, volume, mut target, mut sidecar) =
+        scene(Order::SwapFirst, |settings| settings);
     // What a restarted kubelet may do: the same keys and values under a new name.
     replay(&volume.path);
     sidecar.expect("the content is the same");
@@ -150,10 +193,16 @@ fn replay(path: &Path) {
 #[test]
 fn one_key_of_a_volume_can_be_the_root() {
     let directory = tempfile::tempdir().unwrap();
-    let volume = Volume::new(directory.path(), Order::SwapFirst, &[("app.conf", "start"), ("other", "1")]);
+    let volume = Volume::new(
+        directory.path(),
+        Order::SwapFirst,
+        &[("app.conf", "start"), ("other", "1")],
+    );
     let file = volume.path.join("app.conf");
     let mut target = Target::start(&file);
-    let mut sidecar = Settings::new(&file, &target.name).set("RELOAD_MIN_INTERVAL", "0").start();
+    let mut sidecar = Settings::new(&file, &target.name)
+        .set("RELOAD_MIN_INTERVAL", "0")
+        .start();
     volume.update(&[("app.conf", "start"), ("other", "2")]);
     sidecar.expect("the content is the same");
     volume.update(&[("app.conf", "new"), ("other", "2")]);
@@ -164,11 +213,21 @@ fn one_key_of_a_volume_can_be_the_root() {
 #[test]
 fn two_volumes_updated_together_end_on_the_newest_content_of_both() {
     let directory = tempfile::tempdir().unwrap();
-    let first = Volume::new(directory.path().join("a"), Order::SwapFirst, &[("app.conf", "0")]);
-    let second = Volume::new(directory.path().join("b"), Order::SwapFirst, &[("key", "0")]);
+    let first = Volume::new(
+        directory.path().join("a"),
+        Order::SwapFirst,
+        &[("app.conf", "0")],
+    );
+    let second = Volume::new(
+        directory.path().join("b"),
+        Order::SwapFirst,
+        &[("key", "0")],
+    );
     let mut target = Target::start(&first.path.join("app.conf"));
     let roots = format!("{},{}", first.path.display(), second.path.display());
-    let mut sidecar = Settings::new(roots, &target.name).set("RELOAD_MIN_INTERVAL", "300ms").start();
+    let mut sidecar = Settings::new(roots, &target.name)
+        .set("RELOAD_MIN_INTERVAL", "300ms")
+        .start();
     second.update(&[("key", "1")]);
     first.update(&[("app.conf", "1")]);
     let mut last = target.signalled().1;

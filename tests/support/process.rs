@@ -91,9 +91,19 @@ impl Talker {
     pub fn in_pid_namespace(settings: Settings) -> Self {
         let inner = settings.0;
         let mut command = Command::new("unshare");
-        command.args(["--pid", "--fork", "--mount-proc", "--kill-child"]).arg(inner.get_program()).args(inner.get_args());
-        command.env_clear().envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+            .args(["--pid", "--fork", "--mount-proc", "--kill-child"])
+            .arg(inner.get_program())
+            .args(inner.get_args());
+        command.env_clear().envs(
+            inner
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        );
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
         Settings(command).launch()
     }
 
@@ -101,13 +111,19 @@ impl Talker {
     pub fn signal_child(&self, signal: Signal) {
         let pid = self.pid().as_raw_nonzero();
         let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
-        let child = children.trim().parse().ok().and_then(Pid::from_raw).expect("one child");
+        let child = children
+            .trim()
+            .parse()
+            .ok()
+            .and_then(Pid::from_raw)
+            .expect("one child");
         kill_process(child, signal).unwrap();
     }
 
     /// The name by which the kernel knows it.
     pub fn comm(&self) -> String {
-        let comm = std::fs::read_to_string(format!("/proc/{}/comm", self.pid().as_raw_nonzero())).unwrap();
+        let comm =
+            std::fs::read_to_string(format!("/proc/{}/comm", self.pid().as_raw_nonzero())).unwrap();
         comm.trim_end().to_owned()
     }
 
@@ -166,7 +182,7 @@ impl Target {
         let directory = tempfile::tempdir().unwrap();
         let program = directory.path().join(name);
         std::fs::copy(example("target"), &program).unwrap();
-            open_to_all(directory.path());
+        open_to_all(directory.path());
         let mut command = Command::new(&program);
         command
             .arg(config)
@@ -203,8 +219,18 @@ impl Target {
 
     /// Milliseconds since it was started, cut to a clock tick.
     pub fn age_ms(&self) -> u64 {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.talker.pid().as_raw_nonzero())).unwrap();
-        let ticks: u64 = stat.rsplit(')').next().unwrap().split_whitespace().nth(19).unwrap().parse().unwrap();
+        let stat =
+            std::fs::read_to_string(format!("/proc/{}/stat", self.talker.pid().as_raw_nonzero()))
+                .unwrap();
+        let ticks: u64 = stat
+            .rsplit(')')
+            .next()
+            .unwrap()
+            .split_whitespace()
+            .nth(19)
+            .unwrap()
+            .parse()
+            .unwrap();
         let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
         (now.tv_sec as u64 * 1000 + now.tv_nsec as u64 / 1_000_000).saturating_sub(ticks * 10)
     }
@@ -215,7 +241,11 @@ impl Target {
         let output = child.stdout.take().unwrap();
         let mut talker = Talker::new(child, output);
         talker.expect("ready");
-        Self { talker, name: name.to_owned(), _directory: tempfile::tempdir().unwrap() }
+        Self {
+            talker,
+            name: name.to_owned(),
+            _directory: tempfile::tempdir().unwrap(),
+        }
     }
 
     /// How many signals have come so far.

@@ -89,13 +89,17 @@ fn main() {
 /// Writes signal and time to `pipe` whenever the signal comes.
 fn catch(signal: i32, pipe: i32) {
     let tell = move || {
-        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        let mut time = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
         let mut message = [0; 12];
         // SAFETY: clock_gettime and write are async-signal-safe, and both get buffers of the size they are told.
         unsafe {
             libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut time);
             message[..4].copy_from_slice(&signal.to_le_bytes());
-            message[4..].copy_from_slice(&(time.tv_sec * 1_000_000_000 + time.tv_nsec).to_le_bytes());
+            message[4..]
+                .copy_from_slice(&(time.tv_sec * 1_000_000_000 + time.tv_nsec).to_le_bytes());
             libc::write(pipe, message.as_ptr().cast(), message.len());
         }
     };

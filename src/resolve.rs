@@ -1,0 +1,190 @@
+//! Where a path leads: name by name, as path_resolution(7) says, because every directory on the way decides what is read in
+//! the end, and is armed.
+
+use crate::config::PATH_MAX;
+use crate::tree::{Part, Visit};
+use core::ffi::CStr;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{self, CWD, FileType, Mode, OFlags, Stat};
+use rustix::io::{self, Errno};
+
+/// As many links on one path as the kernel follows; path_resolution(7).
+const LINKS_MAX: u32 = 40;
+/// For looking at what a name stands for without opening it; open(2).
+const LOCATE: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// Finds what `path` leads to, seen from `base`, and arms everything on the way that could change it.
+///
+/// # Errors
+/// ENOENT, ENOTDIR, ELOOP: it leads nowhere. EACCES and others: the way cannot be followed.
+#[inline(never)]
+pub fn resolve(
+    visit: &mut dyn Visit,
+    base: BorrowedFd<'_>,
+    base_is_armed: bool,
+    path: &[u8],
+) -> io::Result<(OwnedFd, Stat)> {
+    loop {
+        let mut news = false;
+        let found = resolve_once(visit, base, base_is_armed, path, &mut news);
+        // What was renamed between being passed and being armed is found on the second time: everything is armed then.
+        if !news {
+            return found;
+        }
+    }
+}
+
+fn resolve_once(
+    visit: &mut dyn Visit,
+    base: BorrowedFd<'_>,
+    base_is_armed: bool,
+    path: &[u8],
+    news: &mut bool,
+) -> io::Result<(OwnedFd, Stat)> {
+    let mut rest = Rest::new();
+    let mut is_armed = base_is_armed;
+    let mut at = match rest.put(path)? {
+        Start::Root => {
+            is_armed = false;
+            locate(CWD, c"/")?
+        }
+        Start::Here => locate(base, c".")?,
+    };
+    let mut links = 0;
+    while let Some(name) = rest.name() {
+        if name == c".." {
+            at = locate(at.as_fd(), c"..")?;
+            is_armed = false;
+            rest.skip();
+            continue;
+        }
+        let found = locate(at.as_fd(), name).and_then(|fd| fs::fstat(&fd).map(|stat| (fd, stat)));
+        let kind = found
+            .as_ref()
+            .ok()
+            .map(|(_, stat)| FileType::from_raw_mode(stat.st_mode));
+        // Here this one name decides: the directory is armed, and then the name is looked at again.
+        if kind != Some(FileType::Directory) && !is_armed {
+            visit.arm(at.as_fd(), Part::Names);
+            is_armed = true;
+            continue;
+        }
+        let (fd, stat) = found?;
+        rest.skip();
+        match kind {
+            Some(FileType::Directory) => {
+                if !is_armed {
+                    *news |= visit.arm(fd.as_fd(), Part::Itself);
+                }
+                at = fd;
+                is_armed = false;
+            }
+            Some(FileType::Symlink) => {
+                links += 1;
+                if links > LINKS_MAX {
+                    return Err(Errno::LOOP);
+                }
+                if rest.put_link(&fd)? == Start::Root {
+                    at = locate(CWD, c"/")?;
+                    is_armed = false;
+                }
+            }
+            _ if rest.name().is_some() => return Err(Errno::NOTDIR),
+            _ => {
+                visit.arm(fd.as_fd(), Part::File);
+                return Ok((fd, stat));
+            }
+        }
+    }
+    let stat = fs::fstat(&at)?;
+    Ok((at, stat))
+}
+
+fn locate(directory: BorrowedFd<'_>, name: &CStr) -> io::Result<OwnedFd> {
+    fs::openat(directory, name, LOCATE, Mode::empty())
+}
+
+/// Where a path begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Start {
+    /// At `/`.
+    Root,
+    /// Where the link is, or in the working directory.
+    Here,
+}
+
+/// What is still to be resolved of a path. It stands at the end of a buffer, so that a link's target goes in front of it, and
+/// with NUL in the place of slashes, so that each name is a C string.
+struct Rest {
+    bytes: [u8; PATH_MAX],
+    start: usize,
+}
+
+impl Rest {
+    /// Nothing, but for the last name's NUL.
+    const fn new() -> Self {
+        Self {
+            bytes: [0; PATH_MAX],
+            start: PATH_MAX - 1,
+        }
+    }
+
+    /// The next name that is not `.`; `None` at the end.
+    fn name(&mut self) -> Option<&CStr> {
+        loop {
+            let between = self.bytes[self.start..]
+                .iter()
+                .take_while(|byte| **byte == 0)
+                .count();
+            self.start += between;
+            let name = CStr::from_bytes_until_nul(&self.bytes[self.start..]).ok()?;
+            if name != c"." {
+                // Looked up once more, because the borrow of a value that may be returned lasts.
+                return CStr::from_bytes_until_nul(&self.bytes[self.start..]).ok();
+            }
+            self.start += 1;
+        }
+    }
+
+    /// Passes the name that [`name`](Self::name) gave.
+    fn skip(&mut self) {
+        self.start += self.bytes[self.start..]
+            .iter()
+            .take_while(|byte| **byte != 0)
+            .count();
+    }
+
+    /// Puts a path in front.
+    fn put(&mut self, path: &[u8]) -> io::Result<Start> {
+        let start = self
+            .start
+            .checked_sub(path.len())
+            .ok_or(Errno::NAMETOOLONG)?;
+        self.bytes[start..self.start].copy_from_slice(path);
+        Ok(self.separate(start))
+    }
+
+    /// Puts the target of a link in front.
+    fn put_link(&mut self, link: &OwnedFd) -> io::Result<Start> {
+        let room = &mut self.bytes[..self.start];
+        let length = fs::readlinkat_raw(link, c"", &mut *room)?;
+        // A target that fills the room may have been cut.
+        if length == room.len() {
+            return Err(Errno::NAMETOOLONG);
+        }
+        let start = self.start - length;
+        self.bytes.copy_within(..length, start);
+        Ok(self.separate(start))
+    }
+
+    /// Makes what was put between `start` and the rest a part of it.
+    fn separate(&mut self, start: usize) -> Start {
+        let put = &mut self.bytes[start..self.start];
+        let absolute = put.first() == Some(&b'/');
+        for byte in put.iter_mut().filter(|byte| **byte == b'/') {
+            *byte = 0;
+        }
+        self.start = start;
+        if absolute { Start::Root } else { Start::Here }
+    }
+}
