@@ -1,7 +1,7 @@
 //! The command line: what is asked for, and the commands that only print.
 
 use crate::config::{self, SETTINGS};
-use crate::log::{Format, LINE_MAX, Level, Line, Log};
+use crate::log::{LINE_MAX, Level, Log};
 use crate::run;
 use crate::signal::{DefaultAction, Signal};
 use crate::sys;
@@ -33,9 +33,10 @@ pub fn main(
     environment: &mut dyn Iterator<Item = &'static [u8]>,
 ) -> i32 {
     fill_standard_descriptors();
+    let mut log = Log::new();
     let command = arguments.next().unwrap_or(b"run");
     if let Some(extra) = arguments.next() {
-        return usage_error("unexpected argument ", extra);
+        return usage_error(&mut log, "unexpected argument ", extra);
     }
     let spellings = [
         ("-h", "help"),
@@ -50,41 +51,45 @@ pub fn main(
                 .any(|(short, long)| *long == name && short.as_bytes() == command)
     };
     match COMMANDS.iter().position(|(name, _)| spelled(name)) {
-        Some(0) => run_sidecar(environment),
+        Some(0) => run_sidecar(&mut log, environment),
         Some(1) => exit_code(signals()),
         Some(2) => exit_code(help()),
         Some(_) => exit_code(print(VERSION.as_bytes())),
-        None => usage_error("unknown command ", command),
+        None => usage_error(&mut log, "unknown command ", command),
     }
 }
 
 const VERSION: &str = concat!("config-reloader-sidecar ", env!("CARGO_PKG_VERSION"), "\n");
 
-fn run_sidecar(environment: &mut dyn Iterator<Item = &'static [u8]>) -> i32 {
+fn run_sidecar(log: &mut Log, environment: &mut dyn Iterator<Item = &'static [u8]>) -> i32 {
     match config::parse(environment) {
-        Ok(config) => run::run(&config, &mut Log::new(config.log_format, config.verbose)),
+        Ok(config) => {
+            log.set(config.log_format, config.verbose);
+            run::run(&config, log)
+        }
         Err(errors) => {
-            let mut log = Log::new(errors.log_format, false);
-            errors.each(&mut |explain| log.write(Level::Error, explain));
+            log.set(errors.log_format, false);
+            errors.report(log);
             EXIT_WRONG
         }
     }
 }
 
-fn usage_error(problem: &str, argument: &[u8]) -> i32 {
-    Log::new(Format::Text, false).write(Level::Error, &|line: &mut Line| {
-        line.say(problem)
-            .quoted(&argument[..argument.len().min(200)])
-            .say("; see config-reloader-sidecar help");
-    });
+fn usage_error(log: &mut Log, problem: &str, argument: &[u8]) -> i32 {
+    log.line(Level::Error)
+        .say(problem)
+        .quoted(&argument[..argument.len().min(200)])
+        .say("; see config-reloader-sidecar help")
+        .send();
     EXIT_WRONG
 }
 
 /// Reports a panic, which is a bug.
 pub fn panicked() {
-    Log::new(Format::Text, false).write(Level::Error, &|line: &mut Line| {
-        line.say("internal error; please report it with the lines before");
-    });
+    Log::new()
+        .line(Level::Error)
+        .say("internal error; please report it with the lines before")
+        .send();
 }
 
 /// Opens a placeholder for each of the first three descriptors that was closed at start, so that no file of the program's own

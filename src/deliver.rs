@@ -1,7 +1,7 @@
 //! Delivery: the guard's verdict, and a signal that never hits a recycled id.
 
 use crate::config::Config;
-use crate::log::{Level, Line, Log};
+use crate::log::{Level, Log};
 use crate::process::{Proc, Process, Scanned, Status};
 use crate::reload::{Attempt, Instant, Order, Waiting};
 use crate::signal::{DefaultAction, Signal};
@@ -13,7 +13,7 @@ use rustix::process::{
 
 /// So many processes are remembered as having been told of the content that is being delivered. Only needed while another one
 /// cannot be told; beyond that number some may be told twice.
-const TOLD_MAX: usize = 64;
+const TOLD_MAX: usize = 32;
 
 /// What would come of sending the signal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -121,21 +121,25 @@ impl Delivery {
                 return;
             }
             if !order.concerns(process.start) {
-                log.write(Level::Debug, &|line: &mut Line| {
+                {
+                    let line = log.line(Level::Debug);
                     line.say("started after the change, needs no signal");
                     name_process(line, process);
-                });
+                    line.send();
+                };
                 return;
             }
             match self.tell(process, config, proc, log) {
                 Ok(()) => {
                     attempt.signalled += 1;
-                    log.write(Level::Info, &|line: &mut Line| {
+                    {
+                        let line = log.line(Level::Info);
                         line.say("signal sent")
                             .key("signal", config.signal.name().as_bytes());
                         name_process(line, process);
                         line.key_number("after_ms", sys::now().ms_since(changed_at));
-                    });
+                        line.send();
+                    };
                     if let Some(slot) = self.told.get_mut(self.told_count) {
                         *slot = Some((process.pid, process.start));
                         self.told_count += 1;
@@ -156,9 +160,10 @@ impl Delivery {
                 }
             }
             Err(errno) => {
-                log.write(Level::Debug, &|line: &mut Line| {
-                    line.say("cannot read /proc: ").errno(errno);
-                });
+                log.line(Level::Debug)
+                    .say("cannot read /proc: ")
+                    .errno(errno)
+                    .send();
                 attempt.waiting.get_or_insert((Waiting::Failed, None));
             }
         }
@@ -203,9 +208,9 @@ impl Delivery {
     }
 
     /// Says why a reload waits and what to do about it.
-    pub fn explain(&self, line: &mut Line, reason: Waiting, config: &Config<'_>) {
+    pub fn explain(&self, line: &mut Log, reason: Waiting, config: &Config<'_>) {
         line.say("reload pending: ");
-        let process = |line: &mut Line| {
+        let process = |line: &mut Log| {
             if let Some(obstacle) = &self.obstacle {
                 name_process(line, &obstacle.process);
             }
@@ -261,13 +266,13 @@ impl Default for Delivery {
 /// What to do where no other container's process can be seen.
 pub const NOT_SHARED: &str = "other containers' processes cannot be seen from here; set shareProcessNamespace: true in the Pod";
 
-fn name_process(line: &mut Line, process: &Process) {
+fn name_process(line: &mut Log, process: &Process) {
     line.key_number("pid", process.pid.as_raw_nonzero().get() as u64)
         .key("process", process.comm.as_bytes());
 }
 
 /// Adds the settings by which the process is looked for.
-pub fn name_matcher(line: &mut Line, config: &Config<'_>) {
+pub fn name_matcher(line: &mut Log, config: &Config<'_>) {
     let matcher = &config.matcher;
     for (key, value) in [
         ("process_name", matcher.names.map(|names| names.as_bytes())),
@@ -290,11 +295,13 @@ fn guard(process: &Process, signal: Signal, proc: &Proc, log: &mut Log) -> Verdi
             .unwrap_or(false)
     });
     if verdict == Verdict::SendIgnored {
-        log.write(Level::Warn, &|line: &mut Line| {
+        {
+            let line = log.line(Level::Warn);
             line.say("the process ignores the signal; it is sent, but nothing will happen");
             line.key("signal", signal.name().as_bytes());
             name_process(line, process);
-        });
+            line.send();
+        };
     }
     verdict
 }

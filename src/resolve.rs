@@ -5,7 +5,7 @@ use crate::config::PATH_MAX;
 use crate::tree::{Part, Visit};
 use core::ffi::CStr;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{self, CWD, FileType, Mode, OFlags, Stat};
+use rustix::fs::{self, CWD, FileType, Mode, OFlags};
 use rustix::io::{self, Errno};
 
 /// As many links on one path as the kernel follows; path_resolution(7).
@@ -23,7 +23,7 @@ pub fn resolve(
     base: BorrowedFd<'_>,
     base_is_armed: bool,
     path: &[u8],
-) -> io::Result<(OwnedFd, Stat)> {
+) -> io::Result<(OwnedFd, FileType)> {
     loop {
         let mut news = false;
         let found = resolve_once(visit, base, base_is_armed, path, &mut news);
@@ -40,7 +40,7 @@ fn resolve_once(
     base_is_armed: bool,
     path: &[u8],
     news: &mut bool,
-) -> io::Result<(OwnedFd, Stat)> {
+) -> io::Result<(OwnedFd, FileType)> {
     let mut rest = Rest::new();
     let mut is_armed = base_is_armed;
     let mut at = match rest.put(path)? {
@@ -58,18 +58,15 @@ fn resolve_once(
             rest.skip();
             continue;
         }
-        let found = locate(at.as_fd(), name).and_then(|fd| fs::fstat(&fd).map(|stat| (fd, stat)));
-        let kind = found
-            .as_ref()
-            .ok()
-            .map(|(_, stat)| FileType::from_raw_mode(stat.st_mode));
+        let found = locate(at.as_fd(), name);
+        let kind = found.as_ref().ok().map(kind);
         // Here this one name decides: the directory is armed, and then the name is looked at again.
         if kind != Some(FileType::Directory) && !is_armed {
             visit.arm(at.as_fd(), Part::Names);
             is_armed = true;
             continue;
         }
-        let (fd, stat) = found?;
+        let fd = found?;
         rest.skip();
         match kind {
             Some(FileType::Directory) => {
@@ -90,14 +87,20 @@ fn resolve_once(
                 }
             }
             _ if rest.name().is_some() => return Err(Errno::NOTDIR),
-            _ => {
+            Some(kind) => {
                 visit.arm(fd.as_fd(), Part::File);
-                return Ok((fd, stat));
+                return Ok((fd, kind));
             }
+            None => {}
         }
     }
-    let stat = fs::fstat(&at)?;
-    Ok((at, stat))
+    Ok((at, FileType::Directory))
+}
+
+fn kind(fd: &OwnedFd) -> FileType {
+    fs::fstat(fd).map_or(FileType::Unknown, |stat| {
+        FileType::from_raw_mode(stat.st_mode)
+    })
 }
 
 fn locate(directory: BorrowedFd<'_>, name: &CStr) -> io::Result<OwnedFd> {
@@ -132,17 +135,14 @@ impl Rest {
     /// The next name that is not `.`; `None` at the end.
     fn name(&mut self) -> Option<&CStr> {
         loop {
-            let between = self.bytes[self.start..]
-                .iter()
-                .take_while(|byte| **byte == 0)
-                .count();
-            self.start += between;
-            let name = CStr::from_bytes_until_nul(&self.bytes[self.start..]).ok()?;
-            if name != c"." {
-                // Looked up once more, because the borrow of a value that may be returned lasts.
+            while *self.bytes.get(self.start)? == 0 {
+                self.start += 1;
+            }
+            if self.bytes[self.start..].starts_with(b".\0") {
+                self.start += 1;
+            } else {
                 return CStr::from_bytes_until_nul(&self.bytes[self.start..]).ok();
             }
-            self.start += 1;
         }
     }
 

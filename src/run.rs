@@ -2,7 +2,7 @@
 
 use crate::config::{Config, PollInterval, SETTINGS};
 use crate::deliver::{self, Delivery};
-use crate::log::{Level, Line, Log};
+use crate::log::{Level, Log};
 use crate::process::Proc;
 use crate::reload::{Action, Event, Instant, Note, Reload, Timing};
 use crate::sys;
@@ -22,13 +22,17 @@ pub const EXIT_REFUSED: i32 = 1;
 const POLL_MS: u64 = 5_000;
 
 /// Runs until it is asked to stop. Returns the exit code.
+// Not inlined: what `main` needs before this is not kept on the stack.
+#[inline(never)]
 pub fn run(config: &Config<'_>, log: &mut Log) -> i32 {
     match Sidecar::open(config) {
         Ok(mut sidecar) => sidecar.run(log),
         Err((call, errno)) => {
-            log.write(Level::Error, &|line: &mut Line| {
-                line.say(call).say(": ").errno(errno);
-            });
+            log.line(Level::Error)
+                .say(call)
+                .say(": ")
+                .errno(errno)
+                .send();
             EXIT_REFUSED
         }
     }
@@ -76,10 +80,12 @@ impl<'c> Sidecar<'c> {
         self.introduce(log);
         // Nobody has to be told of what was there before, so there is nothing to lose if this first look is broken off.
         if let Some(look) = self.look(log) {
-            log.write(Level::Info, &|line: &mut Line| {
+            {
+                let line = log.line(Level::Info);
                 line.say("watching").key_number("files", look.files.into());
                 line.key_number("directories", look.directories.into());
-            });
+                line.send();
+            };
             self.handle(
                 Event::Started {
                     fingerprint: look.fingerprint,
@@ -90,17 +96,18 @@ impl<'c> Sidecar<'c> {
         }
         loop {
             if let Err(errno) = self.wait() {
-                log.write(Level::Error, &|line: &mut Line| {
-                    line.say("cannot wait for events: poll: ").errno(errno);
-                });
+                log.line(Level::Error)
+                    .say("cannot wait for events: poll: ")
+                    .errno(errno)
+                    .send();
             }
             while let Some(signal) = sys::next_signal(self.signals.as_fd()) {
                 if signal != libc::SIGUSR1 {
                     return self.stop(signal, log);
                 }
-                log.write(Level::Info, &|line: &mut Line| {
-                    line.say("asked by SIGUSR1 to signal now");
-                });
+                log.line(Level::Info)
+                    .say("asked by SIGUSR1 to signal now")
+                    .send();
                 self.handle(Event::Demanded, log);
             }
             if let Some(change) = self.watch.drain(log) {
@@ -122,25 +129,28 @@ impl<'c> Sidecar<'c> {
 
     fn introduce(&self, log: &mut Log) {
         let config = self.config;
-        log.write(Level::Info, &|line: &mut Line| {
+        {
+            let line = log.line(Level::Info);
             line.say("started")
                 .key("version", env!("CARGO_PKG_VERSION").as_bytes());
             line.key("config_dir", config.roots.as_bytes());
             deliver::name_matcher(line, config);
             line.key("signal", config.signal.name().as_bytes());
-        });
+            line.send();
+        };
         for (at, setting) in SETTINGS.iter().enumerate() {
             if config.without_effect & 1 << at != 0 {
-                log.write(Level::Warn, &|line: &mut Line| {
-                    line.say(setting.name).say(" has no effect in this version");
-                });
+                log.line(Level::Warn)
+                    .say(setting.name)
+                    .say(" has no effect in this version")
+                    .send();
             }
         }
         if getpid() == Pid::INIT {
-            log.write(Level::Warn, &|line: &mut Line| {
-                line.say("this is process 1 of its namespace: ")
-                    .say(deliver::NOT_SHARED);
-            });
+            log.line(Level::Warn)
+                .say("this is process 1 of its namespace: ")
+                .say(deliver::NOT_SHARED)
+                .send();
         }
     }
 
@@ -235,27 +245,35 @@ impl<'c> Sidecar<'c> {
 
     fn tell(&self, note: Note, log: &mut Log) {
         match note {
-            Note::Changed { before, after } => log.write(Level::Info, &|line: &mut Line| {
+            Note::Changed { before, after } => {
+                let line = log.line(Level::Info);
                 line.say("content changed")
                     .key("before", fingerprint(before).as_bytes());
                 line.key("after", fingerprint(after).as_bytes());
-            }),
-            Note::Unchanged => log.write(Level::Debug, &|line: &mut Line| {
-                line.say("the content is the same, no signal");
-            }),
-            Note::Reverted => log.write(Level::Info, &|line: &mut Line| {
-                line.say("the content is again what it was; the pending reload is cancelled");
-            }),
-            Note::NotNeeded => log.write(Level::Info, &|line: &mut Line| {
-                line.say("no signal needed: the process started after the change");
-            }),
-            Note::StillWaiting(reason) => log.write(Level::Warn, &|line: &mut Line| {
-                self.delivery.explain(line, reason, self.config)
-            }),
-            Note::Arrived { after_ms } => log.write(Level::Info, &|line: &mut Line| {
-                line.say("the pending reload is delivered")
-                    .key_number("after_ms", after_ms);
-            }),
+                line.send();
+            }
+            Note::Unchanged => log
+                .line(Level::Debug)
+                .say("the content is the same, no signal")
+                .send(),
+            Note::Reverted => log
+                .line(Level::Info)
+                .say("the content is again what it was; the pending reload is cancelled")
+                .send(),
+            Note::NotNeeded => log
+                .line(Level::Info)
+                .say("no signal needed: the process started after the change")
+                .send(),
+            Note::StillWaiting(reason) => {
+                let line = log.line(Level::Warn);
+                self.delivery.explain(line, reason, self.config);
+                line.send();
+            }
+            Note::Arrived { after_ms } => log
+                .line(Level::Info)
+                .say("the pending reload is delivered")
+                .key_number("after_ms", after_ms)
+                .send(),
         }
     }
 
@@ -263,17 +281,18 @@ impl<'c> Sidecar<'c> {
         if let (Action::Exit { undelivered: true }, _) =
             self.reload.step(Event::Stopped, sys::now())
         {
-            log.write(Level::Warn, &|line: &mut Line| {
-                line.say("stopping while a reload is pending: the last change was not delivered");
-            });
+            log.line(Level::Warn)
+                .say("stopping while a reload is pending: the last change was not delivered")
+                .send();
         }
-        log.write(Level::Info, &|line: &mut Line| {
-            line.say("stopped by ").say(if signal == libc::SIGINT {
+        log.line(Level::Info)
+            .say("stopped by ")
+            .say(if signal == libc::SIGINT {
                 "SIGINT"
             } else {
                 "SIGTERM"
-            });
-        });
+            })
+            .send();
         EXIT_STOPPED
     }
 }

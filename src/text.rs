@@ -13,19 +13,14 @@ pub struct Text<const N: usize> {
 }
 
 impl<const N: usize> Text<N> {
-    /// An empty text that keeps `reserve` bytes back until [`release`](Self::release).
-    pub const fn with_reserve(reserve: usize) -> Self {
+    /// An empty text.
+    pub const fn new() -> Self {
         Self {
             bytes: [0; N],
             len: 0,
-            room: N - reserve,
+            room: N,
             cut: false,
         }
-    }
-
-    /// An empty text.
-    pub const fn new() -> Self {
-        Self::with_reserve(0)
     }
 
     /// Adds all of `bytes`, or nothing and marks the text as cut.
@@ -63,6 +58,13 @@ impl<const N: usize> Text<N> {
     /// Whether something did not fit.
     pub const fn is_cut(&self) -> bool {
         self.cut
+    }
+
+    /// Begins anew, with `reserve` bytes kept back until [`release`](Self::release).
+    pub fn clear(&mut self, reserve: usize) {
+        self.len = 0;
+        self.room = N - reserve;
+        self.cut = false;
     }
 
     /// Gives the reserve free and forgets that the text was cut: for closing what was opened.
@@ -147,7 +149,8 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_left_out_whole_with_all_that_follows() {
-        let mut text = Text::<8>::with_reserve(2);
+        let mut text = Text::<8>::new();
+        text.clear(2);
         text.push(b"12345");
         text.push(b"67");
         text.push(b"8");

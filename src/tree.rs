@@ -69,7 +69,6 @@ pub fn walk(
         visit,
         fingerprint,
         ancestors: [(0, 0); LEVELS + 1],
-        content: [MaybeUninit::uninit(); READ_SIZE],
     };
     walk.target(CWD, false, root, Key::root(root), 0)
 }
@@ -79,7 +78,6 @@ struct Walk<'w> {
     fingerprint: &'w mut Fingerprint,
     /// Device and inode of the directories from the root to the one being walked.
     ancestors: [(u64, u64); LEVELS + 1],
-    content: [MaybeUninit<u8>; READ_SIZE],
 }
 
 impl Walk<'_> {
@@ -92,7 +90,7 @@ impl Walk<'_> {
         key: Key,
         level: usize,
     ) -> io::Result<()> {
-        let (fd, stat) = match resolve(&mut *self.visit, base, base_is_armed, path) {
+        let (fd, kind) = match resolve(&mut *self.visit, base, base_is_armed, path) {
             Ok(found) => found,
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {
                 self.fingerprint.add(Entry::of(key, Kind::Dangling, &[]));
@@ -103,7 +101,7 @@ impl Walk<'_> {
                 return Err(errno);
             }
         };
-        let read = match FileType::from_raw_mode(stat.st_mode) {
+        let read = match kind {
             FileType::Directory if level > LEVELS => {
                 self.too_deep(base, path, key);
                 Ok(())
@@ -120,7 +118,7 @@ impl Walk<'_> {
             }
         };
         if let Err(errno) = read {
-            self.unreadable(base, path, key, Some(&stat), errno);
+            self.unreadable(base, path, key, fs::fstat(&fd).ok().as_ref(), errno);
         }
         Ok(())
     }
@@ -199,6 +197,8 @@ impl Walk<'_> {
         }
     }
 
+    // Not inlined: its buffer is for as long as the file is read, and not for all the levels below.
+    #[inline(never)]
     fn file(&mut self, fd: &OwnedFd, key: Key) -> io::Result<()> {
         let stat = fs::fstat(fd)?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
@@ -214,10 +214,11 @@ impl Walk<'_> {
                 .add(Entry::of(key, Kind::Large, &metadata(&stat)));
             return Ok(());
         }
+        let mut buffer = [MaybeUninit::uninit(); READ_SIZE];
         let mut reading = Content::new(key);
         let mut total = 0;
         loop {
-            let (read, _) = io::read(fd, &mut self.content)?;
+            let (read, _) = io::read(fd, &mut buffer)?;
             total += read.len() as u64;
             reading.read(read);
             // A file that grows faster than it is read must not hold the walk up: there are events for what comes later.

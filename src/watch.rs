@@ -6,7 +6,7 @@
 
 use crate::config::CommaList;
 use crate::fingerprint::Fingerprint;
-use crate::log::{Level, Line, Log};
+use crate::log::{Level, Log};
 use crate::reload::{Change, Instant};
 use crate::text::Word;
 use crate::tree::{self, Part, Shortfall, Visit};
@@ -118,19 +118,22 @@ impl Watch {
         for (at, root) in roots.iter().enumerate() {
             let bit = 1 << at;
             match tree::walk(root, &mut fingerprint, &mut looking) {
-                Ok(()) if previous.missing & bit != 0 => {
-                    looking.log.write(Level::Info, &|line: &mut Line| {
-                        line.value(root).say(" is there again");
-                    })
-                }
+                Ok(()) if previous.missing & bit != 0 => looking
+                    .log
+                    .line(Level::Info)
+                    .value(root)
+                    .say(" is there again")
+                    .send(),
                 Ok(()) => {}
                 Err(errno) => {
                     looking.look.missing |= bit;
                     if previous.missing & bit == 0 {
-                        looking.log.write(Level::Warn, &|line: &mut Line| {
+                        {
+                            let line = looking.log.line(Level::Warn);
                             line.say("cannot read ").value(root).say(": ").errno(errno);
                             line.say("; is the volume mounted? Waiting for it");
-                        });
+                            line.send();
+                        };
                     }
                 }
             }
@@ -149,14 +152,14 @@ impl Watch {
 
     fn report(&self, before: Option<(Errno, Instant)>, log: &mut Log) {
         match (before, self.refused) {
-            (None, Some((errno, _))) => log.write(Level::Warn, &|line: &mut Line| {
+            (None, Some((errno, _))) => {
+                let line = log.line(Level::Warn);
                 line.say("inotify is refused: ").errno(errno);
                 line.say("; comparing the content at intervals instead");
                 advise(line, errno);
-            }),
-            (Some(_), None) => log.write(Level::Info, &|line: &mut Line| {
-                line.say("inotify works again");
-            }),
+                line.send();
+            }
+            (Some(_), None) => log.line(Level::Info).say("inotify works again").send(),
             _ => {}
         }
     }
@@ -172,27 +175,27 @@ impl Watch {
                 Ok(event) => {
                     let name = event.file_name().map_or(&b""[..], |name| name.to_bytes());
                     let decoded = decode(event.events(), name);
-                    log.write(Level::Debug, &|line: &mut Line| {
+                    {
+                        let line = log.line(Level::Debug);
                         line.say("event").key_number("watch", event.wd() as u64);
                         line.key("name", name);
                         describe(line, event.events());
-                    });
+                        line.send();
+                    };
                     self.stale |= decoded.stale;
                     strongest = strongest.max(decoded.change);
                     if event.events().contains(ReadFlags::QUEUE_OVERFLOW) {
-                        log.write(Level::Warn, &|line: &mut Line| {
-                            line.say("inotify's queue overflowed and events were lost; reading everything again. If this goes on, raise fs.inotify.max_queued_events");
-                        });
+                        log.line(Level::Warn).say("inotify's queue overflowed and events were lost; reading everything again. If this goes on, raise fs.inotify.max_queued_events").send();
                     }
                 }
                 Err(Errno::AGAIN) => return strongest,
                 Err(Errno::INTR) => {}
                 Err(errno) => {
-                    log.write(Level::Error, &|line: &mut Line| {
-                        line.say("cannot read inotify events: ")
-                            .errno(errno)
-                            .say("; arming everything again");
-                    });
+                    log.line(Level::Error)
+                        .say("cannot read inotify events: ")
+                        .errno(errno)
+                        .say("; arming everything again")
+                        .send();
                     self.stale = true;
                     return strongest.max(Some(Change::Finished));
                 }
@@ -275,19 +278,23 @@ impl Visit for Looking<'_> {
         let directory =
             rustix::fs::readlinkat_raw(CWD, tree::descriptor_path(directory).as_c_str(), &mut path);
         let directory = directory.unwrap_or(0);
-        self.log.write(Level::Warn, &|line: &mut Line| match shortfall {
-            Shortfall::Unreadable(errno) => {
-                line.say("cannot read ");
-                push_path(line, &path[..directory], name);
-                line.say(": ").errno(errno);
-                line.say("; it counts by its size and time. Not said again for other files");
-            }
-            Shortfall::TooDeep => {
-                push_path(line, &path[..directory], name);
-                line.say(" lies more than ").number(tree::LEVELS as u64);
-                line.say(" levels deep; what is in it is not watched. Not said again for other directories");
-            }
-        });
+        {
+            let line = self.log.line(Level::Warn);
+            match shortfall {
+                Shortfall::Unreadable(errno) => {
+                    line.say("cannot read ");
+                    push_path(line, &path[..directory], name);
+                    line.say(": ").errno(errno);
+                    line.say("; it counts by its size and time. Not said again for other files");
+                }
+                Shortfall::TooDeep => {
+                    push_path(line, &path[..directory], name);
+                    line.say(" lies more than ").number(tree::LEVELS as u64);
+                    line.say(" levels deep; what is in it is not watched. Not said again for other directories");
+                }
+            };
+            line.send();
+        };
     }
 
     fn is_interrupted(&mut self) -> bool {
@@ -296,7 +303,7 @@ impl Visit for Looking<'_> {
     }
 }
 
-fn push_path(line: &mut Line, directory: &[u8], name: &[u8]) {
+fn push_path(line: &mut Log, directory: &[u8], name: &[u8]) {
     if !directory.is_empty() {
         line.value(directory).say("/");
     }
@@ -304,7 +311,7 @@ fn push_path(line: &mut Line, directory: &[u8], name: &[u8]) {
 }
 
 /// What to do about a refusal; inotify(7), `/proc` interfaces.
-fn advise(line: &mut Line, errno: Errno) {
+fn advise(line: &mut Log, errno: Errno) {
     match errno {
         Errno::MFILE => line
             .say(". Raise fs.inotify.max_user_instances on the node, or the limit of open files"),
@@ -366,7 +373,7 @@ static EVENT_NAMES: [(u32, [u8; 11]); 13] = [
     (ReadFlags::ISDIR.bits(), *b"ISDIR      "),
 ];
 
-fn describe(line: &mut Line, events: ReadFlags) {
+fn describe(line: &mut Log, events: ReadFlags) {
     let mut text = Word::new();
     for (bit, name) in &EVENT_NAMES {
         if events.bits() & bit != 0 {

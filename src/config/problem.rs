@@ -1,7 +1,7 @@
 //! What can be wrong with the settings, and how it is said.
 
 use super::{COUNT, SETTINGS};
-use crate::log::{Format, Line};
+use crate::log::{Format, Level, Log};
 
 /// What is wrong with a value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,23 +49,24 @@ impl Errors<'_> {
         !self.no_process && self.problems.iter().all(Option::is_none)
     }
 
-    /// One writer for each error: it puts what is wrong and what would be right into a line.
-    pub fn each(&self, report: &mut dyn FnMut(&dyn Fn(&mut Line))) {
+    /// Writes one line for each.
+    pub fn report(&self, log: &mut Log) {
         for (at, problem) in self.problems.iter().enumerate() {
             if let Some(problem) = problem {
                 let value = self.values[at].unwrap_or_default();
-                report(&|line| explain(line, SETTINGS[at].name, value, *problem));
+                explain(log.line(Level::Error), SETTINGS[at].name, value, *problem);
+                log.send();
             }
         }
         if self.no_process {
-            report(&|line| {
-                line.say("none of PROCESS_NAME, PROCESS_CMDLINE and PROCESS_PID_FILE is set; say which process to signal, for example PROCESS_NAME=nginx");
-            });
+            log.line(Level::Error)
+                .say("none of PROCESS_NAME, PROCESS_CMDLINE and PROCESS_PID_FILE is set; say which process to signal, for example PROCESS_NAME=nginx")
+                .send();
         }
     }
 }
 
-fn explain(line: &mut Line, name: &str, value: &[u8], problem: Problem) {
+fn explain(line: &mut Log, name: &str, value: &[u8], problem: Problem) {
     line.say(name);
     if problem == Problem::Missing {
         line.say(" is not set; give the directories or files to watch, separated by commas, for example CONFIG_DIR=/etc/nginx");

@@ -174,7 +174,7 @@ fn l5_a_full_standard_error_blocks_nothing_and_the_loss_is_counted() {
     while target.signalled().1 != "end" {}
     eventually("told", || {
         text.push_str(&drain(&reader));
-        text.contains("signal sent") && text.contains("lines were dropped dropped=")
+        text.contains("signal sent") && text.contains("were dropped, because standard error took no more dropped=")
     });
     assert!(
         text.lines().all(|line| line.starts_with("20")),
