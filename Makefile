@@ -48,3 +48,12 @@ lint: toolchain ## check formatting, and clippy for this host and for the releas
 .PHONY: size
 size: build ## print the program's bytes and fail over the budget
 	@bytes=$$(stat -c %s $(RELEASE)); echo "$(RELEASE): $$bytes bytes of at most $(SIZE_LIMIT)"; [ $$bytes -le $(SIZE_LIMIT) ]
+
+# Emulated by qemu-user: the same tests, except what only the kernel itself can answer for.
+.PHONY: test-aarch64
+test-aarch64: toolchain ## run the integration tests against the aarch64 program, under qemu-user
+	@command -v qemu-aarch64-static > /dev/null || { echo "needs qemu-user-static from Debian's packages"; exit 1; }
+	@[ -d "$$(rustc --print target-libdir --target aarch64-unknown-linux-musl)" ] || rustup target add aarch64-unknown-linux-musl
+	cargo build --release --target aarch64-unknown-linux-musl
+	SIDECAR=$(CURDIR)/target/aarch64-unknown-linux-musl/release/$(PROGRAM) SIDECAR_RUNNER=qemu-aarch64-static \
+	  cargo test --test it -- $$([ $$(id -u) = 0 ] && echo --include-ignored)

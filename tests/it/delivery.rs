@@ -1,7 +1,7 @@
 //! Whom the signal goes to, and what happens while it cannot (P1 to P7).
 
 use crate::support::process::{Settings, Talker, Target, eventually};
-use crate::support::unique_name;
+use crate::support::{is_emulated, unique_name};
 use rustix::process::{Signal, getppid};
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -55,6 +55,10 @@ fn every_signal_that_can_be_caught_is_delivered_by_name_and_number() {
         ("rtmax-2", "SIG62"),
         ("64", "SIG64"),
     ] {
+        // An emulator keeps some real-time signals to itself and moves the others.
+        if arrives.trim_start_matches("SIG").parse::<u8>().is_ok() && is_emulated() {
+            continue;
+        }
         let sidecar = config
             .settings(&target.name)
             .set("RELOAD_SIGNAL", setting)

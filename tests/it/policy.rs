@@ -1,7 +1,7 @@
 //! What the project promises of itself: size, memory, one place for `unsafe`, documents that tell the truth.
 
 use crate::support::process::{Settings, eventually};
-use crate::support::program;
+use crate::support::{is_emulated, program};
 use config_reloader_sidecar::config::SETTINGS;
 use object::{Object, ObjectSymbol};
 use std::fs;
@@ -80,11 +80,14 @@ fn the_program_is_one_static_file_with_its_protections() {
     let bytes = fs::read(program()).unwrap();
     let header = object::elf::FileHeader64::<object::Endianness>::parse(&*bytes).unwrap();
     let endian = header.endian().unwrap();
-    assert_eq!(
-        header.e_type(endian),
-        object::elf::ET_DYN,
-        "position-independent"
-    );
+    // Rust's other musl targets do not link static programs that are position-independent.
+    if header.e_machine(endian) == object::elf::EM_X86_64 {
+        assert_eq!(
+            header.e_type(endian),
+            object::elf::ET_DYN,
+            "position-independent"
+        );
+    }
     let segments = header.program_headers(endian, &*bytes).unwrap();
     let find = |kind| {
         segments
@@ -114,8 +117,10 @@ fn the_program_is_one_static_file_with_its_protections() {
 
 #[test]
 fn memory_at_rest_is_within_the_budget() {
-    if musl_target().is_none() {
-        eprintln!("only the release for musl is this small; see make test");
+    if musl_target().is_none() || is_emulated() {
+        eprintln!(
+            "only the release for musl, run by the kernel itself, is this small; see make test"
+        );
         return;
     }
     let config = tempfile::tempdir().unwrap();
@@ -141,7 +146,7 @@ fn memory_at_rest_is_within_the_budget() {
     };
     eventually("read", || resident_kib() > 0);
     let resident = resident_kib();
-    assert!(resident <= 80, "{resident} KiB are resident");
+    assert!(resident < 80, "{resident} KiB are resident");
 }
 
 fn sources(directory: &Path) -> Vec<PathBuf> {

@@ -475,18 +475,19 @@ fn w4_names_of_any_bytes_are_taken() {
 
 #[test]
 fn a_slow_writer_is_waited_for_until_it_closes_the_file() {
-    let mut scene = Scene::with(whole, |settings| settings.set("RELOAD_SETTLE_MAX", "1h"));
-    scene.changes("slowly", "one two", |scene| {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .truncate(true)
-            .open(scene.path("app.conf"))
-            .unwrap();
-        file.write_all(b"one ").unwrap();
-        // Far longer than the quiet time, which does not run while the file is open.
-        std::thread::sleep(std::time::Duration::from_millis(200));
-        file.write_all(b"two").unwrap();
+    // With no quiet time at all, whatever counts as finished is looked at on the spot.
+    let mut scene = Scene::with(whole, |settings| {
+        settings
+            .set("RELOAD_SETTLE", "0")
+            .set("RELOAD_SETTLE_MAX", "1h")
     });
+    let path = scene.path("app.conf");
+    let mut file = OpenOptions::new().append(true).open(&path).unwrap();
+    for piece in [" one", " two"] {
+        file.write_all(piece.as_bytes()).unwrap();
+        scene.sidecar.expect("events=MODIFY");
+    }
+    scene.changes("closed", "start one two", |_| drop(file));
 }
 
 #[test]

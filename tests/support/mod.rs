@@ -35,3 +35,8 @@ pub fn unique_name() -> String {
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
+
+/// Under qemu-user, where memory and real-time signals are not the kernel's own.
+pub fn is_emulated() -> bool {
+    std::env::var_os("SIDECAR_RUNNER").is_some()
+}
