@@ -1,68 +1,27 @@
-//! Delivery: the guard's verdict, and a signal that never hits a recycled id.
+//! Delivery: a signal that never hits a recycled id, and why it may have to wait.
 
 use crate::config::Config;
+use crate::guard::{Verdict, guard};
 use crate::log::{Level, Log};
-use crate::process::{Proc, Process, Scanned, Status};
+use crate::process::{Proc, Process, Scanned};
 use crate::reload::{Attempt, Instant, Order, Waiting};
-use crate::signal::{DefaultAction, Signal};
 use crate::sys;
 use rustix::io::{self, Errno};
 use rustix::process::{
     Pid, PidfdFlags, geteuid, getpid, kill_process, pidfd_open, pidfd_send_signal,
 };
 
-/// So many processes are remembered as having been told of the content that is being delivered. Only needed while another one
-/// cannot be told; beyond that number some may be told twice.
-const TOLD_MAX: usize = 32;
+/// So many processes are remembered: those told of the content that is being delivered, so that none is told twice while
+/// another one cannot be told, and those of the last time, so that they can be told first. Of more some may be told twice.
+const KNOWN_MAX: usize = 32;
 
-/// What would come of sending the signal.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Verdict {
-    /// The process is prepared, or means to be ended.
-    Send,
-    /// The process ignores it: harmless, and useless.
-    SendIgnored,
-    /// It would end or stop the process.
-    Hold,
-}
-
-/// Decides from a process's status; `blocked_in_a_thread` is asked only where that decides. Pure but for that question.
-pub fn verdict(
-    signal: Signal,
-    status: &Status,
-    blocked_in_a_thread: impl FnOnce() -> bool,
-) -> Verdict {
-    let mask = mask(signal);
-    let number = i32::from(signal.number());
-    // Whoever configures one of these wants the process to end or stop.
-    let is_meant = [
-        libc::SIGTERM,
-        libc::SIGINT,
-        libc::SIGQUIT,
-        libc::SIGKILL,
-        libc::SIGABRT,
-        libc::SIGSTOP,
-    ]
-    .contains(&number);
-    let is_harmless = matches!(
-        signal.default_action(),
-        DefaultAction::Ignore | DefaultAction::Continue
-    );
-    if status.ignored & mask != 0 {
-        Verdict::SendIgnored
-    } else if is_meant
-        || is_harmless
-        || (status.caught | status.blocked) & mask != 0
-        || blocked_in_a_thread()
-    {
-        Verdict::Send
-    } else {
-        Verdict::Hold
-    }
-}
-
-fn mask(signal: Signal) -> u64 {
-    1 << (signal.number() - 1)
+/// A process that was found before.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    pid: Pid,
+    start: Instant,
+    /// The generation that it was told of last; 0 for none.
+    told: u32,
 }
 
 /// The last process that could not be signalled, for the log.
@@ -76,9 +35,7 @@ struct Obstacle {
 /// Attempts to deliver, and what is remembered between two of them.
 #[derive(Debug)]
 pub struct Delivery {
-    told: [Option<(Pid, Instant)>; TOLD_MAX],
-    told_count: usize,
-    generation: u32,
+    known: [Option<Known>; KNOWN_MAX],
     obstacle: Option<Obstacle>,
     scanned: Scanned,
 }
@@ -87,9 +44,7 @@ impl Delivery {
     /// Nobody has been told of anything.
     pub const fn new() -> Self {
         Self {
-            told: [None; TOLD_MAX],
-            told_count: 0,
-            generation: 0,
+            known: [None; KNOWN_MAX],
             obstacle: None,
             scanned: Scanned {
                 others: 0,
@@ -97,6 +52,14 @@ impl Delivery {
                 no_pid_file: false,
             },
         }
+    }
+
+    /// Finds the processes that are there, so that the first change finds them known.
+    pub fn acquaint(&mut self, config: &Config<'_>, proc: &Proc) {
+        // A `/proc` that cannot be read is met again, and reported, when there is something to deliver.
+        let _ = proc.select(&config.matcher, config.select, &mut |process| {
+            self.remember(process, 0);
+        });
     }
 
     /// Signals every process that the order concerns and that is ready. `changed_at` is when the change began, for the log.
@@ -108,54 +71,40 @@ impl Delivery {
         changed_at: Instant,
         log: &mut Log,
     ) -> Attempt {
-        if order.generation != self.generation {
-            self.generation = order.generation;
-            self.told_count = 0;
-        }
         let mut attempt = Attempt {
             signalled: 0,
             waiting: None,
         };
-        let scanned = proc.select(&config.matcher, config.select, &mut |process| {
-            if self.told[..self.told_count].contains(&Some((process.pid, process.start))) {
-                return;
-            }
-            if !order.concerns(process.start) {
+        // Those of the last time first: the application must not wait while all the others are looked at.
+        for at in 0..KNOWN_MAX {
+            let Some(known) = self.known[at] else {
+                continue;
+            };
+            let found = proc
+                .live(known.pid)
+                .filter(|process| process.start == known.start);
+            match found {
+                Some(process)
+                    if config.matcher.pid_file.is_none()
+                        && proc.is_selected(&process, &config.matcher, config.select) =>
                 {
-                    let line = log.line(Level::Debug);
-                    line.say("started after the change, needs no signal");
-                    name_process(line, process);
-                    line.send();
-                };
-                return;
-            }
-            match self.tell(process, config, proc, log) {
-                Ok(()) => {
-                    attempt.signalled += 1;
-                    {
-                        let line = log.line(Level::Info);
-                        line.say("signal sent")
-                            .key("signal", config.signal.name().as_bytes());
-                        name_process(line, process);
-                        line.key_number("after_ms", sys::now().ms_since(changed_at));
-                        line.send();
-                    };
-                    if let Some(slot) = self.told.get_mut(self.told_count) {
-                        *slot = Some((process.pid, process.start));
-                        self.told_count += 1;
-                    }
+                    self.offer(&process, order, config, proc, changed_at, log, &mut attempt);
                 }
-                Err(waiting) => {
-                    attempt.waiting.get_or_insert(waiting);
-                }
+                Some(_) => {}
+                None => self.known[at] = None,
             }
+        }
+        // Whoever was in the way then is met again now.
+        attempt.waiting = None;
+        let scanned = proc.select(&config.matcher, config.select, &mut |process| {
+            self.offer(process, order, config, proc, changed_at, log, &mut attempt);
         });
         match scanned {
             Ok(scanned) => {
                 self.scanned = scanned;
                 if scanned.no_pid_file {
                     attempt.waiting.get_or_insert((Waiting::PidFile, None));
-                } else if scanned.selected == 0 {
+                } else if scanned.selected == 0 && attempt.signalled == 0 {
                     attempt.waiting.get_or_insert((Waiting::NoProcess, None));
                 }
             }
@@ -168,6 +117,70 @@ impl Delivery {
             }
         }
         attempt
+    }
+
+    /// Signals one process, if the order concerns it and it has not been told.
+    #[allow(clippy::too_many_arguments)]
+    fn offer(
+        &mut self,
+        process: &Process,
+        order: Order,
+        config: &Config<'_>,
+        proc: &Proc,
+        changed_at: Instant,
+        log: &mut Log,
+        attempt: &mut Attempt,
+    ) {
+        let is_this = |known: &Known| known.pid == process.pid && known.start == process.start;
+        let known = self.known.iter().flatten().find(|known| is_this(known));
+        if known.is_some_and(|known| known.told == order.generation) {
+            return;
+        }
+        if !order.concerns(process.start) {
+            process.name_in(
+                log.line(Level::Debug)
+                    .say("started after the change, needs no signal"),
+            );
+            log.send();
+            return;
+        }
+        match self.tell(process, config, proc, log) {
+            Ok(()) => {
+                attempt.signalled += 1;
+                self.remember(process, order.generation);
+                let line = log.line(Level::Info).say("signal sent");
+                line.key("signal", config.signal.name().as_bytes());
+                process.name_in(line);
+                line.key_number("after_ms", sys::now().ms_since(changed_at))
+                    .send();
+            }
+            Err(waiting) => {
+                attempt.waiting.get_or_insert(waiting);
+            }
+        }
+    }
+
+    /// Takes the place of the process itself, or a free one, or one of somebody told of something older.
+    fn remember(&mut self, process: &Process, told: u32) {
+        let new = Known {
+            pid: process.pid,
+            start: process.start,
+            told,
+        };
+        let rank = |slot: &Option<Known>| match slot {
+            Some(known) if known.pid == new.pid && known.start == new.start => 0,
+            None => 1,
+            Some(known) if known.told != told => 2,
+            Some(_) => 3,
+        };
+        if let Some(slot) = self
+            .known
+            .iter_mut()
+            .min_by_key(|slot| rank(slot))
+            .filter(|slot| rank(slot) < 3)
+        {
+            *slot = Some(new);
+        }
     }
 
     fn tell(
@@ -212,7 +225,7 @@ impl Delivery {
         line.say("reload pending: ");
         let process = |line: &mut Log| {
             if let Some(obstacle) = &self.obstacle {
-                name_process(line, &obstacle.process);
+                obstacle.process.name_in(line);
             }
         };
         match reason {
@@ -266,11 +279,6 @@ impl Default for Delivery {
 /// What to do where no other container's process can be seen.
 pub const NOT_SHARED: &str = "other containers' processes cannot be seen from here; set shareProcessNamespace: true in the Pod";
 
-fn name_process(line: &mut Log, process: &Process) {
-    line.key_number("pid", process.pid.as_raw_nonzero().get() as u64)
-        .key("process", process.comm.as_bytes());
-}
-
 /// Adds the settings by which the process is looked for.
 pub fn name_matcher(line: &mut Log, config: &Config<'_>) {
     let matcher = &config.matcher;
@@ -283,27 +291,6 @@ pub fn name_matcher(line: &mut Log, config: &Config<'_>) {
             line.key(key, value);
         }
     }
-}
-
-fn guard(process: &Process, signal: Signal, proc: &Proc, log: &mut Log) -> Verdict {
-    // A process that has gone is found out by sending.
-    let Ok(status) = proc.status(process.pid) else {
-        return Verdict::Send;
-    };
-    let verdict = verdict(signal, &status, || {
-        proc.is_blocked_in_a_thread(process.pid, mask(signal))
-            .unwrap_or(false)
-    });
-    if verdict == Verdict::SendIgnored {
-        {
-            let line = log.line(Level::Warn);
-            line.say("the process ignores the signal; it is sent, but nothing will happen");
-            line.key("signal", signal.name().as_bytes());
-            name_process(line, process);
-            line.send();
-        };
-    }
-    verdict
 }
 
 /// Sends to the very process that was found: the descriptor is opened first, and what it refers to is looked at again before
@@ -325,98 +312,5 @@ fn send(process: &Process, config: &Config<'_>, proc: &Proc) -> io::Result<()> {
         // Linux 5.1 and 5.2 have this call and not the other; no kernel has it the other way round, but a profile may.
         None | Some(Err(Errno::NOSYS)) => kill_process(process.pid, signal),
         Some(sent) => sent,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn judged(signal: &str, status: Status, blocked_in_a_thread: bool) -> Verdict {
-        verdict(Signal::parse(signal.as_bytes()).unwrap(), &status, || {
-            blocked_in_a_thread
-        })
-    }
-
-    fn all(field: fn(&mut Status) -> &mut u64) -> Status {
-        let mut status = Status::default();
-        *field(&mut status) = u64::MAX;
-        status
-    }
-
-    #[test]
-    fn an_unprepared_process_is_spared_a_signal_that_would_end_or_stop_it() {
-        for signal in ["HUP", "USR1", "USR2", "SEGV", "TSTP", "RTMIN+3"] {
-            assert_eq!(
-                judged(signal, Status::default(), false),
-                Verdict::Hold,
-                "{signal}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_prepared_process_gets_the_signal() {
-        for signal in ["HUP", "USR1", "TSTP", "RTMAX"] {
-            assert_eq!(
-                judged(signal, all(|status| &mut status.caught), false),
-                Verdict::Send,
-                "{signal} caught"
-            );
-            assert_eq!(
-                judged(signal, all(|status| &mut status.blocked), false),
-                Verdict::Send,
-                "{signal} blocked"
-            );
-            assert_eq!(
-                judged(signal, Status::default(), true),
-                Verdict::Send,
-                "{signal} blocked in a thread"
-            );
-            assert_eq!(
-                judged(signal, all(|status| &mut status.ignored), false),
-                Verdict::SendIgnored,
-                "{signal} ignored"
-            );
-        }
-    }
-
-    #[test]
-    fn the_signals_that_are_meant_to_end_or_stop_are_sent() {
-        for signal in ["TERM", "INT", "QUIT", "KILL", "ABRT", "STOP"] {
-            assert_eq!(
-                judged(signal, Status::default(), false),
-                Verdict::Send,
-                "{signal}"
-            );
-        }
-    }
-
-    #[test]
-    fn signals_that_do_nothing_by_default_are_sent() {
-        for signal in ["CHLD", "URG", "WINCH", "CONT"] {
-            assert_eq!(
-                judged(signal, Status::default(), false),
-                Verdict::Send,
-                "{signal}"
-            );
-        }
-    }
-
-    #[test]
-    fn only_the_signal_in_question_counts() {
-        let hup = Status {
-            caught: 1,
-            ..Status::default()
-        };
-        assert_eq!(judged("HUP", hup, false), Verdict::Send);
-        assert_eq!(judged("INT", hup, false), Verdict::Send);
-        assert_eq!(judged("USR1", hup, false), Verdict::Hold);
-        let rtmax = Status {
-            caught: 1 << 63,
-            ..Status::default()
-        };
-        assert_eq!(judged("RTMAX", rtmax, false), Verdict::Send);
-        assert_eq!(judged("RTMAX-1", rtmax, false), Verdict::Hold);
     }
 }

@@ -16,7 +16,7 @@
 //!
 //! # Limits
 //! 64 roots, 64 process names, 16 levels of directories, 8 MiB of a file read in full, log lines of 4,096 bytes, 32 processes
-//! remembered while a delivery is incomplete.
+//! remembered between two deliveries.
 
 #![cfg_attr(not(test), no_std)]
 
@@ -24,6 +24,7 @@ pub mod command;
 pub mod config;
 pub mod deliver;
 pub mod fingerprint;
+pub mod guard;
 pub mod log;
 pub mod process;
 pub mod reload;

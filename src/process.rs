@@ -4,6 +4,7 @@
 //! they are readable whoever owns the process, which `exe` is not; proc(5).
 
 use crate::config::{CommaList, MAX_CMDLINE, PATH_MAX};
+use crate::log::Log;
 use crate::reload::Instant;
 use crate::text::{Text, Word, parse_number};
 use core::mem::MaybeUninit;
@@ -78,6 +79,14 @@ pub struct Process {
     pub start: Instant,
     /// Neither a zombie nor a kernel thread.
     is_alive: bool,
+}
+
+impl Process {
+    /// Adds it to a log line.
+    pub fn name_in<'l>(&self, line: &'l mut Log) -> &'l mut Log {
+        line.key_number("pid", self.pid.as_raw_nonzero().get() as u64)
+            .key("process", self.comm.as_bytes())
+    }
 }
 
 /// Parses `/proc/PID/stat`. The name is in parentheses and may hold parentheses itself.
@@ -196,7 +205,7 @@ impl Proc {
         let file = self.open(pid, "stat", OFlags::empty()).ok()?;
         // The longest is below 500 bytes: 64 for the name of a kernel's worker, 20 for each of 50 numbers are never all used.
         let mut buffer = [0; 1024];
-        let length = read_all(file.as_fd(), &mut buffer).ok()?;
+        let length = io::read(&file, &mut buffer).ok()?;
         parse_stat(&buffer[..length]).filter(|process| process.pid == pid)
     }
 
@@ -243,19 +252,26 @@ impl Proc {
         scanned: &mut Scanned,
         visit: &mut dyn FnMut(&Process),
     ) {
-        let Some(process) = self
-            .process(pid)
-            .filter(|process| process.is_alive && pid != self.own)
-        else {
+        let Some(process) = self.live(pid) else {
             return;
         };
         scanned.others += 1;
-        if self.matches(&process, matcher)
-            && (select == Select::All || !self.has_matching_ancestor(&process, matcher))
-        {
+        if self.is_selected(&process, matcher, select) {
             scanned.selected += 1;
             visit(&process);
         }
+    }
+
+    /// The process of this id, unless it is this program, a zombie or a kernel thread.
+    pub fn live(&self, pid: Pid) -> Option<Process> {
+        self.process(pid)
+            .filter(|process| process.is_alive && pid != self.own)
+    }
+
+    /// Whether a process is to be signalled.
+    pub fn is_selected(&self, process: &Process, matcher: &Matcher<'_>, select: Select) -> bool {
+        self.matches(process, matcher)
+            && (select == Select::All || !self.has_matching_ancestor(process, matcher))
     }
 
     /// Whether the process is one that the settings mean; never another copy of this program.

@@ -43,26 +43,25 @@ fn resolve_once(
 ) -> io::Result<(OwnedFd, FileType)> {
     let mut rest = Rest::new();
     let mut is_armed = base_is_armed;
-    let mut at = match rest.put(path)? {
-        Start::Root => {
-            is_armed = false;
-            locate(CWD, c"/")?
-        }
-        Start::Here => locate(base, c".")?,
-    };
+    let mut at = None;
+    if rest.put(path)? == Start::Root {
+        at = Some(locate(CWD, c"/")?);
+        is_armed = false;
+    }
     let mut links = 0;
     while let Some(name) = rest.name() {
+        let directory = at.as_ref().map_or(base, OwnedFd::as_fd);
         if name == c".." {
-            at = locate(at.as_fd(), c"..")?;
+            at = Some(locate(directory, c"..")?);
             is_armed = false;
             rest.skip();
             continue;
         }
-        let found = locate(at.as_fd(), name);
+        let found = locate(directory, name);
         let kind = found.as_ref().ok().map(kind);
         // Here this one name decides: the directory is armed, and then the name is looked at again.
         if kind != Some(FileType::Directory) && !is_armed {
-            visit.arm(at.as_fd(), Part::Names);
+            visit.arm(directory, Part::Names);
             is_armed = true;
             continue;
         }
@@ -73,7 +72,7 @@ fn resolve_once(
                 if !is_armed {
                     *news |= visit.arm(fd.as_fd(), Part::Itself);
                 }
-                at = fd;
+                at = Some(fd);
                 is_armed = false;
             }
             Some(FileType::Symlink) => {
@@ -82,7 +81,7 @@ fn resolve_once(
                     return Err(Errno::LOOP);
                 }
                 if rest.put_link(&fd)? == Start::Root {
-                    at = locate(CWD, c"/")?;
+                    at = Some(locate(CWD, c"/")?);
                     is_armed = false;
                 }
             }
@@ -94,7 +93,8 @@ fn resolve_once(
             None => {}
         }
     }
-    Ok((at, FileType::Directory))
+    let found = at.map_or_else(|| locate(base, c"."), Ok)?;
+    Ok((found, FileType::Directory))
 }
 
 fn kind(fd: &OwnedFd) -> FileType {

@@ -94,6 +94,7 @@ impl<'c> Sidecar<'c> {
                 log,
             );
         }
+        self.delivery.acquaint(self.config, &self.proc);
         loop {
             if let Err(errno) = self.wait() {
                 log.line(Level::Error)

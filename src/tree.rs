@@ -222,7 +222,8 @@ impl Walk<'_> {
             total += read.len() as u64;
             reading.read(read);
             // A file that grows faster than it is read must not hold the walk up: there are events for what comes later.
-            if read.is_empty() || total > FULL_READ_MAX || self.visit.is_interrupted() {
+            let is_whole = read.is_empty() || total == stat.st_size as u64;
+            if is_whole || total > FULL_READ_MAX || self.visit.is_interrupted() {
                 break;
             }
         }

@@ -21,6 +21,10 @@ const EVENTS_SIZE: usize = 4096;
 /// inotify that was refused is tried again after this time, in milliseconds.
 const RETRY_MS: u64 = 60_000;
 
+/// Of so many questions whether to break off a look, one is passed on: as many small files or pieces of a large one are read
+/// in a millisecond.
+const ASKED_IN_VAIN: u32 = 32;
+
 const NAMES: WatchFlags = WatchFlags::CREATE
     .union(WatchFlags::DELETE)
     .union(WatchFlags::MOVE);
@@ -113,6 +117,7 @@ impl Watch {
             look: Look::default(),
             previous,
             broken_off: false,
+            asked: 0,
         };
         let mut fingerprint = Fingerprint::default();
         for (at, root) in roots.iter().enumerate() {
@@ -219,6 +224,7 @@ struct Looking<'l> {
     look: Look,
     previous: Look,
     broken_off: bool,
+    asked: u32,
 }
 
 impl Visit for Looking<'_> {
@@ -298,7 +304,10 @@ impl Visit for Looking<'_> {
     }
 
     fn is_interrupted(&mut self) -> bool {
-        self.broken_off = self.broken_off || (self.interrupted)();
+        self.asked = self.asked.wrapping_add(1);
+        if self.asked % ASKED_IN_VAIN == 0 {
+            self.broken_off |= (self.interrupted)();
+        }
         self.broken_off
     }
 }
