@@ -491,3 +491,6 @@ impl Reload {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
