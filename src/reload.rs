@@ -196,6 +196,8 @@ pub enum Note {
 struct Settling {
     first: Instant,
     last: Instant,
+    /// The look is not put off any longer than this.
+    limit: Instant,
     due: Instant,
 }
 
@@ -316,8 +318,10 @@ impl Reload {
     }
 
     fn changed(&mut self, change: Change, now: Instant) -> Action {
-        let first = self.settling.map_or(now, |settling| settling.first);
-        let limit = first.plus_ms(self.timing.settle_max_ms);
+        let (first, limit) = match self.settling {
+            Some(settling) => (settling.first, settling.limit),
+            None => (now, now.plus_ms(self.timing.settle_max_ms)),
+        };
         let due = match change {
             Change::Writing => limit,
             Change::Finished => limit.min(now.plus_ms(self.timing.settle_ms)),
@@ -326,6 +330,7 @@ impl Reload {
         self.settling = Some(Settling {
             first,
             last: now,
+            limit,
             due,
         });
         self.next(now)
@@ -341,13 +346,12 @@ impl Reload {
         // Without an event the change lies somewhere between two looks.
         let looked_before = core::mem::replace(&mut self.looked_at, now);
         let (first, last) = burst.map_or((looked_before, now), |burst| (burst.first, burst.last));
-        let limit = first.plus_ms(self.timing.settle_max_ms);
-        if !steady && burst.is_some() && now < limit && !self.demanded {
-            let due = limit.min(now.plus_ms(self.timing.settle_ms));
+        if let Some(burst) = burst.filter(|burst| !steady && now < burst.limit && !self.demanded) {
+            let due = burst.limit.min(now.plus_ms(self.timing.settle_ms));
             self.settling = Some(Settling {
-                first,
                 last: now,
                 due,
+                ..burst
             });
             return (self.next(now), None);
         }
@@ -386,7 +390,22 @@ impl Reload {
             }
             None => {}
         }
-        (self.next(now), note)
+        let action = self.next(now);
+        if !steady {
+            // What changed after it had been read has had its event. A delivery that is due does not wait for the look at it:
+            // where something changes all the time, every look is like this.
+            let limit = now.plus_ms(self.timing.settle_max_ms);
+            let due = limit
+                .min(now.plus_ms(self.timing.settle_ms))
+                .max(now.plus_ms(1));
+            self.settling = Some(Settling {
+                first: last,
+                last: now,
+                limit,
+                due,
+            });
+        }
+        (action, note)
     }
 
     /// What was seen last is owed to the processes that [`Order`] tells of; `first` is when the change began.

@@ -317,6 +317,70 @@ fn what_never_stops_changing_counts_as_it_is_after_the_longest_time() {
     );
 }
 
+#[test]
+fn what_was_accepted_unsteadily_is_told_at_once_and_looked_at_again() {
+    let mut machine = Machine::started();
+    machine.sleeps(WRITING, 0, Some(2_000));
+    machine.looks(WOKE, 2_000);
+    machine.delivers(looked_unsteadily(1), 2_001);
+    machine.sleeps(told(1), 2_002, Some(2_101));
+    machine.looks(WOKE, 2_101);
+    assert_eq!(
+        machine.sleeps(looked(2), 2_101, Some(3_002)),
+        Some(changed(1, 2))
+    );
+    assert_eq!(machine.delivers(WOKE, 3_002).started_before, at(2_001));
+}
+
+#[test]
+fn a_comparison_without_an_event_and_a_demand_are_looked_at_again_as_well_if_they_were_disturbed() {
+    for event in [Event::PollDue, Event::Demanded] {
+        let mut machine = Machine::started();
+        machine.looks(event, 5_000);
+        machine.delivers(looked_unsteadily(1), 5_001);
+        machine.sleeps(told(1), 5_002, Some(5_101));
+    }
+}
+
+#[test]
+fn a_disturbed_look_within_the_least_interval_holds_the_delivery_up_for_the_next_look_only() {
+    let mut machine = Machine::told();
+    machine.sleeps(WRITING, 100, Some(2_100));
+    machine.looks(WOKE, 2_100);
+    let order = machine.delivers(looked_unsteadily(2), 2_100);
+    machine.sleeps(told(1), 2_100, Some(2_200));
+    assert!(order.concerns(at(100)));
+    // What changes for ever is told for ever, once in the longest time.
+    machine.sleeps(WRITING, 2_150, Some(4_100));
+    machine.looks(WOKE, 4_100);
+    machine.delivers(looked_unsteadily(3), 4_100);
+}
+
+#[test]
+fn a_disturbed_look_without_quiet_time_is_not_repeated_in_the_same_breath() {
+    let mut machine = Machine::with(Timing {
+        settle_ms: 0,
+        settle_max_ms: 0,
+        ..TIMING
+    });
+    machine.looks(FINISHED, 0);
+    machine.delivers(looked_unsteadily(1), 0);
+    machine.sleeps(told(1), 0, Some(1));
+}
+
+#[test]
+fn who_started_before_a_disturbance_is_told_if_the_look_may_have_seen_what_came_after() {
+    let mut machine = Machine::started();
+    machine.sleeps(WRITING, 0, Some(2_000));
+    // A process starts at 1,000 ms; at 2,000 ms the content changes, is read, and its event is heard of.
+    machine.looks(WOKE, 2_000);
+    machine.delivers(looked_unsteadily(1), 2_001);
+    machine.sleeps(told(0), 2_001, Some(2_101));
+    machine.looks(WOKE, 2_101);
+    let order = machine.delivers(looked(1), 2_101);
+    assert!(order.concerns(at(1_000)));
+}
+
 // The least interval.
 
 #[test]
