@@ -215,7 +215,7 @@ struct Owed {
     said: Option<(Waiting, Instant)>,
     /// Some process has been told of the content seen now, or of one seen since the last complete delivery.
     partly: bool,
-    /// Asked for with SIGUSR1: everyone, at once, changed or not.
+    /// Asked for with SIGUSR1, and nobody has been signalled since: at once, changed or not.
     demanded: bool,
 }
 
@@ -363,10 +363,10 @@ impl Reload {
         });
         match &mut self.owed {
             _ if core::mem::take(&mut self.demanded) => {
-                self.owe(now, Instant::NEVER, None);
+                // Whoever starts from now on reads what is there now.
+                self.owe(now, now, None);
                 if let Some(owed) = &mut self.owed {
                     owed.demanded = true;
-                    owed.next = now;
                 }
             }
             // What is owed stays owed to the same processes, and to those that started while it was not there for a moment.
@@ -422,13 +422,6 @@ impl Reload {
             generation: self.generation,
         };
         self.owed = Some(match self.owed {
-            Some(owed) if owed.demanded => Owed {
-                order: Order {
-                    started_before: Instant::NEVER,
-                    ..order
-                },
-                ..owed
-            },
             Some(owed) => Owed {
                 order,
                 next: first,
@@ -452,6 +445,7 @@ impl Reload {
         };
         if attempt.signalled > 0 {
             self.last_signal = Some(now);
+            owed.demanded = false;
         }
         let for_everyone = owed.order.is_for_everyone();
         match attempt.waiting {

@@ -705,15 +705,48 @@ fn a_demand_that_cannot_be_met_stays_pending_even_if_the_content_comes_back() {
     machine.delivers(looked(0), 0);
     let note = machine.sleeps(held(Waiting::NotPermitted), 0, Some(100));
     assert_eq!(note, Some(Note::StillWaiting(Waiting::NotPermitted)));
-    for (ms, number) in [(10, 1), (20, 0)] {
+    for (ms, number, next_ms) in [(10, 1, 210), (20, 0, 420)] {
         machine.looks(COMPLETE, ms);
-        machine.sleeps(looked(number), ms, Some(100));
+        machine.delivers(looked(number), ms);
+        machine.sleeps(held(Waiting::NotPermitted), ms, Some(next_ms));
     }
-    assert!(machine.delivers(WOKE, 100).concerns(at(0)));
+    assert!(machine.delivers(WOKE, 420).concerns(at(0)));
     assert_eq!(
-        machine.sleeps(told(1), 100, None),
-        Some(Note::Arrived { after_ms: 100 })
+        machine.sleeps(told(1), 420, None),
+        Some(Note::Arrived { after_ms: 420 })
     );
+}
+
+#[test]
+fn a_process_that_started_after_the_demand_has_read_what_is_there_and_is_not_signalled() {
+    let mut machine = Machine::started();
+    machine.looks(Event::Demanded, 0);
+    machine.delivers(looked(0), 1);
+    machine.sleeps(held(Waiting::NoProcess), 1, Some(101));
+    let order = machine.delivers(WOKE, 101);
+    assert!(order.concerns(at(0)) && !order.concerns(at(50)));
+    assert_eq!(machine.sleeps(told(0), 101, None), Some(Note::NotNeeded));
+}
+
+#[test]
+fn a_demand_waives_the_least_interval_for_one_signal_only() {
+    let mut machine = Machine::told();
+    machine.looks(Event::Demanded, 10);
+    machine.delivers(looked(1), 10);
+    machine.sleeps(told_but(1, Waiting::NotPermitted), 10, Some(1_010));
+    machine.looks(COMPLETE, 500);
+    machine.sleeps(looked(2), 500, Some(1_010));
+}
+
+#[test]
+fn a_demand_nobody_could_be_told_of_still_waives_the_least_interval_when_the_content_changes() {
+    let mut machine = Machine::told();
+    machine.looks(Event::Demanded, 10);
+    machine.delivers(looked(1), 10);
+    machine.sleeps(held(Waiting::NotPermitted), 10, Some(110));
+    machine.looks(COMPLETE, 50);
+    let order = machine.delivers(looked(2), 50);
+    assert_eq!(order.started_before, at(50));
 }
 
 // Catch-up.
