@@ -230,8 +230,8 @@ const REPEAT_MS: u64 = 60_000;
 #[derive(Clone, Debug)]
 pub struct Reload {
     timing: Timing,
-    /// What every process is known to have been told, or to have read at its start.
-    delivered: Fingerprint,
+    /// What every process is known to have been told, or to have read at its start; `None` where one has read something older.
+    delivered: Option<Fingerprint>,
     seen: Fingerprint,
     looked_at: Instant,
     settling: Option<Settling>,
@@ -247,7 +247,7 @@ impl Reload {
     pub fn new(timing: Timing) -> Self {
         Self {
             timing,
-            delivered: Fingerprint::default(),
+            delivered: None,
             seen: Fingerprint::default(),
             looked_at: Instant::BOOT,
             settling: None,
@@ -309,7 +309,7 @@ impl Reload {
         now: Instant,
     ) -> (Action, Option<Note>) {
         self.seen = fingerprint;
-        self.delivered = fingerprint;
+        self.delivered = catch_up.is_none().then_some(fingerprint);
         self.looked_at = now;
         if let Some(changed_at) = catch_up {
             self.owe(now, changed_at, None);
@@ -376,13 +376,13 @@ impl Reload {
                     owed.order.started_between = Some((since, last));
                 }
             }
-            Some(owed) if fingerprint == self.delivered && !owed.partly && !owed.demanded => {
+            Some(owed) if self.delivered == Some(fingerprint) && !owed.partly && !owed.demanded => {
                 let since = owed.since;
                 self.owe(first, Instant::BOOT, Some((since, last)));
                 note = Some(Note::Reverted);
             }
             Some(_) => self.owe(first, last, None),
-            None if fingerprint != self.delivered => self.owe(first, last, None),
+            None if self.delivered != Some(fingerprint) => self.owe(first, last, None),
             // The content may have been another for a moment, and a process may have started in it.
             None if burst.is_some() => {
                 self.owe(first, Instant::BOOT, Some((first, last)));
@@ -483,7 +483,7 @@ impl Reload {
 
     fn settled(&mut self) {
         self.owed = None;
-        self.delivered = self.seen;
+        self.delivered = Some(self.seen);
     }
 
     fn attempt_at(&self, owed: &Owed) -> Instant {

@@ -764,6 +764,32 @@ fn where_every_process_is_younger_than_the_newest_change_nothing_is_owed() {
     assert_eq!(machine.sleeps(told(0), 0, None), Some(Note::NotNeeded));
 }
 
+#[test]
+fn catching_up_is_not_cancelled_by_content_that_changes_and_comes_back() {
+    let (mut machine, _) = Machine::catching_up(0);
+    machine.sleeps(held(Waiting::Guarded), 0, Some(100));
+    for (ms, number) in [(10, 1), (20, 0)] {
+        machine.looks(COMPLETE, ms);
+        let order = machine.delivers(looked(number), ms);
+        assert!(order.concerns(Instant::from_nanoseconds(1)));
+        machine.sleeps(held(Waiting::Guarded), ms, Some(ms + 20 * ms));
+    }
+    machine.delivers(WOKE, 420);
+    assert_eq!(
+        machine.sleeps(told(1), 420, None),
+        Some(Note::Arrived { after_ms: 420 })
+    );
+    // From then on it is content 0 that was delivered.
+    machine.looks(COMPLETE, 2_000);
+    machine.delivers(looked(1), 2_000);
+    machine.sleeps(held(Waiting::Guarded), 2_000, Some(2_100));
+    machine.looks(COMPLETE, 2_050);
+    assert_eq!(
+        machine.delivers_noting(looked(0), 2_050).1,
+        Some(Note::Reverted)
+    );
+}
+
 // The end.
 
 #[test]
