@@ -11,6 +11,7 @@
 //! - Asleep without deadline: nothing is settling, nothing is owed, nothing is polled.
 
 use crate::fingerprint::Fingerprint;
+use crate::process::TICK_MS;
 
 /// A point in time: nanoseconds since boot (`CLOCK_BOOTTIME`). Only ever compared and moved, never read here.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -104,13 +105,13 @@ pub struct Order {
 }
 
 impl Order {
-    /// Whether a process that started at `start` is to be told. A start time is cut to the clock tick before it, so that a
-    /// process is rather told once too often.
+    /// Whether a process is to be told that started at `start` or, because start times are cut to the clock tick, within a tick
+    /// after it. Where that leaves it open, the process is rather told once too often.
     pub fn concerns(&self, start: Instant) -> bool {
         start <= self.started_before
             || self
                 .started_between
-                .is_some_and(|(first, last)| first <= start && start <= last)
+                .is_some_and(|(first, last)| first < start.plus_ms(TICK_MS) && start <= last)
     }
 
     /// Whether there were processes to tell even if none is there now.

@@ -293,6 +293,23 @@ fn a_process_that_started_meanwhile_and_cannot_be_told_is_waited_for() {
     );
 }
 
+#[test]
+fn a_start_time_cut_to_the_tick_before_a_change_may_be_one_after_it() {
+    // The change came at 1,003 ms; the process started at 1,005 ms, read it, and is said to have started at 1,000 ms.
+    let order = Order {
+        started_before: Instant::BOOT,
+        started_between: Some((at(1_003), at(1_008))),
+        generation: 1,
+    };
+    for (start_ms, concerned) in [(990, false), (1_000, true), (1_010, false)] {
+        assert_eq!(
+            order.concerns(at(start_ms)),
+            concerned,
+            "said to have started at {start_ms} ms"
+        );
+    }
+}
+
 // Looks that were disturbed.
 
 #[test]
