@@ -454,10 +454,13 @@ impl Reload {
             Some((Waiting::NoProcess | Waiting::PidFile, _)) if !for_everyone => self.settled(),
             Some((reason, ready_at)) => {
                 owed.partly |= attempt.signalled > 0;
-                owed.next = ready_at
-                    .unwrap_or(now.plus_ms(owed.pause_ms))
-                    .max(now.plus_ms(1));
-                owed.pause_ms = (owed.pause_ms * 2).min(LONGEST_PAUSE_MS);
+                let (next, pause_ms) = match ready_at {
+                    // That is the first process's time. Another one may be ready sooner, and nobody knows when.
+                    Some(at) => (at.min(now.plus_ms(LONGEST_PAUSE_MS)), owed.pause_ms),
+                    None => (now.plus_ms(owed.pause_ms), owed.pause_ms * 2),
+                };
+                owed.next = next.max(now.plus_ms(1));
+                owed.pause_ms = pause_ms.min(LONGEST_PAUSE_MS);
                 let said_before = owed
                     .said
                     .is_some_and(|(said, at)| said == reason && now.ms_since(at) < REPEAT_MS);

@@ -495,7 +495,7 @@ fn another_reason_is_said_at_once() {
     let note = machine.sleeps(too_young(1_500), 100, Some(1_500));
     assert_eq!(note, Some(Note::StillWaiting(Waiting::TooYoung)));
     machine.delivers(WOKE, 1_500);
-    let note = machine.sleeps(held(Waiting::Guarded), 1_500, Some(1_900));
+    let note = machine.sleeps(held(Waiting::Guarded), 1_500, Some(1_700));
     assert_eq!(note, Some(Note::StillWaiting(Waiting::Guarded)));
 }
 
@@ -534,6 +534,21 @@ fn a_young_process_is_tried_again_when_it_is_old_enough() {
     machine.delivers(looked(1), 0);
     machine.sleeps(too_young(1_234), 0, Some(1_234));
     machine.delivers(WOKE, 1_234);
+}
+
+#[test]
+fn while_a_young_process_is_waited_for_the_others_are_not_left_waiting_longer_than_the_longest_pause()
+ {
+    let mut machine = Machine::started();
+    machine.looks(COMPLETE, 0);
+    machine.delivers(looked(1), 0);
+    // The reason is that of the first process: others may have one that passes sooner.
+    machine.sleeps(too_young(3_600_000), 0, Some(5_000));
+    machine.delivers(WOKE, 5_000);
+    assert_eq!(
+        machine.sleeps(too_young(3_600_000), 5_000, Some(10_000)),
+        None
+    );
 }
 
 #[test]
