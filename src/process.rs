@@ -16,7 +16,7 @@ use rustix::process::Pid;
 /// The kernel cuts names to this many bytes; `PR_SET_NAME` in prctl(2).
 const COMM_MAX: usize = 15;
 /// Start times are in these units on every architecture that this program is built for: `USER_HZ`, proc(5).
-const TICK_MS: u64 = 10;
+pub const TICK_MS: u64 = 10;
 /// A kernel thread; `PF_KTHREAD` in the kernel's sched.h.
 const KERNEL_THREAD: u64 = 0x0020_0000;
 /// No chain of ancestors is longer: the kernel nests no deeper than it has process ids, people nest a few.

@@ -11,6 +11,7 @@
 //! - Asleep without deadline: nothing is settling, nothing is owed, nothing is polled.
 
 use crate::fingerprint::Fingerprint;
+use crate::process::TICK_MS;
 
 /// A point in time: nanoseconds since boot (`CLOCK_BOOTTIME`). Only ever compared and moved, never read here.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -104,13 +105,13 @@ pub struct Order {
 }
 
 impl Order {
-    /// Whether a process that started at `start` is to be told. A start time is cut to the clock tick before it, so that a
-    /// process is rather told once too often.
+    /// Whether a process is to be told that started at `start` or, because start times are cut to the clock tick, within a tick
+    /// after it. Where that leaves it open, the process is rather told once too often.
     pub fn concerns(&self, start: Instant) -> bool {
         start <= self.started_before
             || self
                 .started_between
-                .is_some_and(|(first, last)| first <= start && start <= last)
+                .is_some_and(|(first, last)| first < start.plus_ms(TICK_MS) && start <= last)
     }
 
     /// Whether there were processes to tell even if none is there now.
@@ -196,6 +197,8 @@ pub enum Note {
 struct Settling {
     first: Instant,
     last: Instant,
+    /// The look is not put off any longer than this.
+    limit: Instant,
     due: Instant,
 }
 
@@ -213,7 +216,7 @@ struct Owed {
     said: Option<(Waiting, Instant)>,
     /// Some process has been told of the content seen now, or of one seen since the last complete delivery.
     partly: bool,
-    /// Asked for with SIGUSR1: everyone, at once, changed or not.
+    /// Asked for with SIGUSR1, and nobody has been signalled since: at once, changed or not.
     demanded: bool,
 }
 
@@ -228,8 +231,8 @@ const REPEAT_MS: u64 = 60_000;
 #[derive(Clone, Debug)]
 pub struct Reload {
     timing: Timing,
-    /// What every process is known to have been told, or to have read at its start.
-    delivered: Fingerprint,
+    /// What every process is known to have been told, or to have read at its start; `None` where one has read something older.
+    delivered: Option<Fingerprint>,
     seen: Fingerprint,
     looked_at: Instant,
     settling: Option<Settling>,
@@ -245,7 +248,7 @@ impl Reload {
     pub fn new(timing: Timing) -> Self {
         Self {
             timing,
-            delivered: Fingerprint::default(),
+            delivered: None,
             seen: Fingerprint::default(),
             looked_at: Instant::BOOT,
             settling: None,
@@ -307,7 +310,7 @@ impl Reload {
         now: Instant,
     ) -> (Action, Option<Note>) {
         self.seen = fingerprint;
-        self.delivered = fingerprint;
+        self.delivered = catch_up.is_none().then_some(fingerprint);
         self.looked_at = now;
         if let Some(changed_at) = catch_up {
             self.owe(now, changed_at, None);
@@ -316,8 +319,10 @@ impl Reload {
     }
 
     fn changed(&mut self, change: Change, now: Instant) -> Action {
-        let first = self.settling.map_or(now, |settling| settling.first);
-        let limit = first.plus_ms(self.timing.settle_max_ms);
+        let (first, limit) = match self.settling {
+            Some(settling) => (settling.first, settling.limit),
+            None => (now, now.plus_ms(self.timing.settle_max_ms)),
+        };
         let due = match change {
             Change::Writing => limit,
             Change::Finished => limit.min(now.plus_ms(self.timing.settle_ms)),
@@ -326,6 +331,7 @@ impl Reload {
         self.settling = Some(Settling {
             first,
             last: now,
+            limit,
             due,
         });
         self.next(now)
@@ -341,13 +347,12 @@ impl Reload {
         // Without an event the change lies somewhere between two looks.
         let looked_before = core::mem::replace(&mut self.looked_at, now);
         let (first, last) = burst.map_or((looked_before, now), |burst| (burst.first, burst.last));
-        let limit = first.plus_ms(self.timing.settle_max_ms);
-        if !steady && burst.is_some() && now < limit && !self.demanded {
-            let due = limit.min(now.plus_ms(self.timing.settle_ms));
+        if let Some(burst) = burst.filter(|burst| !steady && now < burst.limit && !self.demanded) {
+            let due = burst.limit.min(now.plus_ms(self.timing.settle_ms));
             self.settling = Some(Settling {
-                first,
                 last: now,
                 due,
+                ..burst
             });
             return (self.next(now), None);
         }
@@ -359,10 +364,10 @@ impl Reload {
         });
         match &mut self.owed {
             _ if core::mem::take(&mut self.demanded) => {
-                self.owe(now, Instant::NEVER, None);
+                // Whoever starts from now on reads what is there now.
+                self.owe(now, now, None);
                 if let Some(owed) = &mut self.owed {
                     owed.demanded = true;
-                    owed.next = now;
                 }
             }
             // What is owed stays owed to the same processes, and to those that started while it was not there for a moment.
@@ -372,13 +377,13 @@ impl Reload {
                     owed.order.started_between = Some((since, last));
                 }
             }
-            Some(owed) if fingerprint == self.delivered && !owed.partly && !owed.demanded => {
+            Some(owed) if self.delivered == Some(fingerprint) && !owed.partly && !owed.demanded => {
                 let since = owed.since;
                 self.owe(first, Instant::BOOT, Some((since, last)));
                 note = Some(Note::Reverted);
             }
             Some(_) => self.owe(first, last, None),
-            None if fingerprint != self.delivered => self.owe(first, last, None),
+            None if self.delivered != Some(fingerprint) => self.owe(first, last, None),
             // The content may have been another for a moment, and a process may have started in it.
             None if burst.is_some() => {
                 self.owe(first, Instant::BOOT, Some((first, last)));
@@ -386,7 +391,22 @@ impl Reload {
             }
             None => {}
         }
-        (self.next(now), note)
+        let action = self.next(now);
+        if !steady {
+            // What changed after it had been read has had its event. A delivery that is due does not wait for the look at it:
+            // where something changes all the time, every look is like this.
+            let limit = now.plus_ms(self.timing.settle_max_ms);
+            let due = limit
+                .min(now.plus_ms(self.timing.settle_ms))
+                .max(now.plus_ms(1));
+            self.settling = Some(Settling {
+                first: last,
+                last: now,
+                limit,
+                due,
+            });
+        }
+        (action, note)
     }
 
     /// What was seen last is owed to the processes that [`Order`] tells of; `first` is when the change began.
@@ -403,13 +423,6 @@ impl Reload {
             generation: self.generation,
         };
         self.owed = Some(match self.owed {
-            Some(owed) if owed.demanded => Owed {
-                order: Order {
-                    started_before: Instant::NEVER,
-                    ..order
-                },
-                ..owed
-            },
             Some(owed) => Owed {
                 order,
                 next: first,
@@ -433,6 +446,7 @@ impl Reload {
         };
         if attempt.signalled > 0 {
             self.last_signal = Some(now);
+            owed.demanded = false;
         }
         let for_everyone = owed.order.is_for_everyone();
         match attempt.waiting {
@@ -440,10 +454,13 @@ impl Reload {
             Some((Waiting::NoProcess | Waiting::PidFile, _)) if !for_everyone => self.settled(),
             Some((reason, ready_at)) => {
                 owed.partly |= attempt.signalled > 0;
-                owed.next = ready_at
-                    .unwrap_or(now.plus_ms(owed.pause_ms))
-                    .max(now.plus_ms(1));
-                owed.pause_ms = (owed.pause_ms * 2).min(LONGEST_PAUSE_MS);
+                let (next, pause_ms) = match ready_at {
+                    // That is the first process's time. Another one may be ready sooner, and nobody knows when.
+                    Some(at) => (at.min(now.plus_ms(LONGEST_PAUSE_MS)), owed.pause_ms),
+                    None => (now.plus_ms(owed.pause_ms), owed.pause_ms * 2),
+                };
+                owed.next = next.max(now.plus_ms(1));
+                owed.pause_ms = pause_ms.min(LONGEST_PAUSE_MS);
                 let said_before = owed
                     .said
                     .is_some_and(|(said, at)| said == reason && now.ms_since(at) < REPEAT_MS);
@@ -470,7 +487,7 @@ impl Reload {
 
     fn settled(&mut self) {
         self.owed = None;
-        self.delivered = self.seen;
+        self.delivered = Some(self.seen);
     }
 
     fn attempt_at(&self, owed: &Owed) -> Instant {
@@ -491,3 +508,6 @@ impl Reload {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

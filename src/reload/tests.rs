@@ -1,0 +1,859 @@
+//! The machine by examples; by every sequence of events, in `totality`; by what it does to a world, in `world`.
+
+use super::*;
+use crate::fingerprint::{Entry, Key, Kind};
+
+const TIMING: Timing = Timing {
+    settle_ms: 100,
+    settle_max_ms: 2_000,
+    min_interval_ms: 1_000,
+};
+
+const WRITING: Event = Event::Changed(Change::Writing);
+const FINISHED: Event = Event::Changed(Change::Finished);
+const COMPLETE: Event = Event::Changed(Change::Complete);
+const WOKE: Event = Event::Woke;
+
+/// So many milliseconds into the test; the machine booted long before.
+fn at(ms: u64) -> Instant {
+    Instant::from_nanoseconds(1_000_000_000_000).plus_ms(ms)
+}
+
+/// What a look sees of the content of this number.
+fn content(number: usize) -> Fingerprint {
+    let mut fingerprint = Fingerprint::default();
+    fingerprint.add(Entry::of(Key::root(b"root"), Kind::Large, &[number as u64]));
+    fingerprint
+}
+
+fn looked(number: usize) -> Event {
+    Event::Looked {
+        fingerprint: content(number),
+        steady: true,
+    }
+}
+
+fn looked_unsteadily(number: usize) -> Event {
+    Event::Looked {
+        fingerprint: content(number),
+        steady: false,
+    }
+}
+
+/// So many were signalled, and nobody is left.
+fn told(signalled: u32) -> Event {
+    Event::Attempted(Attempt {
+        signalled,
+        waiting: None,
+    })
+}
+
+/// So many were signalled, and somebody is left.
+fn told_but(signalled: u32, reason: Waiting) -> Event {
+    Event::Attempted(Attempt {
+        signalled,
+        waiting: Some((reason, None)),
+    })
+}
+
+fn held(reason: Waiting) -> Event {
+    told_but(0, reason)
+}
+
+fn too_young(ready_ms: u64) -> Event {
+    Event::Attempted(Attempt {
+        signalled: 0,
+        waiting: Some((Waiting::TooYoung, Some(at(ready_ms)))),
+    })
+}
+
+fn changed(before: usize, after: usize) -> Note {
+    Note::Changed {
+        before: content(before),
+        after: content(after),
+    }
+}
+
+/// A machine whose clock is set by hand, in milliseconds. Each step says what comes of it and gives the note.
+struct Machine(Reload);
+
+impl Machine {
+    /// It has seen content 0 at 0 ms.
+    fn started() -> Self {
+        Self::with(TIMING)
+    }
+
+    fn with(timing: Timing) -> Self {
+        let mut machine = Self(Reload::new(timing));
+        assert_eq!(
+            machine.sleeps(
+                Event::Started {
+                    fingerprint: content(0),
+                    catch_up: None
+                },
+                0,
+                None
+            ),
+            None
+        );
+        machine
+    }
+
+    /// It has seen content 0, and processes from before `ms` are to be told of it.
+    fn catching_up(ms: u64) -> (Self, Order) {
+        let mut machine = Self(Reload::new(TIMING));
+        let started = Event::Started {
+            fingerprint: content(0),
+            catch_up: Some(at(ms)),
+        };
+        let order = machine.delivers(started, 0);
+        (machine, order)
+    }
+
+    /// It has signalled at 0 ms, when content 1 came.
+    fn told() -> Self {
+        let mut machine = Self::started();
+        machine.looks(COMPLETE, 0);
+        machine.delivers(looked(1), 0);
+        machine.sleeps(told(1), 0, None);
+        machine
+    }
+
+    /// Content 1 came at 0 ms and cannot be delivered; the next attempt is due at 100 ms.
+    fn held(reason: Waiting) -> Self {
+        let mut machine = Self::started();
+        machine.looks(COMPLETE, 0);
+        machine.delivers(looked(1), 0);
+        assert_eq!(
+            machine.sleeps(held(reason), 0, Some(100)),
+            Some(Note::StillWaiting(reason))
+        );
+        machine
+    }
+
+    #[track_caller]
+    fn sleeps(&mut self, event: Event, now_ms: u64, deadline_ms: Option<u64>) -> Option<Note> {
+        let (action, note) = self.0.step(event, at(now_ms));
+        assert_eq!(
+            (action, self.0.deadline()),
+            (Action::Sleep, deadline_ms.map(at))
+        );
+        note
+    }
+
+    #[track_caller]
+    fn looks(&mut self, event: Event, now_ms: u64) {
+        assert_eq!(self.0.step(event, at(now_ms)), (Action::Look, None));
+    }
+
+    #[track_caller]
+    fn delivers(&mut self, event: Event, now_ms: u64) -> Order {
+        self.delivers_noting(event, now_ms).0
+    }
+
+    #[track_caller]
+    fn delivers_noting(&mut self, event: Event, now_ms: u64) -> (Order, Option<Note>) {
+        match self.0.step(event, at(now_ms)) {
+            (Action::Deliver(order), note) => (order, note),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[track_caller]
+    fn leaves_undelivered(&self, now_ms: u64) -> bool {
+        match self.0.clone().step(Event::Stopped, at(now_ms)) {
+            (Action::Exit { undelivered }, None) => undelivered,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+// Settling.
+
+#[test]
+fn a_change_is_looked_at_after_the_quiet_time() {
+    let mut machine = Machine::started();
+    machine.sleeps(FINISHED, 0, Some(100));
+    machine.sleeps(WOKE, 99, Some(100));
+    machine.looks(WOKE, 100);
+    let (order, note) = machine.delivers_noting(looked(1), 100);
+    assert_eq!(note, Some(changed(0, 1)));
+    assert_eq!(
+        order,
+        Order {
+            started_before: at(0),
+            started_between: None,
+            generation: 1
+        }
+    );
+    assert_eq!(machine.sleeps(told(1), 101, None), None);
+}
+
+#[test]
+fn the_quiet_time_begins_again_with_every_event() {
+    let mut machine = Machine::started();
+    machine.sleeps(FINISHED, 0, Some(100));
+    machine.sleeps(FINISHED, 60, Some(160));
+    machine.sleeps(FINISHED, 159, Some(259));
+    machine.looks(WOKE, 259);
+    assert_eq!(machine.delivers(looked(1), 259).started_before, at(159));
+}
+
+#[test]
+fn a_storm_is_looked_at_after_the_longest_time_counted_from_its_first_event() {
+    let mut machine = Machine::started();
+    for ms in (0..1_900).step_by(50) {
+        machine.sleeps(FINISHED, ms, Some(ms + 100));
+    }
+    machine.sleeps(FINISHED, 1_950, Some(2_000));
+    machine.looks(FINISHED, 2_000);
+    assert_eq!(machine.delivers(looked(1), 2_000).started_before, at(2_000));
+}
+
+#[test]
+fn a_file_that_stays_open_is_waited_for_up_to_the_longest_time() {
+    let mut machine = Machine::started();
+    machine.sleeps(WRITING, 0, Some(2_000));
+    machine.sleeps(WRITING, 500, Some(2_000));
+    machine.sleeps(WOKE, 1_999, Some(2_000));
+    machine.looks(WOKE, 2_000);
+}
+
+#[test]
+fn closing_the_file_ends_that_wait() {
+    let mut machine = Machine::started();
+    machine.sleeps(FINISHED, 0, Some(100));
+    machine.sleeps(WRITING, 50, Some(2_000));
+    machine.sleeps(FINISHED, 700, Some(800));
+    machine.looks(WOKE, 800);
+}
+
+#[test]
+fn the_last_step_of_an_update_is_looked_at_at_once() {
+    let mut machine = Machine::started();
+    machine.sleeps(FINISHED, 0, Some(100));
+    machine.looks(COMPLETE, 3);
+    assert_eq!(machine.delivers(looked(1), 4).started_before, at(3));
+}
+
+#[test]
+fn without_quiet_time_every_event_is_looked_at_at_once() {
+    let mut machine = Machine::with(Timing {
+        settle_ms: 0,
+        ..TIMING
+    });
+    machine.looks(FINISHED, 0);
+    let mut machine = Machine::with(Timing {
+        settle_max_ms: 0,
+        ..TIMING
+    });
+    machine.looks(WRITING, 0);
+}
+
+#[test]
+fn content_that_is_the_same_concerns_only_processes_that_started_meanwhile() {
+    let mut machine = Machine::started();
+    machine.sleeps(FINISHED, 1_000, Some(1_100));
+    machine.sleeps(FINISHED, 1_050, Some(1_150));
+    machine.looks(WOKE, 1_150);
+    let (order, note) = machine.delivers_noting(looked(0), 1_150);
+    assert_eq!(note, Some(Note::Unchanged));
+    for (start_ms, concerned) in [(900, false), (1_000, true), (1_050, true), (1_051, false)] {
+        assert_eq!(
+            order.concerns(at(start_ms)),
+            concerned,
+            "started at {start_ms} ms"
+        );
+    }
+    // Nobody had to be told, and nothing is said of it.
+    assert_eq!(machine.sleeps(told(0), 1_150, None), None);
+}
+
+#[test]
+fn where_no_process_is_there_nobody_can_have_read_what_was_there_for_a_moment() {
+    for reason in [Waiting::NoProcess, Waiting::PidFile] {
+        let mut machine = Machine::started();
+        machine.looks(COMPLETE, 0);
+        machine.delivers(looked(0), 0);
+        assert_eq!(machine.sleeps(held(reason), 0, None), None);
+    }
+}
+
+#[test]
+fn a_process_that_started_meanwhile_and_cannot_be_told_is_waited_for() {
+    let mut machine = Machine::started();
+    machine.looks(COMPLETE, 0);
+    machine.delivers(looked(0), 0);
+    let note = machine.sleeps(too_young(2_000), 0, Some(2_000));
+    assert_eq!(note, Some(Note::StillWaiting(Waiting::TooYoung)));
+    machine.delivers(WOKE, 2_000);
+    assert_eq!(
+        machine.sleeps(told(1), 2_000, None),
+        Some(Note::Arrived { after_ms: 2_000 })
+    );
+}
+
+#[test]
+fn a_start_time_cut_to_the_tick_before_a_change_may_be_one_after_it() {
+    // The change came at 1,003 ms; the process started at 1,005 ms, read it, and is said to have started at 1,000 ms.
+    let order = Order {
+        started_before: Instant::BOOT,
+        started_between: Some((at(1_003), at(1_008))),
+        generation: 1,
+    };
+    for (start_ms, concerned) in [(990, false), (1_000, true), (1_010, false)] {
+        assert_eq!(
+            order.concerns(at(start_ms)),
+            concerned,
+            "said to have started at {start_ms} ms"
+        );
+    }
+}
+
+// Looks that were disturbed.
+
+#[test]
+fn what_changed_while_it_was_read_is_looked_at_again_after_the_quiet_time() {
+    let mut machine = Machine::started();
+    machine.looks(COMPLETE, 0);
+    assert_eq!(machine.sleeps(looked_unsteadily(1), 10, Some(110)), None);
+    machine.looks(WOKE, 110);
+    let (order, note) = machine.delivers_noting(looked(2), 110);
+    assert_eq!(note, Some(changed(0, 2)));
+    assert_eq!(order.started_before, at(10));
+}
+
+#[test]
+fn what_never_stops_changing_counts_as_it_is_after_the_longest_time() {
+    let mut machine = Machine::started();
+    machine.sleeps(WRITING, 0, Some(2_000));
+    machine.looks(WOKE, 2_000);
+    assert_eq!(
+        machine.delivers_noting(looked_unsteadily(1), 2_001).1,
+        Some(changed(0, 1))
+    );
+}
+
+#[test]
+fn what_was_accepted_unsteadily_is_told_at_once_and_looked_at_again() {
+    let mut machine = Machine::started();
+    machine.sleeps(WRITING, 0, Some(2_000));
+    machine.looks(WOKE, 2_000);
+    machine.delivers(looked_unsteadily(1), 2_001);
+    machine.sleeps(told(1), 2_002, Some(2_101));
+    machine.looks(WOKE, 2_101);
+    assert_eq!(
+        machine.sleeps(looked(2), 2_101, Some(3_002)),
+        Some(changed(1, 2))
+    );
+    assert_eq!(machine.delivers(WOKE, 3_002).started_before, at(2_001));
+}
+
+#[test]
+fn a_comparison_without_an_event_and_a_demand_are_looked_at_again_as_well_if_they_were_disturbed() {
+    for event in [Event::PollDue, Event::Demanded] {
+        let mut machine = Machine::started();
+        machine.looks(event, 5_000);
+        machine.delivers(looked_unsteadily(1), 5_001);
+        machine.sleeps(told(1), 5_002, Some(5_101));
+    }
+}
+
+#[test]
+fn a_disturbed_look_within_the_least_interval_holds_the_delivery_up_for_the_next_look_only() {
+    let mut machine = Machine::told();
+    machine.sleeps(WRITING, 100, Some(2_100));
+    machine.looks(WOKE, 2_100);
+    let order = machine.delivers(looked_unsteadily(2), 2_100);
+    machine.sleeps(told(1), 2_100, Some(2_200));
+    assert!(order.concerns(at(100)));
+    // What changes for ever is told for ever, once in the longest time.
+    machine.sleeps(WRITING, 2_150, Some(4_100));
+    machine.looks(WOKE, 4_100);
+    machine.delivers(looked_unsteadily(3), 4_100);
+}
+
+#[test]
+fn a_disturbed_look_without_quiet_time_is_not_repeated_in_the_same_breath() {
+    let mut machine = Machine::with(Timing {
+        settle_ms: 0,
+        settle_max_ms: 0,
+        ..TIMING
+    });
+    machine.looks(FINISHED, 0);
+    machine.delivers(looked_unsteadily(1), 0);
+    machine.sleeps(told(1), 0, Some(1));
+}
+
+#[test]
+fn who_started_before_a_disturbance_is_told_if_the_look_may_have_seen_what_came_after() {
+    let mut machine = Machine::started();
+    machine.sleeps(WRITING, 0, Some(2_000));
+    // A process starts at 1,000 ms; at 2,000 ms the content changes, is read, and its event is heard of.
+    machine.looks(WOKE, 2_000);
+    machine.delivers(looked_unsteadily(1), 2_001);
+    machine.sleeps(told(0), 2_001, Some(2_101));
+    machine.looks(WOKE, 2_101);
+    let order = machine.delivers(looked(1), 2_101);
+    assert!(order.concerns(at(1_000)));
+}
+
+// The least interval.
+
+#[test]
+fn the_first_change_is_told_at_once_and_those_within_the_least_interval_together_at_its_end() {
+    let mut machine = Machine::told();
+    machine.looks(COMPLETE, 100);
+    assert_eq!(
+        machine.sleeps(looked(2), 100, Some(1_000)),
+        Some(changed(1, 2))
+    );
+    machine.looks(COMPLETE, 300);
+    assert_eq!(
+        machine.sleeps(looked(3), 300, Some(1_000)),
+        Some(changed(2, 3))
+    );
+    let order = machine.delivers(WOKE, 1_000);
+    assert_eq!(order.started_before, at(300));
+    assert_eq!(machine.sleeps(told(1), 1_001, None), None);
+    // The interval begins again with that signal.
+    machine.looks(COMPLETE, 1_500);
+    machine.sleeps(looked(4), 1_500, Some(2_001));
+    machine.delivers(WOKE, 2_001);
+}
+
+#[test]
+fn after_the_least_interval_a_change_is_told_at_once() {
+    let mut machine = Machine::told();
+    machine.looks(COMPLETE, 1_000);
+    machine.delivers(looked(2), 1_000);
+}
+
+#[test]
+fn an_attempt_that_signalled_nobody_does_not_count_as_a_signal() {
+    let mut machine = Machine::held(Waiting::NoProcess);
+    machine.looks(COMPLETE, 50);
+    machine.delivers(looked(2), 50);
+}
+
+#[test]
+fn a_delivery_waits_for_the_look_that_is_due() {
+    let mut machine = Machine::told();
+    machine.looks(COMPLETE, 100);
+    machine.sleeps(looked(2), 100, Some(1_000));
+    machine.sleeps(FINISHED, 950, Some(1_050));
+    machine.sleeps(WOKE, 1_000, Some(1_050));
+    machine.looks(WOKE, 1_050);
+    assert_eq!(machine.delivers(looked(3), 1_050).started_before, at(950));
+}
+
+// Pending.
+
+#[test]
+fn a_reload_that_waits_is_tried_again_after_pauses_that_double_up_to_five_seconds() {
+    let mut machine = Machine::held(Waiting::NoProcess);
+    let mut now_ms = 100;
+    for pause_ms in [200, 400, 800, 1_600, 3_200, 5_000, 5_000, 5_000] {
+        machine.delivers(WOKE, now_ms);
+        assert_eq!(
+            machine.sleeps(held(Waiting::NoProcess), now_ms, Some(now_ms + pause_ms)),
+            None
+        );
+        now_ms += pause_ms;
+    }
+}
+
+#[test]
+fn the_reason_is_said_once_and_then_once_a_minute() {
+    let mut machine = Machine::held(Waiting::NotPermitted);
+    let mut said_ms = vec![0];
+    while let Some(deadline) = machine
+        .0
+        .deadline()
+        .filter(|deadline| *deadline < at(200_000))
+    {
+        let now_ms = deadline.ms_since(at(0));
+        machine.delivers(WOKE, now_ms);
+        if let (_, Some(note)) = machine.0.step(held(Waiting::NotPermitted), deadline) {
+            assert_eq!(note, Note::StillWaiting(Waiting::NotPermitted));
+            said_ms.push(now_ms);
+        }
+    }
+    assert_eq!(said_ms.len(), 4, "{said_ms:?}");
+    assert!(
+        said_ms
+            .windows(2)
+            .all(|pair| (60_000..65_000).contains(&(pair[1] - pair[0]))),
+        "{said_ms:?}"
+    );
+}
+
+#[test]
+fn another_reason_is_said_at_once() {
+    let mut machine = Machine::held(Waiting::NoProcess);
+    machine.delivers(WOKE, 100);
+    let note = machine.sleeps(too_young(1_500), 100, Some(1_500));
+    assert_eq!(note, Some(Note::StillWaiting(Waiting::TooYoung)));
+    machine.delivers(WOKE, 1_500);
+    let note = machine.sleeps(held(Waiting::Guarded), 1_500, Some(1_700));
+    assert_eq!(note, Some(Note::StillWaiting(Waiting::Guarded)));
+}
+
+#[test]
+fn a_reason_that_was_said_is_not_said_again_for_the_next_change() {
+    let mut machine = Machine::held(Waiting::NotPermitted);
+    machine.looks(COMPLETE, 50);
+    machine.delivers(looked(2), 50);
+    assert_eq!(
+        machine.sleeps(held(Waiting::NotPermitted), 50, Some(250)),
+        None
+    );
+}
+
+#[test]
+fn the_arrival_of_what_was_pending_is_said_with_how_long_it_took() {
+    let mut machine = Machine::started();
+    machine.sleeps(FINISHED, 0, Some(100));
+    machine.looks(WOKE, 100);
+    machine.delivers(looked(1), 100);
+    machine.sleeps(held(Waiting::Guarded), 100, Some(200));
+    machine.looks(COMPLETE, 150);
+    machine.delivers(looked(2), 150);
+    machine.sleeps(held(Waiting::Guarded), 150, Some(350));
+    machine.delivers(WOKE, 350);
+    assert_eq!(
+        machine.sleeps(told(1), 350, None),
+        Some(Note::Arrived { after_ms: 350 })
+    );
+}
+
+#[test]
+fn a_young_process_is_tried_again_when_it_is_old_enough() {
+    let mut machine = Machine::started();
+    machine.looks(COMPLETE, 0);
+    machine.delivers(looked(1), 0);
+    machine.sleeps(too_young(1_234), 0, Some(1_234));
+    machine.delivers(WOKE, 1_234);
+}
+
+#[test]
+fn while_a_young_process_is_waited_for_the_others_are_not_left_waiting_longer_than_the_longest_pause()
+ {
+    let mut machine = Machine::started();
+    machine.looks(COMPLETE, 0);
+    machine.delivers(looked(1), 0);
+    // The reason is that of the first process: others may have one that passes sooner.
+    machine.sleeps(too_young(3_600_000), 0, Some(5_000));
+    machine.delivers(WOKE, 5_000);
+    assert_eq!(
+        machine.sleeps(too_young(3_600_000), 5_000, Some(10_000)),
+        None
+    );
+}
+
+#[test]
+fn a_time_that_has_passed_is_no_reason_to_try_again_without_a_pause() {
+    let mut machine = Machine::started();
+    machine.looks(COMPLETE, 500);
+    machine.delivers(looked(1), 500);
+    machine.sleeps(too_young(400), 500, Some(501));
+}
+
+#[test]
+fn what_only_some_were_told_stays_owed_to_the_others_under_the_same_generation() {
+    let mut machine = Machine::started();
+    machine.looks(COMPLETE, 0);
+    let order = machine.delivers(looked(1), 0);
+    let note = machine.sleeps(told_but(1, Waiting::NotPermitted), 0, Some(1_000));
+    assert_eq!(note, Some(Note::StillWaiting(Waiting::NotPermitted)));
+    assert_eq!(machine.delivers(WOKE, 1_000), order);
+    assert_eq!(
+        machine.sleeps(told(1), 1_000, None),
+        Some(Note::Arrived { after_ms: 1_000 })
+    );
+}
+
+#[test]
+fn a_reload_that_every_process_made_needless_by_starting_after_it_is_said_to_be_so() {
+    let mut machine = Machine::held(Waiting::NoProcess);
+    let order = machine.delivers(WOKE, 100);
+    assert!(!order.concerns(at(50)));
+    assert_eq!(machine.sleeps(told(0), 100, None), Some(Note::NotNeeded));
+}
+
+#[test]
+fn the_machine_tells_when_the_change_began_that_it_delivers() {
+    let mut machine = Machine::started();
+    assert_eq!(machine.0.changed_since(), None);
+    machine.sleeps(FINISHED, 20, Some(120));
+    machine.sleeps(FINISHED, 80, Some(180));
+    machine.looks(WOKE, 180);
+    machine.delivers(looked(1), 180);
+    assert_eq!(machine.0.changed_since(), Some(at(20)));
+    machine.sleeps(told(1), 180, None);
+    assert_eq!(machine.0.changed_since(), None);
+}
+
+// Back to what was delivered.
+
+#[test]
+fn content_that_comes_back_before_anyone_was_told_cancels_the_reload() {
+    let mut machine = Machine::held(Waiting::NotPermitted);
+    machine.looks(COMPLETE, 5_000);
+    let (order, note) = machine.delivers_noting(looked(0), 5_000);
+    assert_eq!(note, Some(Note::Reverted));
+    // It is owed only to whoever started while the other content was there.
+    for (start_ms, concerned) in [(0, true), (2_000, true), (5_000, true), (5_001, false)] {
+        assert_eq!(
+            order.concerns(at(start_ms)),
+            concerned,
+            "started at {start_ms} ms"
+        );
+    }
+    assert!(!order.concerns(Instant::from_nanoseconds(1)));
+    assert_eq!(machine.sleeps(told(0), 5_000, None), None);
+}
+
+#[test]
+fn content_that_comes_back_within_the_least_interval_gives_no_signal() {
+    let mut machine = Machine::told();
+    machine.looks(COMPLETE, 100);
+    machine.sleeps(looked(2), 100, Some(1_000));
+    machine.looks(COMPLETE, 300);
+    assert_eq!(
+        machine.sleeps(looked(1), 300, Some(1_000)),
+        Some(Note::Reverted)
+    );
+    assert!(!machine.delivers(WOKE, 1_000).concerns(at(50)));
+    assert_eq!(machine.sleeps(told(0), 1_000, None), None);
+}
+
+#[test]
+fn content_that_comes_back_after_some_were_told_is_owed_to_everyone() {
+    let mut machine = Machine::started();
+    machine.looks(COMPLETE, 0);
+    let first = machine.delivers(looked(1), 0);
+    machine.sleeps(told_but(1, Waiting::Guarded), 0, Some(1_000));
+    machine.looks(COMPLETE, 500);
+    assert_eq!(
+        machine.sleeps(looked(0), 500, Some(1_000)),
+        Some(changed(1, 0))
+    );
+    let second = machine.delivers(WOKE, 1_000);
+    assert_eq!(second.started_before, at(500));
+    assert_ne!(
+        second.generation, first.generation,
+        "those who were told of the other are told again"
+    );
+}
+
+#[test]
+fn another_burst_that_changes_nothing_adds_those_who_started_in_it_to_what_is_owed() {
+    let mut machine = Machine::held(Waiting::NotPermitted);
+    machine.sleeps(FINISHED, 10_000, Some(10_100));
+    machine.looks(WOKE, 10_100);
+    let (order, note) = machine.delivers_noting(looked(1), 10_100);
+    assert_eq!(note, None);
+    for (start_ms, concerned) in [(0, true), (9_000, false), (10_000, true), (10_050, false)] {
+        assert_eq!(
+            order.concerns(at(start_ms)),
+            concerned,
+            "started at {start_ms} ms"
+        );
+    }
+    assert_eq!(
+        order.generation, 1,
+        "whoever was told of it is not told again"
+    );
+}
+
+// Polling.
+
+#[test]
+fn a_change_without_an_event_is_told_to_all_that_started_before_the_look() {
+    let mut machine = Machine::started();
+    machine.looks(Event::PollDue, 5_000);
+    let order = machine.delivers(looked(1), 5_001);
+    assert_eq!(
+        order,
+        Order {
+            started_before: at(5_001),
+            started_between: None,
+            generation: 1
+        }
+    );
+    assert_eq!(
+        machine.0.changed_since(),
+        Some(at(0)),
+        "it lies between two looks"
+    );
+}
+
+#[test]
+fn a_look_that_finds_nothing_without_an_event_leaves_everything_as_it_is() {
+    let mut machine = Machine::told();
+    machine.looks(Event::PollDue, 5_000);
+    assert_eq!(machine.sleeps(looked(1), 5_001, None), None);
+    let mut machine = Machine::held(Waiting::Guarded);
+    machine.looks(Event::PollDue, 50);
+    assert_eq!(machine.sleeps(looked(1), 50, Some(100)), None);
+}
+
+// SIGUSR1.
+
+#[test]
+fn on_demand_everyone_is_signalled_at_once_though_nothing_changed() {
+    let mut machine = Machine::told();
+    machine.looks(Event::Demanded, 10);
+    let order = machine.delivers(looked(1), 11);
+    assert!(order.concerns(at(10)));
+    assert_eq!(machine.sleeps(told(1), 11, None), None);
+    // That signal counts for the next change.
+    machine.looks(COMPLETE, 500);
+    machine.sleeps(looked(2), 500, Some(1_011));
+}
+
+#[test]
+fn a_demand_does_not_wait_for_content_that_keeps_changing() {
+    let mut machine = Machine::started();
+    machine.sleeps(WRITING, 0, Some(2_000));
+    machine.looks(Event::Demanded, 10);
+    machine.delivers(looked_unsteadily(1), 11);
+}
+
+#[test]
+fn a_demand_overtakes_the_pause_of_a_pending_reload() {
+    let mut machine = Machine::held(Waiting::Guarded);
+    machine.looks(Event::Demanded, 10);
+    let order = machine.delivers(looked(1), 10);
+    assert_eq!(order.generation, 2);
+    assert_eq!(machine.sleeps(held(Waiting::Guarded), 10, Some(210)), None);
+}
+
+#[test]
+fn a_demand_that_cannot_be_met_stays_pending_even_if_the_content_comes_back() {
+    let mut machine = Machine::started();
+    machine.looks(Event::Demanded, 0);
+    machine.delivers(looked(0), 0);
+    let note = machine.sleeps(held(Waiting::NotPermitted), 0, Some(100));
+    assert_eq!(note, Some(Note::StillWaiting(Waiting::NotPermitted)));
+    for (ms, number, next_ms) in [(10, 1, 210), (20, 0, 420)] {
+        machine.looks(COMPLETE, ms);
+        machine.delivers(looked(number), ms);
+        machine.sleeps(held(Waiting::NotPermitted), ms, Some(next_ms));
+    }
+    assert!(machine.delivers(WOKE, 420).concerns(at(0)));
+    assert_eq!(
+        machine.sleeps(told(1), 420, None),
+        Some(Note::Arrived { after_ms: 420 })
+    );
+}
+
+#[test]
+fn a_process_that_started_after_the_demand_has_read_what_is_there_and_is_not_signalled() {
+    let mut machine = Machine::started();
+    machine.looks(Event::Demanded, 0);
+    machine.delivers(looked(0), 1);
+    machine.sleeps(held(Waiting::NoProcess), 1, Some(101));
+    let order = machine.delivers(WOKE, 101);
+    assert!(order.concerns(at(0)) && !order.concerns(at(50)));
+    assert_eq!(machine.sleeps(told(0), 101, None), Some(Note::NotNeeded));
+}
+
+#[test]
+fn a_demand_waives_the_least_interval_for_one_signal_only() {
+    let mut machine = Machine::told();
+    machine.looks(Event::Demanded, 10);
+    machine.delivers(looked(1), 10);
+    machine.sleeps(told_but(1, Waiting::NotPermitted), 10, Some(1_010));
+    machine.looks(COMPLETE, 500);
+    machine.sleeps(looked(2), 500, Some(1_010));
+}
+
+#[test]
+fn a_demand_nobody_could_be_told_of_still_waives_the_least_interval_when_the_content_changes() {
+    let mut machine = Machine::told();
+    machine.looks(Event::Demanded, 10);
+    machine.delivers(looked(1), 10);
+    machine.sleeps(held(Waiting::NotPermitted), 10, Some(110));
+    machine.looks(COMPLETE, 50);
+    let order = machine.delivers(looked(2), 50);
+    assert_eq!(order.started_before, at(50));
+}
+
+// Catch-up.
+
+#[test]
+fn a_process_older_than_the_newest_change_is_signalled_at_start() {
+    let (mut machine, order) = Machine::catching_up(0);
+    assert!(order.concerns(at(0)) && !order.concerns(at(1)));
+    assert_eq!(machine.sleeps(told(1), 0, None), None);
+}
+
+#[test]
+fn where_every_process_is_younger_than_the_newest_change_nothing_is_owed() {
+    let (mut machine, _) = Machine::catching_up(0);
+    assert_eq!(machine.sleeps(told(0), 0, None), Some(Note::NotNeeded));
+}
+
+#[test]
+fn catching_up_is_not_cancelled_by_content_that_changes_and_comes_back() {
+    let (mut machine, _) = Machine::catching_up(0);
+    machine.sleeps(held(Waiting::Guarded), 0, Some(100));
+    for (ms, number) in [(10, 1), (20, 0)] {
+        machine.looks(COMPLETE, ms);
+        let order = machine.delivers(looked(number), ms);
+        assert!(order.concerns(Instant::from_nanoseconds(1)));
+        machine.sleeps(held(Waiting::Guarded), ms, Some(ms + 20 * ms));
+    }
+    machine.delivers(WOKE, 420);
+    assert_eq!(
+        machine.sleeps(told(1), 420, None),
+        Some(Note::Arrived { after_ms: 420 })
+    );
+    // From then on it is content 0 that was delivered.
+    machine.looks(COMPLETE, 2_000);
+    machine.delivers(looked(1), 2_000);
+    machine.sleeps(held(Waiting::Guarded), 2_000, Some(2_100));
+    machine.looks(COMPLETE, 2_050);
+    assert_eq!(
+        machine.delivers_noting(looked(0), 2_050).1,
+        Some(Note::Reverted)
+    );
+}
+
+// The end.
+
+#[test]
+fn a_stop_says_whether_something_is_left_undelivered() {
+    assert!(!Machine::started().leaves_undelivered(0));
+    assert!(!Machine::told().leaves_undelivered(0));
+    assert!(
+        Machine::held(Waiting::NoProcess).leaves_undelivered(0),
+        "pending"
+    );
+    let mut machine = Machine::started();
+    machine.sleeps(FINISHED, 0, Some(100));
+    assert!(machine.leaves_undelivered(50), "settling");
+    let mut machine = Machine::told();
+    machine.looks(COMPLETE, 100);
+    machine.sleeps(looked(2), 100, Some(1_000));
+    assert!(machine.leaves_undelivered(150), "within the least interval");
+    machine.looks(COMPLETE, 200);
+    machine.sleeps(looked(1), 200, Some(1_000));
+    assert!(
+        !machine.leaves_undelivered(250),
+        "the content is what was delivered"
+    );
+}
+
+// Instants.
+
+#[test]
+fn instants_move_and_compare_without_overflow() {
+    assert_eq!(Instant::NEVER.plus_ms(1), Instant::NEVER);
+    assert_eq!(at(0).plus_ms(u64::MAX), Instant::NEVER);
+    assert_eq!(at(5).ms_since(at(3)), 2);
+    assert_eq!(at(3).ms_since(at(5)), 0);
+    assert_eq!(at(1).nanoseconds_since(at(0)), 1_000_000);
+}
