@@ -295,8 +295,8 @@ impl Kind {
             return Err(Problem::NotUtf8);
         }
         match self {
-            Self::Paths => paths(value).map(|()| 0),
-            Self::Names => names(value).map(|()| 0),
+            Self::Paths => list(value, MAX_ROOTS, path).map(|()| 0),
+            Self::Names => list(value, MAX_NAMES, name).map(|()| 0),
             Self::Cmdline if value.len() > MAX_CMDLINE => {
                 Err(Problem::TooLong { limit: MAX_CMDLINE })
             }
@@ -330,13 +330,8 @@ fn position(value: &[u8], words: &[&str]) -> Option<u64> {
     at.map(|at| at as u64)
 }
 
-fn paths(value: &[u8]) -> Result<(), Problem> {
-    list(value, MAX_ROOTS)?;
-    CommaList::new(value).iter().try_for_each(path)
-}
-
 fn path(value: &[u8]) -> Result<(), Problem> {
-    if value.contains(&0) {
+    if value.iter().any(|byte| *byte == 0) {
         return Err(Problem::Nul);
     }
     if value.len() >= PATH_MAX {
@@ -351,20 +346,28 @@ fn path(value: &[u8]) -> Result<(), Problem> {
     Ok(())
 }
 
-fn names(value: &[u8]) -> Result<(), Problem> {
-    if value.contains(&b'/') {
-        return Err(Problem::Slash);
+fn name(value: &[u8]) -> Result<(), Problem> {
+    if value.iter().any(|byte| *byte == b'/') {
+        Err(Problem::Slash)
+    } else {
+        Ok(())
     }
-    list(value, MAX_NAMES)
 }
 
-fn list(value: &[u8], limit: usize) -> Result<(), Problem> {
-    let list = CommaList::new(value);
-    if list.iter().any(<[u8]>::is_empty) {
-        return Err(Problem::EmptyPiece);
-    }
-    if list.iter().count() > limit {
-        return Err(Problem::TooMany { limit });
+/// At most `limit` pieces that pass `check`.
+fn list(
+    value: &[u8],
+    limit: usize,
+    check: fn(&[u8]) -> Result<(), Problem>,
+) -> Result<(), Problem> {
+    for (at, piece) in CommaList::new(value).iter().enumerate() {
+        if at == limit {
+            return Err(Problem::TooMany { limit });
+        }
+        if piece.is_empty() {
+            return Err(Problem::EmptyPiece);
+        }
+        check(piece)?;
     }
     Ok(())
 }
@@ -406,7 +409,7 @@ fn address(value: &[u8]) -> Result<(), Problem> {
     }) && parts == 4;
     let is_v6 = host.starts_with(b"[")
         && host.ends_with(b"]")
-        && host.contains(&b':')
+        && host.iter().any(|byte| *byte == b':')
         && host[1..host.len() - 1]
             .iter()
             .all(|byte| byte.is_ascii_hexdigit() || *byte == b':' || *byte == b'.');

@@ -460,27 +460,24 @@ impl Proc {
     }
 }
 
-/// Line by line, because the list of groups can be longer than any buffer; of a long line the beginning counts.
+/// Line by line, because the list of groups can be longer than any buffer. What is left of such a line when the buffer is
+/// emptied looks like no line that is wanted.
 fn status_of(file: BorrowedFd<'_>) -> io::Result<Status> {
     let mut status = Status::default();
     let mut buffer = [0; 1024];
     let mut length = 0;
-    let mut in_long_line = false;
     loop {
-        let read = read_all(file, &mut buffer[length..])?;
-        length += read;
-        let mut start = 0;
-        while let Some(end) = buffer[start..length].iter().position(|byte| *byte == b'\n') {
-            if !core::mem::take(&mut in_long_line) {
-                status.take(&buffer[start..start + end]);
-            }
-            start += end + 1;
-        }
+        let read = io::read(file, &mut buffer[length..])?;
         if read == 0 {
             return Ok(status);
         }
+        length += read;
+        let mut start = 0;
+        while let Some(end) = buffer[start..length].iter().position(|byte| *byte == b'\n') {
+            status.take(&buffer[start..start + end]);
+            start += end + 1;
+        }
         if start == 0 && length == buffer.len() {
-            in_long_line = true;
             start = length;
         }
         buffer.copy_within(start..length, 0);

@@ -2,6 +2,7 @@
 //! the end, and is armed.
 
 use crate::config::PATH_MAX;
+use crate::sys;
 use crate::tree::{Part, Visit};
 use core::ffi::CStr;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -141,7 +142,7 @@ impl Rest {
             if self.bytes[self.start..].starts_with(b".\0") {
                 self.start += 1;
             } else {
-                return CStr::from_bytes_until_nul(&self.bytes[self.start..]).ok();
+                return Some(sys::c_str(&self.bytes[self.start..]));
             }
         }
     }

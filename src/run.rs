@@ -80,6 +80,7 @@ impl<'c> Sidecar<'c> {
         self.introduce(log);
         // Nobody has to be told of what was there before, so there is nothing to lose if this first look is broken off.
         if let Some(look) = self.look(log) {
+            self.delivery.acquaint(self.config, &self.proc);
             {
                 let line = log.line(Level::Info);
                 line.say("watching").key_number("files", look.files.into());
@@ -94,7 +95,6 @@ impl<'c> Sidecar<'c> {
                 log,
             );
         }
-        self.delivery.acquaint(self.config, &self.proc);
         loop {
             if let Err(errno) = self.wait() {
                 log.line(Level::Error)

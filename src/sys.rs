@@ -4,9 +4,8 @@
 use crate::reload::Instant;
 use crate::signal::Signal;
 use core::ffi::{CStr, c_char, c_int};
-use core::mem::MaybeUninit;
 use core::ptr;
-use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use rustix::fd::{BorrowedFd, FromRawFd, OwnedFd};
 use rustix::io::{self, Errno};
 
 unsafe extern "C" {
@@ -57,41 +56,58 @@ pub fn stderr() -> BorrowedFd<'static> {
     unsafe { BorrowedFd::borrow_raw(libc::STDERR_FILENO) }
 }
 
+/// The C string that `bytes` begin with; empty if they do not end with a NUL. The core library's own way to it is 450 bytes
+/// longer, because it searches faster than is needed for a name.
+pub fn c_str(bytes: &[u8]) -> &CStr {
+    if bytes.last() != Some(&0) {
+        return c"";
+    }
+    // SAFETY: there is a NUL within the slice, so that nothing beyond it is read, and the string is borrowed from it.
+    unsafe { CStr::from_ptr(bytes.as_ptr().cast()) }
+}
+
 /// Blocks `signals` and gives a descriptor to read them from, which works for PID 1 as well; signalfd(2). Blocks SIGPIPE, too:
 /// a reader of the log that goes away must not take the program with it.
 ///
 /// # Errors
 /// EMFILE, ENFILE, ENODEV, ENOMEM.
 pub fn signal_descriptor(signals: &[c_int]) -> io::Result<OwnedFd> {
-    let mut set = MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: `sigemptyset` initialises the set before the calls that read it; the descriptor that `signalfd` returns is new
-    // and nobody else's.
+    // The kernel's own form of a set, without the C library's 700 bits that no signal has.
+    let set = signals
+        .iter()
+        .fold(0_u64, |set, signal| set | 1 << (signal - 1));
+    let blocked = set | 1 << (libc::SIGPIPE - 1);
+    let flags = libc::SFD_NONBLOCK | libc::SFD_CLOEXEC;
+    // SAFETY: the calls read a set of the size that they are told. The descriptor is new and nobody else's.
     unsafe {
-        libc::sigemptyset(set.as_mut_ptr());
-        libc::sigaddset(set.as_mut_ptr(), libc::SIGPIPE);
-        libc::sigprocmask(libc::SIG_BLOCK, set.as_ptr(), ptr::null_mut());
-        libc::sigemptyset(set.as_mut_ptr());
-        for signal in signals {
-            libc::sigaddset(set.as_mut_ptr(), *signal);
+        let null = ptr::null_mut::<u64>();
+        libc::syscall(
+            libc::SYS_rt_sigprocmask,
+            libc::SIG_BLOCK,
+            &raw const blocked,
+            null,
+            size_of::<u64>(),
+        );
+        match libc::syscall(
+            libc::SYS_signalfd4,
+            -1,
+            &raw const set,
+            size_of::<u64>(),
+            flags,
+        ) {
+            fd if fd < 0 => Err(last_error()),
+            fd => Ok(OwnedFd::from_raw_fd(fd as c_int)),
         }
-        libc::sigprocmask(libc::SIG_BLOCK, set.as_ptr(), ptr::null_mut());
-        let fd = libc::signalfd(-1, set.as_ptr(), libc::SFD_NONBLOCK | libc::SFD_CLOEXEC);
-        if fd < 0 {
-            return Err(last_error());
-        }
-        Ok(OwnedFd::from_raw_fd(fd))
     }
 }
 
 /// Takes one signal from a descriptor of [`signal_descriptor`], if one has come; signalfd(2).
 pub fn next_signal(fd: BorrowedFd<'_>) -> Option<c_int> {
-    let mut info = MaybeUninit::<libc::signalfd_siginfo>::uninit();
-    let size = size_of::<libc::signalfd_siginfo>();
-    // SAFETY: the buffer is as large as said; it is read only when the kernel filled it whole. signalfd gives whole records.
-    unsafe {
-        let count = libc::read(fd.as_raw_fd(), info.as_mut_ptr().cast(), size);
-        (count == size as isize).then(|| info.assume_init().ssi_signo as c_int)
-    }
+    // `struct signalfd_siginfo` begins with the number; the kernel gives whole records only.
+    let mut info = [0; size_of::<libc::signalfd_siginfo>()];
+    let length = io::read(fd, &mut info).ok()?;
+    let number = info.first_chunk().filter(|_| length == info.len())?;
+    Some(c_int::from_ne_bytes(*number))
 }
 
 /// The time since boot, sleep included, the clock that `/proc/PID/stat` gives start times in; `clock_gettime(2)`.

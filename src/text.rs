@@ -1,5 +1,6 @@
 //! Text of bounded length on the stack: what other programs use a growing string for.
 
+use crate::sys;
 use core::ffi::CStr;
 
 /// At most `N` bytes of text. What does not fit is left out as a whole, and so is all that follows it, so that the text is
@@ -77,7 +78,7 @@ impl<const N: usize> Text<N> {
     pub fn as_c_str(&mut self) -> &CStr {
         let end = self.len.min(N - 1);
         self.bytes[end] = 0;
-        CStr::from_bytes_until_nul(&self.bytes).unwrap_or_default()
+        sys::c_str(&self.bytes[..=end])
     }
 
     /// What was added so far.

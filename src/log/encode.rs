@@ -19,7 +19,7 @@ pub(super) fn is_plain(value: &[u8]) -> bool {
     !value.is_empty()
         && value
             .iter()
-            .all(|byte| byte.is_ascii_graphic() && !b"\"=\\".contains(byte))
+            .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'=' | b'\\'))
 }
 
 /// Adds bytes from outside so that no terminal and no parser takes them for something else: control characters (C0, DEL and
@@ -61,26 +61,35 @@ fn push_byte<const N: usize>(text: &mut Text<N>, byte: u8, quote: Quote) {
 /// Adds a time as RFC 3339 writes it, in UTC with milliseconds.
 pub(super) fn push_time<const N: usize>(text: &mut Text<N>, wall_ms: u64) {
     const DAY_S: u64 = 86_400;
-    let seconds = wall_ms / 1000;
-    // Years that begin in March put the leap day last; an era of 400 of them has 146,097 days. The epoch, 1970-01-01, is
-    // day 719,468 of that calendar.
-    let day = seconds / DAY_S + 719_468;
-    let (era, day_of_era) = (day / 146_097, day % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day_of_month = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = (month_from_march + 2) % 12 + 1;
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    let second = seconds % DAY_S;
+    let second = wall_ms / 1000 % DAY_S;
+    // Counting is shorter than calculating, and a few dozen years take no time.
+    let mut day = wall_ms / 1000 / DAY_S;
+    let mut year = 1970;
+    let mut month = 1;
+    loop {
+        let days = match month {
+            2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+            2 => 28,
+            4 | 6 | 9 | 11 => 30,
+            _ => 31,
+        };
+        if day < days {
+            break;
+        }
+        day -= days;
+        month += 1;
+        if month > 12 {
+            month = 1;
+            year += 1;
+        }
+    }
     let mut part = |number, width, after: &[u8]| {
         text.push_number(number, width);
         text.push(after);
     };
     part(year, 4, b"-");
     part(month, 2, b"-");
-    part(day_of_month, 2, b"T");
+    part(day + 1, 2, b"T");
     part(second / 3600, 2, b":");
     part(second / 60 % 60, 2, b":");
     part(second % 60, 2, b".");

@@ -1,8 +1,8 @@
 //! Whom the signal goes to, and what happens while it cannot (P1 to P7).
 
-use crate::support::process::{Settings, Talker, Target, eventually};
+use crate::support::process::{Settings, Talker, Target};
 use crate::support::{is_emulated, unique_name};
-use rustix::process::{Signal, getppid};
+use rustix::process::Signal;
 use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -411,10 +411,8 @@ fn a_target_that_dies_and_comes_back_is_found_again() {
     let mut sidecar = config.settings(&name).start();
     for _ in 0..3 {
         let mut target = Target::start_as(&name, &config.file(), &[]);
-        eventually("a clock tick older", || Target::age_ms(&target) > 20);
         let content = config.change();
         assert_eq!(target.signalled().1, content);
         sidecar.expect("signal sent");
     }
-    assert!(getppid().is_some());
 }

@@ -194,11 +194,14 @@ impl Target {
         let output = child.stdout.take().unwrap();
         let mut talker = Talker::new(child, output);
         talker.expect("ready");
-        Self {
+        let target = Self {
             talker,
             name: name.to_owned(),
             _directory: directory,
-        }
+        };
+        // The kernel tells start times in clock ticks of 10 ms: one that is younger may have started after what comes next.
+        eventually("two clock ticks old", || target.age_ms() > 20);
+        target
     }
 
     /// Waits for the next signal; returns its name and the configuration that the process saw then.
