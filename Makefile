@@ -44,6 +44,10 @@ demo: build ## watch two volume updates reload a stand-in application, in about 
 test: build ## run all unit and integration tests against the release program
 	SIDECAR=$(SIDECAR) cargo test -- $$([ $$(id -u) = 0 ] && echo --include-ignored)
 
+.PHONY: e2e
+e2e: build ## run the tests against real nginx and containers; root gets what is missing from Debian's packages
+	SIDECAR=$(SIDECAR) IMAGE_TOOL=$(IMAGE_TOOL) tests/e2e/run
+
 .PHONY: lint
 lint: toolchain ## check formatting, and clippy for this host and for the release target
 	cargo fmt --check
