@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod image;
 mod nginx;
 
 /// What `make e2e` has found.
