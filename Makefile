@@ -11,9 +11,14 @@ TRIPLE   = $(shell cat target/triple)
 RELEASE  = target/$(TRIPLE)/release/$(PROGRAM)
 SIDECAR  = $(CURDIR)/$(RELEASE)
 
+VERSION    := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
+IMAGE      ?= $(PROGRAM):$(VERSION)
+# What builds it: the first of these that works, which a docker client without its daemon does not.
+IMAGE_TOOL ?= $(shell for tool in docker podman buildah; do if $$tool info > /dev/null 2>&1; then echo $$tool; break; fi; done)
+
 .PHONY: help
 help: ## list the goals
-	@sed -n 's/^\([a-z0-9-]*\):.*## /\1: /p' $(MAKEFILE_LIST) | awk -F ': ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1: /p' $(MAKEFILE_LIST) | awk -F ': ' '{ printf "  make %-18s %s\n", $$1, $$2 }'
 
 .PHONY: toolchain
 toolchain:
@@ -39,6 +44,10 @@ demo: build ## watch two volume updates reload a stand-in application, in about 
 test: build ## run all unit and integration tests against the release program
 	SIDECAR=$(SIDECAR) cargo test -- $$([ $$(id -u) = 0 ] && echo --include-ignored)
 
+.PHONY: e2e
+e2e: build ## run the tests against real nginx and containers; root gets what is missing from Debian's packages
+	SIDECAR=$(SIDECAR) IMAGE_TOOL=$(IMAGE_TOOL) tests/e2e/run
+
 .PHONY: lint
 lint: toolchain ## check formatting, and clippy for this host and for the release target
 	cargo fmt --check
@@ -57,3 +66,23 @@ test-aarch64: toolchain ## run the integration tests against the aarch64 program
 	cargo build --release --target aarch64-unknown-linux-musl
 	SIDECAR=$(CURDIR)/target/aarch64-unknown-linux-musl/release/$(PROGRAM) SIDECAR_RUNNER=qemu-aarch64-static \
 	  cargo test --test it -- $$([ $$(id -u) = 0 ] && echo --include-ignored)
+
+.PHONY: image-tool
+image-tool:
+	@[ -n "$(IMAGE_TOOL)" ] || { echo "An image is built by docker with its daemon, podman or buildah: none of them works here." >&2; exit 1; }
+
+define build-image
+$(IMAGE_TOOL) build $(STAGE) --build-arg VERSION=$(VERSION) --build-arg SOURCE=$(SOURCE) --tag $(IMAGE) .
+@echo "$(IMAGE): $$($(IMAGE_TOOL) images --format '{{.Size}}' $(IMAGE)), built by $(IMAGE_TOOL)"
+endef
+
+.PHONY: image
+image: STAGE = --target local --build-arg PROGRAM=$(RELEASE)
+image: image-tool build ## build the container image from the release program; needs no registry
+	@case $(TRIPLE) in *-musl) ;; *) echo "$(RELEASE) is not static: it would not run in an image of its own." >&2; exit 1 ;; esac
+	$(build-image)
+
+.PHONY: image-from-source
+image-from-source: STAGE = $(if $(RUST_IMAGE),--build-arg RUST_IMAGE=$(RUST_IMAGE))
+image-from-source: image-tool ## build it in the image rust:1-slim, or the one that RUST_IMAGE= names
+	$(build-image)

@@ -18,7 +18,8 @@ pub struct Talker {
 }
 
 impl Talker {
-    fn new(mut child: Child, output: impl Read + Send + 'static) -> Self {
+    /// Takes over a child that was started with `output` piped.
+    pub fn new(mut child: Child, output: impl Read + Send + 'static) -> Self {
         let (sender, lines) = channel();
         thread::spawn(move || {
             for line in BufReader::new(output).split(b'\n') {

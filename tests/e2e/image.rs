@@ -1,0 +1,271 @@
+//! The container image that `make image` builds from the program under test.
+
+use crate::named;
+use crate::support::process::{Talker, example};
+use crate::support::volume::{Order, Volume};
+use crate::support::{program, unique_name};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+#[test]
+fn the_image_holds_the_program_and_nothing_else() {
+    let image = Image::build();
+    let unpacked = image.unpack();
+    let layers = unpacked.manifest["Layers"].as_array().unwrap();
+    let files: String = layers
+        .iter()
+        .map(|layer| unpacked.tar(&["-tf", layer.as_str().unwrap()]))
+        .collect();
+    assert_eq!(files, "config-reloader-sidecar\n");
+    unpacked.tar(&["-xf", layers.last().unwrap().as_str().unwrap()]);
+    let file = unpacked.directory.path().join("config-reloader-sidecar");
+    assert!(
+        fs::read(file).unwrap() == fs::read(program()).unwrap(),
+        "another program than {}",
+        program().display()
+    );
+}
+
+#[test]
+fn the_image_says_what_it_is_and_leaves_the_user_open() {
+    let image = Image::build();
+    let unpacked = image.unpack();
+    let description = unpacked.json(unpacked.manifest["Config"].as_str().unwrap());
+    let config = &description["config"];
+    assert_eq!(config["Entrypoint"], json!(["/config-reloader-sidecar"]));
+    assert_eq!(config.get("Cmd").unwrap_or(&Value::Null), &Value::Null);
+    assert_eq!(
+        config
+            .get("User")
+            .and_then(Value::as_str)
+            .unwrap_or_default(),
+        ""
+    );
+    for (label, value) in [
+        ("title", env!("CARGO_PKG_NAME")),
+        ("description", env!("CARGO_PKG_DESCRIPTION")),
+        ("licenses", env!("CARGO_PKG_LICENSE")),
+        ("version", env!("CARGO_PKG_VERSION")),
+    ] {
+        assert_eq!(
+            config["Labels"][format!("org.opencontainers.image.{label}")],
+            value,
+            "{label}"
+        );
+    }
+    let architecture = if cfg!(target_arch = "aarch64") {
+        "arm64"
+    } else {
+        "amd64"
+    };
+    assert_eq!(
+        (&description["os"], &description["architecture"]),
+        (&json!("linux"), &json!(architecture))
+    );
+}
+
+#[test]
+fn in_a_container_the_program_signals_an_app_of_another_user() {
+    let image = Image::build();
+    let directory = tempfile::tempdir().unwrap();
+    let volume = Volume::new(
+        directory.path().join("volume"),
+        Order::SwapFirst,
+        &[("app.conf", "one")],
+    );
+    let config = (volume.path.as_path(), "/config");
+
+    // The app is the tests' own, with this machine's libraries and a user of its own.
+    let target = example("target");
+    let libraries = ["/lib", "/lib64"].map(|path| (Path::new(path), path));
+    let mut mounts = vec![config, (target.parent().unwrap(), "/app")];
+    mounts.extend(libraries.iter().filter(|(path, _)| path.exists()));
+    let options = "--user 1001 --entrypoint /app/target";
+    let (app, mut app_output) = Container::run(&image, options, &mounts, &["/config/app.conf"]);
+    app_output.expect("ready");
+
+    let options = format!(
+        "--pid container:{} --cap-add KILL -e CONFIG_DIR=/config -e PROCESS_NAME=target",
+        app.name
+    );
+    let (sidecar, mut sidecar_output) = Container::run(&image, &options, &[config], &[]);
+    sidecar_output.expect("watching");
+    volume.update(&[("app.conf", "two")]);
+    let line = app_output.expect("SIG");
+    let words: Vec<_> = line.split(' ').collect();
+    assert_eq!((words[0], words[2]), ("SIGHUP", "two"));
+
+    image.tool(&["kill", "--signal", "TERM", &sidecar.name]);
+    let (status, lines) = sidecar_output.finish();
+    assert_eq!(status.code(), Some(0), "{lines:#?}");
+    let sent = lines.iter().filter(|line| line.contains("signal sent"));
+    assert_eq!(sent.count(), 1, "{lines:#?}");
+}
+
+#[test]
+fn in_a_container_the_program_runs_without_anything_else() {
+    let image = Image::build();
+    let (_container, output) = Container::run(&image, "", &[], &["version"]);
+    let (status, lines) = output.finish();
+    assert_eq!(
+        (status.code(), lines),
+        (
+            Some(0),
+            vec![format!(
+                "config-reloader-sidecar {}",
+                env!("CARGO_PKG_VERSION")
+            )]
+        )
+    );
+}
+
+/// An image of its own name, which is removed when it is dropped.
+struct Image {
+    tool: String,
+    name: String,
+    /// Builders share what is the same in two images, and removing one can take it from under the other.
+    _one_at_a_time: MutexGuard<'static, ()>,
+}
+
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+impl Image {
+    fn build() -> Self {
+        let image = Self {
+            tool: named("IMAGE_TOOL"),
+            name: format!("config-reloader-sidecar:{}", unique_name()),
+            _one_at_a_time: ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner),
+        };
+        succeed(
+            Command::new("make")
+                .args(["-C", env!("CARGO_MANIFEST_DIR"), "image"])
+                .args([
+                    format!("IMAGE={}", image.name),
+                    format!("IMAGE_TOOL={}", image.tool),
+                ]),
+        );
+        image
+    }
+
+    fn tool(&self, arguments: &[&str]) {
+        succeed(Command::new(&self.tool).args(arguments));
+    }
+
+    /// Takes the image apart. All tools write the form that `docker load` reads.
+    fn unpack(&self) -> Unpacked {
+        let directory = tempfile::tempdir().unwrap();
+        let archive = directory.path().join("archive");
+        let archive = archive.to_str().unwrap();
+        if self.tool == "buildah" {
+            self.tool(&[
+                "push",
+                &self.name,
+                &format!("docker-archive:{archive}:{}", self.name),
+            ]);
+        } else {
+            self.tool(&["save", "--output", archive, &self.name]);
+        }
+        let mut unpacked = Unpacked {
+            directory,
+            manifest: Value::Null,
+        };
+        unpacked.tar(&["-xf", "archive"]);
+        unpacked.manifest = unpacked.json("manifest.json")[0].take();
+        unpacked
+    }
+}
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        let _ = Command::new(&self.tool).args(["rmi", &self.name]).output();
+    }
+}
+
+struct Unpacked {
+    directory: tempfile::TempDir,
+    manifest: Value,
+}
+
+impl Unpacked {
+    fn tar(&self, arguments: &[&str]) -> String {
+        succeed(
+            Command::new("tar")
+                .args(arguments)
+                .current_dir(&self.directory),
+        )
+    }
+
+    fn json(&self, path: &str) -> Value {
+        serde_json::from_slice(&fs::read(self.directory.path().join(path)).unwrap()).unwrap()
+    }
+}
+
+/// A running container, confined as a careful Pod would have it. It is killed and removed when it is dropped.
+struct Container {
+    tool: String,
+    name: String,
+}
+
+impl Container {
+    /// Returns it with what it prints. `options` are set apart by blanks; `mounts` are read-only.
+    fn run(
+        image: &Image,
+        options: &str,
+        mounts: &[(&Path, &str)],
+        arguments: &[&str],
+    ) -> (Self, Talker) {
+        let container = Self {
+            tool: image.tool.clone(),
+            name: unique_name(),
+        };
+        let mut command = Command::new(&image.tool);
+        command.args(["run", "--name", &container.name]);
+        command.args("--network none --read-only --cap-drop ALL".split(' '));
+        // The tools' own limits are higher than a machine allows that is a container itself.
+        command.args("--ulimit nofile=1024:1024 --ulimit nproc=1024:1024".split(' '));
+        for (path, target) in mounts {
+            command.args(["--volume", &format!("{}:{target}:ro", path.display())]);
+        }
+        command
+            .args(options.split_whitespace())
+            .arg(&image.name)
+            .args(arguments);
+        let (reader, writer) = std::io::pipe().unwrap();
+        command
+            .stdin(Stdio::null())
+            .stdout(writer.try_clone().unwrap())
+            .stderr(writer);
+        let talker = Talker::new(command.spawn().unwrap(), reader);
+        (container, talker)
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        // Killed first, because podman grants what it removes ten seconds to end by itself.
+        for action in [&["kill"][..], &["rm", "--force"]] {
+            let _ = Command::new(&self.tool)
+                .args(action)
+                .arg(&self.name)
+                .output();
+        }
+    }
+}
+
+/// Runs a command that has to end well; returns what it has printed.
+#[track_caller]
+fn succeed(command: &mut Command) -> String {
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
