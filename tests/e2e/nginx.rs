@@ -7,9 +7,10 @@ use crate::support::{is_root, unique_name};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 #[test]
 fn an_update_that_swaps_before_it_links_is_one_reload() {
@@ -80,6 +81,15 @@ fn a_download_that_a_reload_meets_comes_in_full() {
     nginx.expect_reloads(1, sidecar);
 }
 
+/// An address of the loopback's sixteen million that no other test listens on: it is made of what no other has, the process's
+/// id, which has at most 22 bits.
+fn own_address() -> SocketAddr {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed) & 3;
+    let host = 127 << 24 | std::process::id() << 2 | count;
+    (Ipv4Addr::from_bits(host), 8080).into()
+}
+
 /// A configuration file for one location that answers with a text.
 fn answer(location: &str, text: &str) -> String {
     format!("location = {location} {{ return 200 {text}; }}")
@@ -88,6 +98,7 @@ fn answer(location: &str, text: &str) -> String {
 /// An nginx of its own name, in the foreground, with one worker. What its server does is in the volume's files.
 struct Nginx {
     directory: tempfile::TempDir,
+    address: SocketAddr,
     volume: Volume,
     name: String,
     master: Child,
@@ -102,6 +113,7 @@ impl Nginx {
             order,
             &[("main.conf", &answer("/", "one"))],
         );
+        let address = own_address();
         // A worker of root would be nobody, who may not read here.
         let user = if is_root() { "user root;" } else { "" };
         let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
@@ -112,7 +124,7 @@ impl Nginx {
              http {{
                access_log off; {}
                server {{
-                 listen unix:{path}/socket;
+                 listen {address};
                  location /files/ {{ alias {path}/; }}
                  include {path}/volume/*.conf;
                }}
@@ -132,6 +144,7 @@ impl Nginx {
             .unwrap();
         let nginx = Self {
             directory,
+            address,
             volume,
             name,
             master,
@@ -147,8 +160,8 @@ impl Nginx {
     }
 
     /// Sends a request; nothing of the answer is read yet.
-    fn request(&self, location: &str) -> Option<BufReader<UnixStream>> {
-        let mut stream = UnixStream::connect(self.directory.path().join("socket")).ok()?;
+    fn request(&self, location: &str) -> Option<BufReader<TcpStream>> {
+        let mut stream = TcpStream::connect(self.address).ok()?;
         write!(stream, "GET {location} HTTP/1.0\r\n\r\n").ok()?;
         Some(BufReader::new(stream))
     }
