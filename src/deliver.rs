@@ -283,7 +283,10 @@ pub const NOT_SHARED: &str = "other containers' processes cannot be seen from he
 pub fn name_matcher(line: &mut Log, config: &Config<'_>) {
     let matcher = &config.matcher;
     for (key, value) in [
-        ("process_name", matcher.names.map(|names| names.as_bytes())),
+        (
+            "process_name",
+            matcher.names.map(super::config::CommaList::as_bytes),
+        ),
         ("process_cmdline", matcher.cmdline),
         ("process_pid_file", matcher.pid_file),
     ] {

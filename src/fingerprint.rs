@@ -36,6 +36,7 @@ impl Key {
     }
 
     /// The place of an entry in the directory at this place.
+    #[must_use]
     pub fn child(self, name: &[u8]) -> Self {
         Self(hash(self.0, name))
     }

@@ -174,8 +174,8 @@ impl Signal {
             Some((sig, rest)) if sig.eq_ignore_ascii_case(b"SIG") => rest,
             _ => text,
         };
-        if let Some(signal) = Self::real_time(bare) {
-            return signal.ok_or(NotASignal::OutOfRange);
+        if let Some(parsed) = Self::real_time(bare) {
+            return parsed;
         }
         match TABLE
             .iter()
@@ -188,22 +188,27 @@ impl Signal {
         }
     }
 
-    /// `RTMIN+n` and `RTMAX-n`; the outer `None` where the text is of another form, the inner where `n` is too large.
-    fn real_time(bare: &[u8]) -> Option<Option<Self>> {
+    /// `RTMIN+n` and `RTMAX-n`; `None` where the text is of another form.
+    fn real_time(bare: &[u8]) -> Option<Result<Self, NotASignal>> {
         let (base, rest) = bare.split_at_checked(5)?;
         let (sign, digits) = rest.split_first()?;
         if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
             return None;
         }
-        let offset = number(digits);
-        let within = offset.filter(|offset| *offset <= u32::from(Self::RTMAX - Self::RTMIN));
-        if *sign == b'+' && base.eq_ignore_ascii_case(b"RTMIN") {
-            Some(within.and_then(|n| Self::from_number(u32::from(Self::RTMIN) + n)))
+        let span = u32::from(Self::RTMAX - Self::RTMIN);
+        let offset = number(digits).filter(|offset| *offset <= span);
+        let number = if *sign == b'+' && base.eq_ignore_ascii_case(b"RTMIN") {
+            offset.map(|offset| u32::from(Self::RTMIN) + offset)
         } else if *sign == b'-' && base.eq_ignore_ascii_case(b"RTMAX") {
-            Some(within.and_then(|n| Self::from_number(u32::from(Self::RTMAX) - n)))
+            offset.map(|offset| u32::from(Self::RTMAX) - offset)
         } else {
-            None
-        }
+            return None;
+        };
+        Some(
+            number
+                .and_then(Self::from_number)
+                .ok_or(NotASignal::OutOfRange),
+        )
     }
 }
 

@@ -298,14 +298,14 @@ impl Visit for Looking<'_> {
                     line.say(" lies more than ").number(tree::LEVELS as u64);
                     line.say(" levels deep; what is in it is not watched. Not said again for other directories");
                 }
-            };
+            }
             line.send();
         };
     }
 
     fn is_interrupted(&mut self) -> bool {
         self.asked = self.asked.wrapping_add(1);
-        if self.asked % ASKED_IN_VAIN == 0 {
+        if self.asked.is_multiple_of(ASKED_IN_VAIN) {
             self.broken_off |= (self.interrupted)();
         }
         self.broken_off

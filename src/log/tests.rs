@@ -1,5 +1,5 @@
 use super::*;
-use std::string::{String, ToString};
+use std::string::String;
 use std::vec::Vec;
 
 const NOON_MS: u64 = 1_795_435_200_123;
@@ -111,11 +111,7 @@ fn a_line_too_long_is_cut_and_still_whole() {
                 if format == Format::Json {
                     let text = std::str::from_utf8(written).unwrap();
                     let parsed: Result<serde_json::Value, _> = serde_json::from_str(text);
-                    assert!(
-                        parsed.is_ok(),
-                        "{}: {text}",
-                        parsed.unwrap_err().to_string()
-                    );
+                    assert!(parsed.is_ok(), "{}: {text}", parsed.unwrap_err());
                 }
             }
         }

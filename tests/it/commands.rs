@@ -96,7 +96,9 @@ fn output_that_cannot_be_written_is_an_error() {
         .unwrap();
     let status = Settings::bare()
         .arguments(&["help"])
-        .adapt(|command| drop(command.stdout(full)))
+        .adapt(|command| {
+            command.stdout(full);
+        })
         .status();
     assert_eq!(status.code(), Some(1));
 }

@@ -199,7 +199,7 @@ fn p2_several_independent_matches_are_all_told() {
 #[test]
 fn p2_the_sidecar_never_signals_itself_or_its_like() {
     let mut config = Config::new();
-    let mut other = config.settings("nobody").start();
+    let other = config.settings("nobody").start();
     // The name by which both go, and a text that is in both command lines.
     let own = other.comm();
     let mut sidecar = config.settings(&own).start();

@@ -202,7 +202,7 @@ fn holds(reader: &OwnedFd, part: &str) -> bool {
 fn drain(reader: &OwnedFd) -> String {
     rustix::fs::fcntl_setfl(reader, rustix::fs::OFlags::NONBLOCK).unwrap();
     let mut bytes = Vec::new();
-    let mut buffer = [0; 65536];
+    let mut buffer = vec![0; 65536];
     while let Ok(count @ 1..) = rustix::io::read(reader, &mut buffer) {
         bytes.extend_from_slice(&buffer[..count]);
     }
@@ -217,7 +217,9 @@ fn l5_a_reader_that_goes_away_does_not_take_the_sidecar_with_it() {
     let (reader, writer) = rustix::pipe::pipe().unwrap();
     let settings = Settings::new(config.path(), &target.name).set("RELOAD_MIN_INTERVAL", "0");
     let mut sidecar = settings
-        .adapt(|command| drop(command.stderr(Stdio::from(writer))))
+        .adapt(|command| {
+            command.stderr(Stdio::from(writer));
+        })
         .launch_silent();
     eventually("armed", || holds(&reader, "watching"));
     drop(reader);
@@ -238,7 +240,9 @@ fn l5_standard_error_on_a_full_disk_is_survived() {
     let full = File::options().write(true).open("/dev/full").unwrap();
     let settings = Settings::new(config.path(), &target.name);
     let mut sidecar = settings
-        .adapt(|command| drop(command.stderr(Stdio::from(full))))
+        .adapt(|command| {
+            command.stderr(Stdio::from(full));
+        })
         .launch_silent();
     wait_armed(&sidecar);
     fs::write(&file, "new").unwrap();
@@ -317,12 +321,14 @@ fn l5_a_line_is_one_write_and_never_longer_than_a_pipe_takes_at_once() {
     .unwrap();
     let settings = Settings::new(config.path(), "nobody");
     let mut sidecar = settings
-        .adapt(|command| drop(command.stderr(Stdio::from(writer))))
+        .adapt(|command| {
+            command.stderr(Stdio::from(writer));
+        })
         .launch_silent();
     let mut changed = false;
     // Each write arrives as a packet of its own.
     loop {
-        let mut packet = [0; 70_000];
+        let mut packet = vec![0; 70_000];
         let length = rustix::io::read(&reader, &mut packet).unwrap();
         let text = std::str::from_utf8(&packet[..length]).unwrap();
         assert!(

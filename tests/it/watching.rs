@@ -421,7 +421,7 @@ fn unreadable(adapt: impl FnOnce(Settings) -> Settings) {
             fs::set_permissions(directory, Permissions::from_mode(0o755)).unwrap();
             for name in ["secret", "secret2"] {
                 fs::write(directory.join(name), "s").unwrap();
-                fs::set_permissions(directory.join(name), Permissions::from_mode(0)).unwrap();
+                fs::set_permissions(directory.join(name), Permissions::from_mode(0o0)).unwrap();
             }
             directory.to_owned()
         },
