@@ -398,6 +398,37 @@ fn who_started_before_a_disturbance_is_told_if_the_look_may_have_seen_what_came_
     assert!(order.concerns(at(1_000)));
 }
 
+#[test]
+fn who_was_signalled_while_the_content_was_changing_is_told_again_when_it_has_come_to_rest() {
+    let mut machine = Machine::started();
+    machine.looks(Event::Demanded, 0);
+    // The content changes now, is read by the process, and is changed back.
+    let first = machine.delivers(looked_unsteadily(0), 1);
+    machine.sleeps(told(1), 1, Some(101));
+    machine.looks(WOKE, 101);
+    // While nothing comes to rest, nothing is repeated.
+    machine.sleeps(looked_unsteadily(0), 101, Some(201));
+    machine.looks(WOKE, 201);
+    machine.sleeps(looked(0), 201, Some(1_001));
+    let second = machine.delivers(WOKE, 1_001);
+    assert!(second.concerns(at(0)) && second.generation != first.generation);
+    machine.sleeps(told(1), 1_001, None);
+    machine.looks(COMPLETE, 3_000);
+    assert!(
+        !machine.delivers(looked(0), 3_000).concerns(at(0)),
+        "once is enough"
+    );
+}
+
+#[test]
+fn a_disturbed_look_that_signals_nobody_leaves_nobody_to_be_told_again() {
+    let mut machine = Machine::started();
+    machine.looks(Event::PollDue, 5_000);
+    machine.sleeps(looked_unsteadily(0), 5_000, Some(5_100));
+    machine.looks(WOKE, 5_100);
+    assert!(!machine.delivers(looked(0), 5_100).concerns(at(0)));
+}
+
 // The least interval.
 
 #[test]
