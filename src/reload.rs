@@ -376,10 +376,9 @@ impl Reload {
             }
             // What is owed stays owed to the same processes, and to those that started while it was not there for a moment.
             Some(owed) if !differs && !again => {
-                if burst.is_some() {
-                    let since = owed.order.started_between.map_or(first, |(since, _)| since);
-                    owed.order.started_between = Some((since, last));
-                }
+                let since = owed.order.started_between.map_or(first, |(since, _)| since);
+                owed.order.started_between =
+                    burst.map(|_| (since, last)).or(owed.order.started_between);
             }
             Some(owed) if self.delivered == Some(fingerprint) && !owed.partly && !owed.demanded => {
                 let since = owed.since;

@@ -3,6 +3,9 @@
 use super::*;
 use crate::fingerprint::{Entry, Key, Kind};
 
+mod totality;
+mod world;
+
 const TIMING: Timing = Timing {
     settle_ms: 100,
     settle_max_ms: 2_000,
@@ -24,6 +27,18 @@ fn content(number: usize) -> Fingerprint {
     let mut fingerprint = Fingerprint::default();
     fingerprint.add(Entry::of(Key::root(b"root"), Kind::Large, &[number as u64]));
     fingerprint
+}
+
+/// SplitMix64: the same numbers for the same seed.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: u64) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ (mixed >> 31)) % limit) as usize
+    }
 }
 
 fn looked(number: usize) -> Event {
