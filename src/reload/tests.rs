@@ -436,6 +436,20 @@ fn who_was_signalled_while_the_content_was_changing_is_told_again_when_it_has_co
 }
 
 #[test]
+fn content_that_never_comes_to_rest_but_stays_the_same_gives_no_more_signals() {
+    let mut machine = Machine::started();
+    machine.looks(Event::Demanded, 0);
+    machine.delivers(looked_unsteadily(0), 1);
+    machine.sleeps(told(1), 1, Some(101));
+    for ms in (100..2_000).step_by(100) {
+        machine.sleeps(FINISHED, ms, Some((ms + 100).min(2_001)));
+    }
+    machine.looks(WOKE, 2_001);
+    let order = machine.delivers(looked_unsteadily(0), 2_001);
+    assert!(!order.concerns(Instant::from_nanoseconds(1)));
+}
+
+#[test]
 fn a_disturbed_look_that_signals_nobody_leaves_nobody_to_be_told_again() {
     let mut machine = Machine::started();
     machine.looks(Event::PollDue, 5_000);
@@ -620,6 +634,19 @@ fn what_only_some_were_told_stays_owed_to_the_others_under_the_same_generation()
 }
 
 #[test]
+fn a_reload_has_arrived_when_those_who_were_not_told_are_gone() {
+    let mut machine = Machine::started();
+    machine.looks(COMPLETE, 0);
+    machine.delivers(looked(1), 0);
+    machine.sleeps(told_but(1, Waiting::NotPermitted), 0, Some(1_000));
+    machine.delivers(WOKE, 1_000);
+    assert_eq!(
+        machine.sleeps(told(0), 1_000, None),
+        Some(Note::Arrived { after_ms: 1_000 })
+    );
+}
+
+#[test]
 fn a_reload_that_every_process_made_needless_by_starting_after_it_is_said_to_be_so() {
     let mut machine = Machine::held(Waiting::NoProcess);
     let order = machine.delivers(WOKE, 100);
@@ -733,6 +760,16 @@ fn a_change_without_an_event_is_told_to_all_that_started_before_the_look() {
         Some(at(0)),
         "it lies between two looks"
     );
+}
+
+#[test]
+fn a_change_without_an_event_came_after_the_look_before() {
+    let mut machine = Machine::started();
+    machine.looks(Event::PollDue, 5_000);
+    machine.sleeps(looked(0), 5_001, None);
+    machine.looks(Event::PollDue, 10_000);
+    machine.delivers(looked(1), 10_001);
+    assert_eq!(machine.0.changed_since(), Some(at(5_001)));
 }
 
 #[test]
