@@ -231,7 +231,7 @@ const REPEAT_MS: u64 = 60_000;
 #[derive(Clone, Debug)]
 pub struct Reload {
     timing: Timing,
-    /// What every process is known to have been told, or to have read at its start; `None` where one has read something older.
+    /// What every process is known to have been told, or to have read at its start; `None` where that is not one content.
     delivered: Option<Fingerprint>,
     seen: Fingerprint,
     looked_at: Instant,
@@ -240,6 +240,8 @@ pub struct Reload {
     /// SIGUSR1 came and the look for it is still to be taken.
     demanded: bool,
     last_signal: Option<Instant>,
+    /// Someone was signalled while the content was changing, and may have read what was there for that moment.
+    unsure: bool,
     generation: u32,
 }
 
@@ -255,6 +257,7 @@ impl Reload {
             owed: None,
             demanded: false,
             last_signal: None,
+            unsure: false,
             generation: 0,
         }
     }
@@ -358,6 +361,7 @@ impl Reload {
         }
         let before = core::mem::replace(&mut self.seen, fingerprint);
         let differs = fingerprint != before;
+        let again = steady && core::mem::take(&mut self.unsure);
         let mut note = differs.then_some(Note::Changed {
             before,
             after: fingerprint,
@@ -371,9 +375,10 @@ impl Reload {
                 }
             }
             // What is owed stays owed to the same processes, and to those that started while it was not there for a moment.
-            Some(owed) if !differs && burst.is_some() => {
+            Some(owed) if !differs && !again => {
                 let since = owed.order.started_between.map_or(first, |(since, _)| since);
-                owed.order.started_between = Some((since, last));
+                owed.order.started_between =
+                    burst.map(|_| (since, last)).or(owed.order.started_between);
             }
             Some(owed) if self.delivered == Some(fingerprint) && !owed.partly && !owed.demanded => {
                 let since = owed.since;
@@ -381,7 +386,7 @@ impl Reload {
                 note = Some(Note::Reverted);
             }
             Some(_) => self.owe(first, last, None),
-            None if self.delivered != Some(fingerprint) => self.owe(first, last, None),
+            None if differs || again => self.owe(first, last, None),
             // The content may have been another for a moment, and a process may have started in it.
             None if burst.is_some() => {
                 self.owe(first, Instant::BOOT, Some((first, last)));
@@ -445,6 +450,7 @@ impl Reload {
         if attempt.signalled > 0 {
             self.last_signal = Some(now);
             owed.demanded = false;
+            self.unsure |= self.settling.is_some();
         }
         let for_everyone = owed.order.is_for_everyone();
         match attempt.waiting {
@@ -485,7 +491,7 @@ impl Reload {
 
     fn settled(&mut self) {
         self.owed = None;
-        self.delivered = Some(self.seen);
+        self.delivered = (!self.unsure).then_some(self.seen);
     }
 
     fn attempt_at(&self, owed: &Owed) -> Instant {

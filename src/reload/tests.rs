@@ -3,6 +3,9 @@
 use super::*;
 use crate::fingerprint::{Entry, Key, Kind};
 
+mod totality;
+mod world;
+
 const TIMING: Timing = Timing {
     settle_ms: 100,
     settle_max_ms: 2_000,
@@ -24,6 +27,18 @@ fn content(number: usize) -> Fingerprint {
     let mut fingerprint = Fingerprint::default();
     fingerprint.add(Entry::of(Key::root(b"root"), Kind::Large, &[number as u64]));
     fingerprint
+}
+
+/// SplitMix64: the same numbers for the same seed.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: u64) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ (mixed >> 31)) % limit) as usize
+    }
 }
 
 fn looked(number: usize) -> Event {
@@ -398,6 +413,51 @@ fn who_started_before_a_disturbance_is_told_if_the_look_may_have_seen_what_came_
     assert!(order.concerns(at(1_000)));
 }
 
+#[test]
+fn who_was_signalled_while_the_content_was_changing_is_told_again_when_it_has_come_to_rest() {
+    let mut machine = Machine::started();
+    machine.looks(Event::Demanded, 0);
+    // The content changes now, is read by the process, and is changed back.
+    let first = machine.delivers(looked_unsteadily(0), 1);
+    machine.sleeps(told(1), 1, Some(101));
+    machine.looks(WOKE, 101);
+    // While nothing comes to rest, nothing is repeated.
+    machine.sleeps(looked_unsteadily(0), 101, Some(201));
+    machine.looks(WOKE, 201);
+    machine.sleeps(looked(0), 201, Some(1_001));
+    let second = machine.delivers(WOKE, 1_001);
+    assert!(second.concerns(at(0)) && second.generation != first.generation);
+    machine.sleeps(told(1), 1_001, None);
+    machine.looks(COMPLETE, 3_000);
+    assert!(
+        !machine.delivers(looked(0), 3_000).concerns(at(0)),
+        "once is enough"
+    );
+}
+
+#[test]
+fn content_that_never_comes_to_rest_but_stays_the_same_gives_no_more_signals() {
+    let mut machine = Machine::started();
+    machine.looks(Event::Demanded, 0);
+    machine.delivers(looked_unsteadily(0), 1);
+    machine.sleeps(told(1), 1, Some(101));
+    for ms in (100..2_000).step_by(100) {
+        machine.sleeps(FINISHED, ms, Some((ms + 100).min(2_001)));
+    }
+    machine.looks(WOKE, 2_001);
+    let order = machine.delivers(looked_unsteadily(0), 2_001);
+    assert!(!order.concerns(Instant::from_nanoseconds(1)));
+}
+
+#[test]
+fn a_disturbed_look_that_signals_nobody_leaves_nobody_to_be_told_again() {
+    let mut machine = Machine::started();
+    machine.looks(Event::PollDue, 5_000);
+    machine.sleeps(looked_unsteadily(0), 5_000, Some(5_100));
+    machine.looks(WOKE, 5_100);
+    assert!(!machine.delivers(looked(0), 5_100).concerns(at(0)));
+}
+
 // The least interval.
 
 #[test]
@@ -574,6 +634,19 @@ fn what_only_some_were_told_stays_owed_to_the_others_under_the_same_generation()
 }
 
 #[test]
+fn a_reload_has_arrived_when_those_who_were_not_told_are_gone() {
+    let mut machine = Machine::started();
+    machine.looks(COMPLETE, 0);
+    machine.delivers(looked(1), 0);
+    machine.sleeps(told_but(1, Waiting::NotPermitted), 0, Some(1_000));
+    machine.delivers(WOKE, 1_000);
+    assert_eq!(
+        machine.sleeps(told(0), 1_000, None),
+        Some(Note::Arrived { after_ms: 1_000 })
+    );
+}
+
+#[test]
 fn a_reload_that_every_process_made_needless_by_starting_after_it_is_said_to_be_so() {
     let mut machine = Machine::held(Waiting::NoProcess);
     let order = machine.delivers(WOKE, 100);
@@ -687,6 +760,16 @@ fn a_change_without_an_event_is_told_to_all_that_started_before_the_look() {
         Some(at(0)),
         "it lies between two looks"
     );
+}
+
+#[test]
+fn a_change_without_an_event_came_after_the_look_before() {
+    let mut machine = Machine::started();
+    machine.looks(Event::PollDue, 5_000);
+    machine.sleeps(looked(0), 5_001, None);
+    machine.looks(Event::PollDue, 10_000);
+    machine.delivers(looked(1), 10_001);
+    assert_eq!(machine.0.changed_since(), Some(at(5_001)));
 }
 
 #[test]

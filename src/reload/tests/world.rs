@@ -1,0 +1,566 @@
+//! The machine in a world of its own: a disk with one of three contents, up to two processes that read it when they start and
+//! when they are signalled, and an observer that carries out what the machine asks for, as `run.rs` and `deliver.rs` do.
+//!
+//! What holds after every sequence of operations tried:
+//! - **No change is lost.** Some seconds after the last event every process that may be signalled has last read what is on disk.
+//!   When all may be, the machine is asleep without a deadline.
+//! - **No signal without a cause.** Since the process last read, the content changed or there was an event that might have
+//!   meant so, or SIGUSR1 came.
+//! - **No signal without a need.** The process last read something else than what is on disk, or SIGUSR1 came. The exceptions
+//!   are those where what it read cannot be known:
+//!   - it started amid a burst, within the clock tick of an event, or while a reload was pending, and the content has been
+//!     another since: what was there in between is not remembered;
+//!   - another process was told of such a content and this one was not: what is owed is owed to both;
+//!   - the content changed while it was being looked at, or there are no events.
+//! - **Two signals keep the least interval**, but for the one after SIGUSR1.
+//! - **A stop that leaves a process behind says so**, but for one that started in a burst which ended as it began.
+//! - **The machine never spins**: asleep, its deadline lies ahead.
+//!
+//! Processes read at once here. One that takes its time may read what is there for a moment after its start or its signal; if that
+//! is gone before the machine looks, nothing tells of it. That is the price of no signal for a file written and put back.
+
+use super::super::*;
+use super::{Random, content};
+
+const TIMING: Timing = Timing {
+    settle_ms: 100,
+    settle_max_ms: 2_000,
+    min_interval_ms: 1_000,
+};
+/// How often the content is compared where there are no events.
+const POLL_MS: u64 = 5_000;
+/// Long enough for everything that is not hindered: a burst, the least interval and the longest pause.
+const CALM_MS: u64 = TIMING.settle_max_ms + TIMING.min_interval_ms + LONGEST_PAUSE_MS;
+
+/// What can happen. Contents and processes by number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Op {
+    /// The content is written and the file closed.
+    Write(usize),
+    /// The content is written and the file stays open.
+    Begin(usize),
+    /// The content is exchanged as AtomicWriter does it.
+    Update(usize),
+    /// The content is written while the next look is taken: after it was read, or before and not yet heard of.
+    WriteDuringLook(usize),
+    WriteBeforeReading(usize),
+    /// An event that changes nothing.
+    Touch,
+    /// The process starts, or ends, or ends and starts again.
+    Start(usize),
+    End(usize),
+    Restart(usize),
+    /// It may no longer be signalled, or may again.
+    Deny(usize),
+    Allow(usize),
+    /// SIGUSR1; the same in the midst of the next look, which is broken off.
+    Demand,
+    DemandDuringLook,
+    /// The time to compare without an event.
+    Poll,
+    /// Time passes, in milliseconds; the same while the sidecar gets no processor time.
+    Pass(u64),
+    Freeze(u64),
+}
+use Op::{
+    Allow, Begin, Demand, DemandDuringLook, Deny, End, Freeze, Pass, Poll, Restart, Start, Touch,
+    Update, Write, WriteBeforeReading, WriteDuringLook,
+};
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+struct App {
+    pid: u32,
+    /// Cut to the tick.
+    start: Instant,
+    read: usize,
+    read_at: Instant,
+    /// Something happened to the content since it read, as far as its start time tells.
+    stirred: bool,
+    /// Since it read, SIGUSR1 came.
+    demanded: bool,
+    /// It started amid a burst, or in the tick of an event, or while a reload was pending.
+    amid: bool,
+    /// It read what was not there when it was looked at, and there was no event to tell.
+    hidden: bool,
+}
+
+#[derive(Clone, Debug)]
+struct World {
+    reload: Reload,
+    now: Instant,
+    min_age_ms: u64,
+    disk: usize,
+    /// There are no events: what changed is found by comparing at intervals.
+    blind: bool,
+    last_look: Instant,
+    seen: usize,
+    /// What comes in the next look.
+    during: Option<Op>,
+    apps: [Option<App>; 2],
+    denied: [bool; 2],
+    next_pid: u32,
+    told: Vec<u32>,
+    generation: u32,
+    last_event: Instant,
+    last_demand: Instant,
+    last_signal: Option<Instant>,
+    /// SIGUSR1 came and nobody has been signalled since.
+    demanded: bool,
+    /// Since the machine was last idle: some were told and others not; the content changed during a look.
+    partly: bool,
+    unsteady: bool,
+    broken: Option<&'static str>,
+}
+
+impl World {
+    /// One process runs that has read what is there.
+    fn new(min_age_ms: u64) -> Self {
+        let mut world = Self::before_start(min_age_ms);
+        world.handle(Event::Started {
+            fingerprint: content(0),
+            catch_up: None,
+        });
+        world
+    }
+
+    /// One process runs that has read what was there before the sidecar started.
+    fn behind() -> Self {
+        let mut world = Self::before_start(0);
+        world.apps[0].as_mut().unwrap().read = 2;
+        let catch_up = Some(world.now);
+        world.pass(60_000);
+        world.handle(Event::Started {
+            fingerprint: content(0),
+            catch_up,
+        });
+        world
+    }
+
+    /// Where inotify does not work.
+    fn blind() -> Self {
+        Self {
+            blind: true,
+            ..Self::new(0)
+        }
+    }
+
+    fn before_start(min_age_ms: u64) -> Self {
+        let now = super::at(0);
+        let mut world = Self {
+            reload: Reload::new(TIMING),
+            now,
+            min_age_ms,
+            disk: 0,
+            blind: false,
+            last_look: now,
+            seen: 0,
+            during: None,
+            apps: [None; 2],
+            denied: [false; 2],
+            next_pid: 1,
+            told: Vec::new(),
+            generation: 0,
+            last_event: Instant::BOOT,
+            last_demand: Instant::BOOT,
+            last_signal: None,
+            demanded: false,
+            partly: false,
+            unsteady: false,
+            broken: None,
+        };
+        world.start(0);
+        world.now = now.plus_ms(3_600_000);
+        world
+    }
+
+    fn must(&mut self, holds: bool, rule: &'static str) {
+        if !holds {
+            self.broken.get_or_insert(rule);
+        }
+    }
+
+    /// Whether the operation makes sense here.
+    fn apply(&mut self, op: Op) -> bool {
+        match op {
+            Write(new) | Begin(new) | Update(new) if new == self.disk => return false,
+            Write(new) => self.write(new, Change::Finished),
+            Begin(new) => self.write(new, Change::Writing),
+            Update(new) => self.write(new, Change::Complete),
+            WriteDuringLook(_) | WriteBeforeReading(_) | DemandDuringLook => self.during = Some(op),
+            Touch => self.write(self.disk, Change::Finished),
+            Start(at) if self.apps[at].is_none() => self.start(at),
+            End(at) if self.apps[at].is_some() => self.apps[at] = None,
+            Restart(at) if self.apps[at].is_some() => self.start(at),
+            Deny(at) if !self.denied[at] => self.denied[at] = true,
+            Allow(at) if self.denied[at] => self.denied[at] = false,
+            Start(_) | End(_) | Restart(_) | Deny(_) | Allow(_) => return false,
+            Demand => {
+                self.demand();
+                self.handle(Event::Demanded);
+            }
+            Poll => self.handle(Event::PollDue),
+            Pass(ms) => self.pass(ms),
+            Freeze(ms) => self.now = self.now.plus_ms(ms),
+        }
+        true
+    }
+
+    fn demand(&mut self) {
+        self.demanded = true;
+        self.last_demand = self.now;
+        for app in self.apps.iter_mut().flatten() {
+            app.demanded = true;
+        }
+    }
+
+    fn start(&mut self, at: usize) {
+        let tick_ns = TICK_MS * 1_000_000;
+        let start = Instant::from_nanoseconds(self.now.0 / tick_ns * tick_ns);
+        self.apps[at] = Some(App {
+            pid: self.next_pid,
+            start,
+            read: self.disk,
+            read_at: self.now,
+            stirred: start <= self.last_event,
+            demanded: start <= self.last_demand,
+            amid: start <= self.last_event || self.reload.deadline().is_some(),
+            hidden: false,
+        });
+        self.next_pid += 1;
+    }
+
+    fn stir(&mut self, new: usize) {
+        self.disk = new;
+        self.last_event = self.now;
+        for app in self.apps.iter_mut().flatten() {
+            app.stirred = true;
+            // Its start may as well have come after this.
+            app.amid |= app.start.plus_ms(TICK_MS) > self.now;
+        }
+    }
+
+    fn write(&mut self, new: usize, change: Change) {
+        self.stir(new);
+        if !self.blind {
+            self.handle(Event::Changed(change));
+        }
+    }
+
+    fn pass(&mut self, ms: u64) {
+        let end = self.now.plus_ms(ms);
+        while self.broken.is_none() {
+            let deadline = self.reload.deadline().map(|at| (at, Event::Woke));
+            let poll_at = self
+                .blind
+                .then(|| (self.last_look.plus_ms(POLL_MS), Event::PollDue));
+            let next = [deadline, poll_at]
+                .into_iter()
+                .flatten()
+                .min_by_key(|(at, _)| *at);
+            let Some((at, event)) = next.filter(|(at, _)| *at <= end) else {
+                break;
+            };
+            self.now = at.max(self.now);
+            self.handle(event);
+        }
+        self.now = end;
+    }
+
+    /// Carries out a look.
+    fn look(&mut self) -> Event {
+        let looked_before = core::mem::replace(&mut self.last_look, self.now);
+        let during = self.during.take();
+        if let Some(DemandDuringLook) = during {
+            self.demand();
+            return Event::Demanded;
+        }
+        if let Some(WriteBeforeReading(new)) = during {
+            self.stir(new);
+        }
+        let fingerprint = content(self.disk);
+        if core::mem::replace(&mut self.seen, self.disk) == self.disk && self.blind {
+            for app in self.apps.iter_mut().flatten() {
+                app.hidden |= app.read != self.disk && app.read_at >= looked_before;
+            }
+        }
+        if let Some(WriteDuringLook(new)) = during {
+            self.stir(new);
+        }
+        let steady = during.is_none() || self.blind;
+        self.unsteady |= !steady;
+        Event::Looked {
+            fingerprint,
+            steady,
+        }
+    }
+
+    fn handle(&mut self, mut event: Event) {
+        for _ in 0..10 {
+            event = match self.reload.step(event, self.now).0 {
+                Action::Sleep => {
+                    let deadline = self.reload.deadline();
+                    self.must(
+                        deadline.is_none_or(|at| at > self.now),
+                        "asleep, the deadline lies ahead",
+                    );
+                    if deadline.is_none() {
+                        (self.partly, self.unsteady) = (false, false);
+                    }
+                    return;
+                }
+                Action::Look => self.look(),
+                Action::Deliver(order) => Event::Attempted(self.attempt(order)),
+                Action::Exit { .. } => return self.must(false, "ends only when asked to"),
+            }
+        }
+        self.must(false, "the machine comes to rest");
+    }
+
+    fn attempt(&mut self, order: Order) -> Attempt {
+        if order.generation != self.generation {
+            self.generation = order.generation;
+            self.told.clear();
+        }
+        let mut attempt = Attempt {
+            signalled: 0,
+            waiting: None,
+        };
+        let mut places = [0, 1];
+        places.sort_by_key(|at| self.apps[*at].map(|app| app.pid));
+        for at in places {
+            let Some(app) = self.apps[at]
+                .filter(|app| !self.told.contains(&app.pid) && order.concerns(app.start))
+            else {
+                continue;
+            };
+            let ready_at = app.start.plus_ms(self.min_age_ms);
+            if ready_at > self.now {
+                attempt
+                    .waiting
+                    .get_or_insert((Waiting::TooYoung, Some(ready_at)));
+            } else if self.denied[at] {
+                attempt.waiting.get_or_insert((Waiting::NotPermitted, None));
+            } else {
+                self.signal(at);
+                attempt.signalled += 1;
+                self.told.push(app.pid);
+            }
+        }
+        if self.apps == [None; 2] {
+            attempt.waiting.get_or_insert((Waiting::NoProcess, None));
+        }
+        if attempt.signalled > 0 {
+            let interval_is_over = self
+                .last_signal
+                .is_none_or(|last| last.plus_ms(TIMING.min_interval_ms) <= self.now);
+            self.must(
+                interval_is_over || self.demanded,
+                "two signals keep the least interval",
+            );
+            self.last_signal = Some(self.now);
+            self.demanded = false;
+            self.partly |= attempt.waiting.is_some();
+        }
+        attempt
+    }
+
+    fn signal(&mut self, at: usize) {
+        let Some(app) = self.apps[at] else { return };
+        // Without events and in a look that was disturbed there is no knowing what the process read.
+        let needed = app.read != self.disk || app.demanded || self.unsteady || self.blind;
+        self.must(needed || app.stirred, "no signal without a cause");
+        self.must(
+            needed || app.amid || self.partly,
+            "no signal without a need",
+        );
+        self.apps[at] = Some(App {
+            read: self.disk,
+            read_at: self.now,
+            stirred: false,
+            demanded: false,
+            amid: false,
+            hidden: self.blind && self.seen != self.disk,
+            ..app
+        });
+    }
+
+    /// The rules that are about what comes later. What was broken before is left as it is.
+    fn check(&mut self) {
+        let mut stopped = self.reload.clone();
+        if let (Action::Exit { undelivered: false }, _) = stopped.step(Event::Stopped, self.now) {
+            let left_behind = self
+                .apps
+                .iter()
+                .flatten()
+                .any(|app| app.read != self.disk && !app.amid);
+            self.must(
+                !left_behind || self.blind,
+                "a stop that leaves a process behind says so",
+            );
+        }
+        let mut later = self.clone();
+        later.during = None;
+        later.pass(CALM_MS + POLL_MS + self.min_age_ms);
+        later.all_know(&self.denied);
+        later.denied = [false; 2];
+        if later.apps == [None; 2] {
+            later.start(0);
+        }
+        later.pass(CALM_MS + self.min_age_ms);
+        later.all_know(&[false; 2]);
+        later.must(
+            later.reload.deadline().is_none(),
+            "idle, the machine is asleep without a deadline",
+        );
+        self.broken = later.broken;
+    }
+
+    fn all_know(&mut self, denied: &[bool; 2]) {
+        for (app, denied) in self.apps.into_iter().zip(denied) {
+            self.must(
+                *denied || app.is_none_or(|app| app.read == self.disk || app.hidden),
+                "no change is lost",
+            );
+        }
+    }
+}
+
+/// What is broken by these operations, if anything is.
+fn broken_by(world: &World, ops: &[Op]) -> Option<&'static str> {
+    let mut world = world.clone();
+    for op in ops {
+        world.apply(*op);
+        world.check();
+        if world.broken.is_some() {
+            break;
+        }
+    }
+    world.broken
+}
+
+/// Tries every sequence of `depth` operations. Returns how many operations were tried.
+fn explore(world: &World, alphabet: &[Op], depth: usize, path: &mut Vec<Op>) -> u64 {
+    if depth == 0 {
+        return 0;
+    }
+    let mut tried = 0;
+    for op in alphabet {
+        let mut next = world.clone();
+        if !next.apply(*op) {
+            continue;
+        }
+        path.push(*op);
+        next.check();
+        if let Some(rule) = next.broken {
+            panic!("{rule}: broken by {path:?}");
+        }
+        tried += 1 + explore(&next, alphabet, depth - 1, path);
+        path.pop();
+    }
+    tried
+}
+
+#[test]
+fn every_short_story_of_one_process_ends_well() {
+    let alphabet = [
+        Write(0),
+        Write(1),
+        Restart(0),
+        Deny(0),
+        Allow(0),
+        Demand,
+        Pass(3),
+        Pass(100),
+        Pass(1_000),
+    ];
+    for world in [World::new(0), World::new(2_000), World::behind()] {
+        let tried = explore(&world, &alphabet, 5, &mut Vec::new());
+        assert!(tried > 10_000, "{tried}");
+    }
+}
+
+#[test]
+fn every_short_story_of_two_processes_ends_well() {
+    let alphabet = [
+        Write(0),
+        Update(1),
+        Begin(2),
+        WriteDuringLook(0),
+        WriteDuringLook(1),
+        Touch,
+        End(0),
+        Start(1),
+        Restart(1),
+        Deny(0),
+        Deny(1),
+        Allow(0),
+        Demand,
+        Poll,
+        Pass(50),
+        Pass(2_000),
+    ];
+    for world in [World::new(0), World::behind()] {
+        let tried = explore(&world, &alphabet, 4, &mut Vec::new());
+        assert!(tried > 10_000, "{tried}");
+    }
+}
+
+#[test]
+fn long_random_stories_end_well() {
+    for seed in 0..3_000 {
+        let mut random = Random(seed);
+        let world = [
+            World::new(0),
+            World::new(2_000),
+            World::new(60_000),
+            World::behind(),
+            World::blind(),
+        ][random.below(5)]
+        .clone();
+        let ops: Vec<Op> = (0..40).map(|_| any(&mut random)).collect();
+        if broken_by(&world, &ops).is_some() {
+            let ops = shortest(&world, ops);
+            panic!(
+                "{}: broken by {ops:?}, seed {seed}",
+                broken_by(&world, &ops).unwrap_or("nothing")
+            );
+        }
+    }
+}
+
+fn any(random: &mut Random) -> Op {
+    let (content, at) = (random.below(3), random.below(2));
+    match random.below(24) {
+        0..4 => Write(content),
+        4 => Begin(content),
+        5 => Update(content),
+        6 => WriteDuringLook(content),
+        7 => WriteBeforeReading(content),
+        8 => Touch,
+        9 => Start(at),
+        10 => End(at),
+        11 => Restart(at),
+        12 => Deny(at),
+        13 => Allow(at),
+        14 => Demand,
+        15 => DemandDuringLook,
+        16 => Poll,
+        17 => Freeze([5, 300, 3_000][random.below(3)]),
+        _ => Pass([3, 7, 50, 100, 500, 1_000, 2_000, 6_000, 70_000][random.below(9)]),
+    }
+}
+
+/// Leaves out whatever is not needed for breaking a rule.
+fn shortest(world: &World, mut ops: Vec<Op>) -> Vec<Op> {
+    let mut at = 0;
+    while at < ops.len() {
+        let mut fewer = ops.clone();
+        fewer.remove(at);
+        if broken_by(world, &fewer).is_some() {
+            (ops, at) = (fewer, 0);
+        } else {
+            at += 1;
+        }
+    }
+    ops
+}
