@@ -294,6 +294,7 @@ pub fn parse<'e>(
 
 impl Kind {
     /// The number that a value stands for; 0 for what is taken as text.
+    #[inline(never)]
     fn read(self, value: &[u8]) -> Result<u64, Problem> {
         if !is_utf8(value) {
             return Err(Problem::NotUtf8);

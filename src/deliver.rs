@@ -13,7 +13,7 @@ use rustix::process::{
 
 /// So many processes are remembered: those told of the content that is being delivered, so that none is told twice while
 /// another one cannot be told, and those of the last time, so that they can be told first. Of more some may be told twice.
-const KNOWN_MAX: usize = 32;
+const KNOWN_MAX: usize = 16;
 
 /// A process that was found before.
 #[derive(Clone, Copy, Debug)]
@@ -62,7 +62,9 @@ impl Delivery {
         });
     }
 
+    // Not inlined: its buffers are not to lie below those of a look.
     /// Signals every process that the order concerns and that is ready. `changed_at` is when the change began, for the log.
+    #[inline(never)]
     pub fn attempt(
         &mut self,
         order: Order,

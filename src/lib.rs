@@ -15,7 +15,7 @@
 //! - After start-up no failure ends the program.
 //!
 //! # Limits
-//! 64 roots, 64 process names, 16 levels of directories, 8 MiB of a file read in full, log lines of 4,096 bytes, 32 processes
+//! 64 roots, 64 process names, 16 levels of directories, 8 MiB of a file read in full, log lines of 4,096 bytes, 16 processes
 //! remembered between two deliveries.
 
 #![cfg_attr(not(test), no_std)]

@@ -45,7 +45,6 @@ pub enum Level {
 
 /// The log, and the one line that is being put together: [`line`](Self::line), then what it says, then [`send`](Self::send).
 #[derive(Debug)]
-#[allow(clippy::struct_excessive_bools)] // The writer's state: each says one thing, and all combinations occur.
 pub struct Log {
     text: Text<LINE_MAX>,
     format: Format,

@@ -49,6 +49,7 @@ struct Sidecar<'c> {
 }
 
 impl<'c> Sidecar<'c> {
+    #[inline(never)]
     fn open(config: &'c Config<'c>) -> Result<Self, (&'static str, Errno)> {
         let signals = sys::signal_descriptor(&[libc::SIGTERM, libc::SIGINT, libc::SIGUSR1])
             .map_err(|errno| ("cannot receive signals: signalfd", errno))?;
