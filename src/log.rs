@@ -16,7 +16,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 /// The longest line with its line feed. A pipe takes this much at once or not at all (`PIPE_BUF`, pipe(7)).
-pub const LINE_MAX: usize = 4096;
+pub const LINE_MAX: usize = 2048;
 
 /// Kept back for closing a line that was cut: `..."}` and the line feed, with room to spare.
 const RESERVE: usize = 16;

@@ -290,7 +290,7 @@ impl Proc {
     /// Reads the command line piece by piece: a JVM's is longer than any buffer that one wants to keep.
     fn cmdline_matches(&self, process: &Process, matcher: &Matcher<'_>) -> io::Result<bool> {
         let file = self.open(process.pid, "cmdline", OFlags::empty())?;
-        let mut buffer = [0; 4096];
+        let mut buffer = [0; 2 * MAX_CMDLINE];
         let mut length = read_all(file.as_fd(), &mut buffer)?;
         if let Some(names) = matcher.names {
             let argument = buffer[..length]
@@ -394,24 +394,19 @@ pub struct Status {
 impl Status {
     /// Takes in one line of the file.
     fn take(&mut self, line: &[u8]) {
-        let Some((name, value)) = line
-            .iter()
-            .position(|byte| *byte == b':')
-            .map(|at| line.split_at(at))
-        else {
-            return;
-        };
-        let value = value[1..].trim_ascii();
-        let mask = || parse_number(value, 16).unwrap_or(0);
-        match name {
-            b"Uid" => {
-                let effective = value.split(u8::is_ascii_whitespace).nth(1).and_then(number);
-                self.uid = effective.map_or(0, |uid| uid as u32);
+        for (name, mask) in [
+            (b"SigBlk:", &mut self.blocked),
+            (b"SigIgn:", &mut self.ignored),
+            (b"SigCgt:", &mut self.caught),
+        ] {
+            if let Some(value) = line.strip_prefix(name) {
+                *mask = parse_number(value.trim_ascii(), 16).unwrap_or(0);
             }
-            b"SigBlk" => self.blocked = mask(),
-            b"SigIgn" => self.ignored = mask(),
-            b"SigCgt" => self.caught = mask(),
-            _ => {}
+        }
+        if let Some(value) = line.strip_prefix(b"Uid:") {
+            // Real, effective, saved, of the file system.
+            let effective = value.trim_ascii().split(u8::is_ascii_whitespace).nth(1);
+            self.uid = effective.and_then(number).map_or(0, |uid| uid as u32);
         }
     }
 }
