@@ -58,6 +58,17 @@ lint: toolchain ## check formatting, and clippy for this host and for the releas
 size: build ## print the program's bytes and fail over the budget
 	@bytes=$$(stat -c %s $(RELEASE)); echo "$(RELEASE): $$bytes bytes of at most $(SIZE_LIMIT)"; [ $$bytes -le $(SIZE_LIMIT) ]
 
+# The same tests as nobody, who may not read a checkout below /root: what they run is copied to where anybody may. What looks
+# at the repository stays behind.
+.PHONY: test-nobody
+test-nobody: build ## run the integration tests as an ordinary user; takes root
+	@set -e; directory=$$(mktemp -d); trap 'rm -rf "$$directory"' EXIT; \
+	tests=$$(cargo test --test it --no-run --message-format=json | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | grep /it-); \
+	mkdir "$$directory/examples"; \
+	cp "$$tests" "$$directory/it"; cp target/debug/examples/target "$$directory/examples"; cp $(RELEASE) "$$directory/sidecar"; \
+	chmod -R a+rX "$$directory"; cd "$$directory"; \
+	SIDECAR="$$directory/sidecar" setpriv --reuid nobody --clear-groups --regid nogroup ./it --skip policy::
+
 # Emulated by qemu-user: the same tests, except what only the kernel itself can answer for.
 .PHONY: test-aarch64
 test-aarch64: toolchain ## run the integration tests against the aarch64 program, under qemu-user
