@@ -479,3 +479,6 @@ fn status_of(file: BorrowedFd<'_>) -> io::Result<Status> {
         length -= start;
     }
 }
+
+#[cfg(test)]
+mod tests;
