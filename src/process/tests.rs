@@ -821,6 +821,30 @@ fn p1_the_process_of_a_file_is_selected_whoever_its_ancestors_are() {
 }
 
 #[test]
+fn a_first_line_too_long_for_an_id_is_none_rather_than_its_beginning() {
+    let tree = Tree::of(&[NGINX]);
+    let file = tree.path("app.pid");
+    let path = file.as_os_str().as_bytes().to_owned();
+    let matcher = Matcher {
+        pid_file: Some(&path),
+        ..Matcher::default()
+    };
+    for (blanks, selected) in [
+        (50, &[10][..]),
+        (61, &[10]),
+        (62, &[]),
+        (63, &[]),
+        (100, &[]),
+    ] {
+        let digits = "10";
+        fs::write(&file, format!("{}{digits}99\n", " ".repeat(blanks))).unwrap();
+        assert_eq!(tree.main(&matcher), [0; 0], "{blanks} blanks before 1099");
+        fs::write(&file, format!("{}{digits}\n", " ".repeat(blanks))).unwrap();
+        assert_eq!(tree.main(&matcher), selected, "{blanks} blanks before 10");
+    }
+}
+
+#[test]
 fn a_process_file_that_is_none_is_said_to_be_so() {
     let tree = Tree::of(&[NGINX]);
     let fifo = tree.path("fifo");
