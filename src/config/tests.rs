@@ -2,14 +2,16 @@
 
 use super::*;
 
-fn entries<'e>(entries: &'e [&'e str]) -> Result<Config<'e>, Errors<'e>> {
-    parse(&mut entries.iter().map(|entry| entry.as_bytes()))
+type Parsed<'e> = Result<Config<'e>, Box<Errors<'e>>>;
+
+fn entries<'e>(entries: &'e [&'e str]) -> Parsed<'e> {
+    parse(&mut entries.iter().map(|entry| entry.as_bytes())).map_err(Box::new)
 }
 
 /// The settings that must be there, and `more`.
-fn with<'e>(more: &[&'e str]) -> Result<Config<'e>, Errors<'e>> {
+fn with<'e>(more: &[&'e str]) -> Parsed<'e> {
     let least = ["CONFIG_DIR=/etc/app", "PROCESS_NAME=app"];
-    parse(&mut more.iter().copied().chain(least).map(str::as_bytes))
+    parse(&mut more.iter().copied().chain(least).map(str::as_bytes)).map_err(Box::new)
 }
 
 /// What is wrong with the variable of this name.
@@ -212,7 +214,7 @@ fn what_is_no_setting_is_passed_over() {
         b"PROCESS_NAME=app",
     ]
     .into_iter();
-    assert_eq!(parse(&mut bytes), with(&[]));
+    assert_eq!(parse(&mut bytes).map_err(Box::new), with(&[]));
 }
 
 #[test]
