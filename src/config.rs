@@ -422,3 +422,6 @@ fn address(value: &[u8]) -> Result<(), Problem> {
         _ => Err(Problem::NotAnAddress),
     }
 }
+
+#[cfg(test)]
+mod tests;

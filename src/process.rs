@@ -369,7 +369,10 @@ fn read_pid_file(path: &[u8]) -> Option<Pid> {
     let file = fs::openat(CWD, name.as_c_str(), flags, Mode::empty()).ok()?;
     let mut buffer = [0; 64];
     let length = read_all(file.as_fd(), &mut buffer).ok()?;
-    parse_pid_file(&buffer[..length])
+    let content = &buffer[..length];
+    // Of a line that does not end here the beginning would be another process's id.
+    let is_whole = length < buffer.len() || content.contains(&b'\n');
+    parse_pid_file(content).filter(|_| is_whole)
 }
 
 /// The first line, blanks around it aside.
@@ -479,3 +482,6 @@ fn status_of(file: BorrowedFd<'_>) -> io::Result<Status> {
         length -= start;
     }
 }
+
+#[cfg(test)]
+mod tests;

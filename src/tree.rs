@@ -280,3 +280,6 @@ pub fn descriptor_path(fd: BorrowedFd<'_>) -> Word {
     path.push_number(fd.as_raw_fd() as u64, 0);
     path
 }
+
+#[cfg(test)]
+mod tests;

@@ -29,7 +29,7 @@ fn content(number: usize) -> Fingerprint {
     fingerprint
 }
 
-/// SplitMix64: the same numbers for the same seed.
+/// `SplitMix64`: the same numbers for the same seed.
 struct Random(u64);
 
 impl Random {

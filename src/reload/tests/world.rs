@@ -19,6 +19,9 @@
 //! Processes read at once here. One that takes its time may read what is there for a moment after its start or its signal; if that
 //! is gone before the machine looks, nothing tells of it. That is the price of no signal for a file written and put back.
 
+// What an observer knows is a list of yes and no.
+#![allow(clippy::struct_excessive_bools)]
+
 use super::super::*;
 use super::{Random, content};
 
@@ -39,7 +42,7 @@ enum Op {
     Write(usize),
     /// The content is written and the file stays open.
     Begin(usize),
-    /// The content is exchanged as AtomicWriter does it.
+    /// The content is exchanged as `AtomicWriter` does it.
     Update(usize),
     /// The content is written while the next look is taken: after it was read, or before and not yet heard of.
     WriteDuringLook(usize),
@@ -401,13 +404,13 @@ impl World {
         let mut later = self.clone();
         later.during = None;
         later.pass(CALM_MS + POLL_MS + self.min_age_ms);
-        later.all_know(&self.denied);
+        later.all_know(self.denied);
         later.denied = [false; 2];
         if later.apps == [None; 2] {
             later.start(0);
         }
         later.pass(CALM_MS + self.min_age_ms);
-        later.all_know(&[false; 2]);
+        later.all_know([false; 2]);
         later.must(
             later.reload.deadline().is_none(),
             "idle, the machine is asleep without a deadline",
@@ -415,10 +418,10 @@ impl World {
         self.broken = later.broken;
     }
 
-    fn all_know(&mut self, denied: &[bool; 2]) {
+    fn all_know(&mut self, denied: [bool; 2]) {
         for (app, denied) in self.apps.into_iter().zip(denied) {
             self.must(
-                *denied || app.is_none_or(|app| app.read == self.disk || app.hidden),
+                denied || app.is_none_or(|app| app.read == self.disk || app.hidden),
                 "no change is lost",
             );
         }

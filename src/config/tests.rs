@@ -1,0 +1,422 @@
+//! What a start makes of an environment. The text of each error is in `tests/it/settings.rs`.
+
+use super::*;
+
+type Parsed<'e> = Result<Config<'e>, Box<Errors<'e>>>;
+
+fn entries<'e>(entries: &'e [&'e str]) -> Parsed<'e> {
+    parse(&mut entries.iter().map(|entry| entry.as_bytes())).map_err(Box::new)
+}
+
+/// The settings that must be there, and `more`.
+fn with<'e>(more: &[&'e str]) -> Parsed<'e> {
+    let least = ["CONFIG_DIR=/etc/app", "PROCESS_NAME=app"];
+    parse(&mut more.iter().copied().chain(least).map(str::as_bytes)).map_err(Box::new)
+}
+
+/// What is wrong with the variable of this name.
+fn problem(errors: &Errors, name: &str) -> Option<Problem> {
+    let at = SETTINGS.iter().position(|setting| setting.name == name);
+    errors.problems[at.expect("a setting's name")]
+}
+
+fn pieces(list: CommaList<'_>) -> Vec<&str> {
+    list.iter()
+        .map(|piece| str::from_utf8(piece).unwrap())
+        .collect()
+}
+
+#[test]
+fn without_more_than_what_is_required_everything_has_its_default() {
+    let expected = Config {
+        roots: CommaList::new(b"/etc/app"),
+        matcher: Matcher {
+            names: Some(CommaList::new(b"app")),
+            cmdline: None,
+            pid_file: None,
+        },
+        select: Select::Main,
+        min_age_ms: 2_000,
+        signal: Signal::HUP,
+        settle_ms: 100,
+        settle_max_ms: 2_000,
+        min_interval_ms: 1_000,
+        guard: true,
+        poll: PollInterval::Automatic,
+        verbose: false,
+        log_format: Format::Text,
+        without_effect: 0,
+    };
+    assert_eq!(with(&[]), Ok(expected));
+}
+
+#[test]
+fn the_defaults_of_the_table_are_those_that_hold() {
+    let defaults: Vec<String> = SETTINGS
+        .iter()
+        .filter(|setting| setting.works && !["", "required"].contains(&setting.default))
+        .map(|setting| format!("{}={}", setting.name, setting.default))
+        .collect();
+    let defaults: Vec<&str> = defaults.iter().map(String::as_str).collect();
+    assert_eq!(defaults.len(), 10);
+    assert_eq!(with(&defaults), with(&[]));
+}
+
+#[test]
+fn every_setting_arrives_where_it_belongs() {
+    let all = [
+        "CONFIG_DIR=/etc/a, /etc/b ,relative",
+        "PROCESS_NAME=nginx, a b",
+        "PROCESS_CMDLINE=org.logstash.Logstash --path",
+        "PROCESS_PID_FILE=/run/app.pid",
+        "RELOAD_SIGNAL=SIGUSR2",
+        "VERBOSE=yes",
+        "PROCESS_SELECT=all",
+        "PROCESS_MIN_AGE=1ms",
+        "RELOAD_SETTLE=2ms",
+        "RELOAD_SETTLE_MAX=3s",
+        "RELOAD_MIN_INTERVAL=4m",
+        "RELOAD_GUARD=no",
+        "CONFIG_POLL_INTERVAL=5h",
+        "LOG_FORMAT=json",
+    ];
+    let config = entries(&all).unwrap();
+    assert_eq!(pieces(config.roots), ["/etc/a", "/etc/b", "relative"]);
+    assert_eq!(pieces(config.matcher.names.unwrap()), ["nginx", "a b"]);
+    let expected = Config {
+        roots: config.roots,
+        matcher: Matcher {
+            names: config.matcher.names,
+            cmdline: Some(b"org.logstash.Logstash --path"),
+            pid_file: Some(b"/run/app.pid"),
+        },
+        select: Select::All,
+        min_age_ms: 1,
+        signal: Signal::parse(b"USR2").unwrap(),
+        settle_ms: 2,
+        settle_max_ms: 3_000,
+        min_interval_ms: 240_000,
+        guard: false,
+        poll: PollInterval::Every(18_000_000),
+        verbose: true,
+        log_format: Format::Json,
+        without_effect: 0,
+    };
+    assert_eq!(config, expected);
+}
+
+#[test]
+fn the_variables_are_numbered_as_they_stand_in_the_table() {
+    for (var, name) in [
+        (Var::ConfigDir, "CONFIG_DIR"),
+        (Var::ProcessName, "PROCESS_NAME"),
+        (Var::ProcessCmdline, "PROCESS_CMDLINE"),
+        (Var::ProcessPidFile, "PROCESS_PID_FILE"),
+        (Var::ReloadSignal, "RELOAD_SIGNAL"),
+        (Var::Verbose, "VERBOSE"),
+        (Var::ProcessSelect, "PROCESS_SELECT"),
+        (Var::ProcessMinAge, "PROCESS_MIN_AGE"),
+        (Var::ReloadSettle, "RELOAD_SETTLE"),
+        (Var::ReloadSettleMax, "RELOAD_SETTLE_MAX"),
+        (Var::ReloadMinInterval, "RELOAD_MIN_INTERVAL"),
+        (Var::ReloadGuard, "RELOAD_GUARD"),
+        (Var::ConfigPollInterval, "CONFIG_POLL_INTERVAL"),
+        (Var::LogFormat, "LOG_FORMAT"),
+    ] {
+        assert_eq!(SETTINGS[var as usize].name, name);
+    }
+    for (at, setting) in SETTINGS.iter().enumerate() {
+        assert!(
+            SETTINGS[..at]
+                .iter()
+                .all(|other| other.name != setting.name),
+            "{} stands twice",
+            setting.name
+        );
+    }
+}
+
+#[test]
+fn each_way_of_naming_the_process_is_enough() {
+    for process in ["PROCESS_NAME=a", "PROCESS_CMDLINE=a", "PROCESS_PID_FILE=/a"] {
+        assert!(entries(&["CONFIG_DIR=/a", process]).is_ok(), "{process}");
+    }
+    assert!(entries(&["CONFIG_DIR=/a"]).unwrap_err().no_process);
+}
+
+#[test]
+fn blanks_around_a_value_and_around_the_pieces_of_a_list_are_not_part_of_it() {
+    let config = entries(&[
+        "CONFIG_DIR=\t /etc/a b ,\n/c ",
+        "PROCESS_CMDLINE=  -jar  app.jar ",
+        "RELOAD_SETTLE=\t5ms\n",
+    ])
+    .unwrap();
+    assert_eq!(pieces(config.roots), ["/etc/a b", "/c"]);
+    assert_eq!(config.matcher.cmdline, Some(&b"-jar  app.jar"[..]));
+    assert_eq!(config.settle_ms, 5);
+}
+
+#[test]
+fn an_empty_value_is_as_good_as_none() {
+    let empty: Vec<String> = SETTINGS[2..]
+        .iter()
+        .map(|setting| format!("{}= \t", setting.name))
+        .collect();
+    let empty: Vec<&str> = empty.iter().map(String::as_str).collect();
+    assert_eq!(with(&empty), with(&[]));
+    let errors = entries(&["CONFIG_DIR=", "PROCESS_NAME="]).unwrap_err();
+    assert_eq!(problem(&errors, "CONFIG_DIR"), Some(Problem::Missing));
+    assert!(errors.no_process);
+}
+
+#[test]
+fn of_a_variable_that_stands_twice_the_first_counts() {
+    assert_eq!(
+        with(&["RELOAD_SETTLE=5ms", "RELOAD_SETTLE=6ms"])
+            .unwrap()
+            .settle_ms,
+        5
+    );
+    assert_eq!(
+        with(&["RELOAD_SETTLE=5ms", "RELOAD_SETTLE=wrong"])
+            .unwrap()
+            .settle_ms,
+        5
+    );
+    // Even if it is empty, as for getenv(3).
+    assert_eq!(
+        with(&["RELOAD_SETTLE=", "RELOAD_SETTLE=6ms"])
+            .unwrap()
+            .settle_ms,
+        100
+    );
+}
+
+#[test]
+fn what_is_no_setting_is_passed_over() {
+    let strange = [
+        "",
+        "=",
+        "=x",
+        "VERBOSE",
+        "verbose=yes",
+        "VERBOSE =yes",
+        "XVERBOSE=yes",
+        "VERBOSE_=yes",
+        "PATH=/bin",
+        "LOG_FORMAT",
+    ];
+    assert_eq!(with(&strange), with(&[]));
+    let mut bytes = [
+        &b"\xff\xfe=\xff"[..],
+        b"CONFIG_DIR=/etc/app",
+        b"PROCESS_NAME=app",
+    ]
+    .into_iter();
+    assert_eq!(parse(&mut bytes).map_err(Box::new), with(&[]));
+}
+
+#[test]
+fn a_value_may_hold_equals_signs() {
+    let config = with(&["PROCESS_CMDLINE=-Dname=value="]).unwrap();
+    assert_eq!(config.matcher.cmdline, Some(&b"-Dname=value="[..]));
+}
+
+#[test]
+fn a_path_with_a_nul_is_refused_though_no_environment_has_one() {
+    for name in ["CONFIG_DIR", "PROCESS_PID_FILE"] {
+        let entry = format!("{name}=/etc/a\0b");
+        let errors = with(&[&entry]).unwrap_err();
+        assert_eq!(problem(&errors, name), Some(Problem::Nul));
+    }
+    let errors = with(&["CONFIG_DIR=/etc/a,/etc/b\0"]).unwrap_err();
+    assert_eq!(problem(&errors, "CONFIG_DIR"), Some(Problem::Nul));
+}
+
+#[test]
+fn the_longest_values_are_taken_and_one_byte_more_is_not() {
+    let name = |length: usize| "n".repeat(length);
+    let path = |length: usize| "/".repeat(length);
+    let list = |count: usize| vec!["x"; count].join(",");
+    for (setting, longest, too_long, expected) in [
+        ("CONFIG_DIR", path(4095), path(4096), Problem::PathTooLong),
+        (
+            "CONFIG_DIR",
+            format!("/{}/x", name(255)),
+            format!("/{}/x", name(256)),
+            Problem::NameTooLong,
+        ),
+        (
+            "CONFIG_DIR",
+            list(64),
+            list(65),
+            Problem::TooMany { limit: 64 },
+        ),
+        (
+            "PROCESS_NAME",
+            list(64),
+            list(65),
+            Problem::TooMany { limit: 64 },
+        ),
+        (
+            "PROCESS_PID_FILE",
+            path(4095),
+            path(4096),
+            Problem::PathTooLong,
+        ),
+        (
+            "PROCESS_CMDLINE",
+            name(1024),
+            name(1025),
+            Problem::TooLong { limit: 1024 },
+        ),
+        (
+            "RELOAD_SETTLE_MAX",
+            "3600000000ms".into(),
+            "3600000001ms".into(),
+            Problem::DurationTooLong,
+        ),
+        (
+            "PROCESS_MIN_AGE",
+            "1000h".into(),
+            "60001m".into(),
+            Problem::DurationTooLong,
+        ),
+    ] {
+        let entry = format!("{setting}={longest}");
+        assert!(
+            with(&[&entry]).is_ok(),
+            "{setting} of {} bytes",
+            longest.len()
+        );
+        let entry = format!("{setting}={too_long}");
+        let errors = with(&[&entry]).unwrap_err();
+        assert_eq!(
+            problem(&errors, setting),
+            Some(expected),
+            "{setting} of {} bytes",
+            too_long.len()
+        );
+    }
+    // A list may be longer than a path.
+    let long = format!("CONFIG_DIR={}", vec![path(4095); 64].join(","));
+    assert_eq!(pieces(with(&[&long]).unwrap().roots).len(), 64);
+}
+
+#[test]
+fn an_interval_is_automatic_never_or_a_time() {
+    for (value, expected) in [
+        ("automatic", PollInterval::Automatic),
+        ("AUTOMATIC", PollInterval::Automatic),
+        ("0", PollInterval::Never),
+        ("0s", PollInterval::Never),
+        ("00", PollInterval::Never),
+        ("1ms", PollInterval::Every(1)),
+        ("1000h", PollInterval::Every(3_600_000_000)),
+    ] {
+        let entry = format!("CONFIG_POLL_INTERVAL={value}");
+        assert_eq!(with(&[&entry]).unwrap().poll, expected, "{value}");
+    }
+}
+
+#[test]
+fn a_quiet_time_longer_than_the_longest_time_is_refused() {
+    assert!(with(&["RELOAD_SETTLE=2s"]).is_ok());
+    assert!(with(&["RELOAD_SETTLE=3s", "RELOAD_SETTLE_MAX=3s"]).is_ok());
+    for settings in [
+        &["RELOAD_SETTLE=2001ms"][..],
+        &["RELOAD_SETTLE=3s", "RELOAD_SETTLE_MAX=2999ms"],
+    ] {
+        let errors = with(settings).unwrap_err();
+        assert_eq!(
+            problem(&errors, "RELOAD_SETTLE"),
+            Some(Problem::LongerThanMax),
+            "{settings:?}"
+        );
+    }
+    // Where the longest time is wrong, only that is.
+    let errors = with(&["RELOAD_SETTLE=3s", "RELOAD_SETTLE_MAX=x"]).unwrap_err();
+    assert_eq!(problem(&errors, "RELOAD_SETTLE"), None);
+    assert_eq!(
+        problem(&errors, "RELOAD_SETTLE_MAX"),
+        Some(Problem::NotADuration)
+    );
+}
+
+#[test]
+fn settings_that_do_nothing_yet_are_checked_and_counted() {
+    let idle: Vec<&str> = SETTINGS
+        .iter()
+        .filter(|setting| !setting.works)
+        .map(|setting| setting.name)
+        .collect();
+    assert_eq!(with(&[]).unwrap().without_effect, 0);
+    for name in idle {
+        let at = SETTINGS
+            .iter()
+            .position(|setting| setting.name == name)
+            .unwrap();
+        let value = if name == "LISTEN_ADDR" {
+            ":9533"
+        } else {
+            SETTINGS[at].default
+        };
+        let entry = format!("{name}={value}");
+        assert_eq!(with(&[&entry]).unwrap().without_effect, 1 << at, "{name}");
+        let entry = format!("{name}=wrong");
+        assert!(
+            problem(&with(&[&entry]).unwrap_err(), name).is_some(),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn every_wrong_variable_has_its_problem_and_only_those() {
+    let wrong: Vec<String> = SETTINGS
+        .iter()
+        .map(|setting| match setting.name {
+            "CONFIG_DIR" | "PROCESS_NAME" => format!("{}=,", setting.name),
+            "PROCESS_PID_FILE" => format!("{}=/\0", setting.name),
+            "PROCESS_CMDLINE" => format!("{}={}", setting.name, "x".repeat(1025)),
+            name => format!("{name}=wrong"),
+        })
+        .collect();
+    let wrong: Vec<&str> = wrong.iter().map(String::as_str).collect();
+    let errors = entries(&wrong).unwrap_err();
+    assert!(
+        errors.problems.iter().all(Option::is_some),
+        "{:?}",
+        errors.problems
+    );
+    assert!(!errors.no_process, "one that is wrong is set all the same");
+    for (at, entry) in wrong.iter().enumerate() {
+        let others = if at < 2 {
+            vec!["CONFIG_DIR=/a", "PROCESS_PID_FILE=/b"]
+        } else {
+            vec!["CONFIG_DIR=/a", "PROCESS_NAME=b"]
+        };
+        let environment = [&[*entry][..], &others].concat();
+        let errors = entries(&environment).unwrap_err();
+        assert_eq!(errors.problems.iter().flatten().count(), 1, "{entry}");
+        assert!(errors.problems[at].is_some(), "{entry}");
+    }
+}
+
+#[test]
+fn errors_are_reported_in_the_format_asked_for_if_that_is_right() {
+    for (value, format) in [
+        ("json", Format::Json),
+        ("JSON", Format::Json),
+        ("text", Format::Text),
+        ("xml", Format::Text),
+    ] {
+        let entry = format!("LOG_FORMAT={value}");
+        assert_eq!(
+            entries(&[&entry]).unwrap_err().log_format,
+            format,
+            "{value}"
+        );
+    }
+}
