@@ -1,9 +1,10 @@
 //! Signals an application when its mounted Kubernetes configuration changes.
 //!
 //! ```text
-//! environment -> config -> run (the only loop: poll) -> reload (pure: state, event, time -> action) -> process -> deliver
+//! environment -> config -> run (the only loop: poll) -> reload (pure: state, event, time -> action) -> process -> guard -> deliver
 //!                           |  inotify, signals              ^
-//!                           `> watch -> tree (walk) -> fingerprint                                every step -> log
+//!                           `> watch -> tree (walk) -> fingerprint                                         every step -> log
+//!                                        `> resolve (links)
 //! ```
 //!
 //! One thread, one `poll`, no allocator. What decides (`config`, `signal`, `reload`, `fingerprint`, the parsers of `process`,
@@ -15,7 +16,7 @@
 //! - After start-up no failure ends the program.
 //!
 //! # Limits
-//! 64 roots, 64 process names, 16 levels of directories, 8 MiB of a file read in full, log lines of 4,096 bytes, 16 processes
+//! 64 roots, 64 process names, 16 levels of directories, 8 MiB of a file read in full, log lines of 2,048 bytes, 16 processes
 //! remembered between two deliveries.
 
 #![cfg_attr(not(test), no_std)]
