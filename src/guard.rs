@@ -65,13 +65,10 @@ pub fn guard(process: &Process, signal: Signal, proc: &Proc, log: &mut Log) -> V
             .unwrap_or(false)
     });
     if verdict == Verdict::SendIgnored {
-        {
-            let line = log.line(Level::Warn);
-            line.say("the process ignores the signal; it is sent, but nothing will happen");
-            line.key("signal", signal.name().as_bytes());
-            process.name_in(line);
-            line.send();
-        };
+        let line = log.line(Level::Warn);
+        line.say("the process ignores the signal; it is sent, but nothing will happen");
+        line.key("signal", signal.name().as_bytes());
+        process.name_in(line).send();
     }
     verdict
 }

@@ -2,6 +2,7 @@
 
 use crate::config::{Config, PollInterval, SETTINGS};
 use crate::deliver::{self, Delivery};
+use crate::fingerprint::Fingerprint;
 use crate::log::{Level, Log};
 use crate::process::Proc;
 use crate::reload::{Action, Event, Instant, Note, Reload, Timing};
@@ -82,12 +83,11 @@ impl<'c> Sidecar<'c> {
         // Nobody has to be told of what was there before, so there is nothing to lose if this first look is broken off.
         if let Some(look) = self.look(log) {
             self.delivery.acquaint(self.config, &self.proc);
-            {
-                let line = log.line(Level::Info);
-                line.say("watching").key_number("files", look.files.into());
-                line.key_number("directories", look.directories.into());
-                line.send();
-            };
+            log.line(Level::Info)
+                .say("watching")
+                .key_number("files", look.files.into())
+                .key_number("directories", look.directories.into())
+                .send();
             self.handle(
                 Event::Started {
                     fingerprint: look.fingerprint,
@@ -102,6 +102,12 @@ impl<'c> Sidecar<'c> {
                     .say("cannot wait for events: poll: ")
                     .errno(errno)
                     .send();
+                // Out of memory, perhaps: that it comes back at once is not to be expected.
+                let second = Timespec {
+                    tv_sec: 1,
+                    tv_nsec: 0,
+                };
+                let _ = poll(&mut [], Some(&second));
             }
             while let Some(signal) = sys::next_signal(self.signals.as_fd()) {
                 if signal != libc::SIGUSR1 {
@@ -131,15 +137,11 @@ impl<'c> Sidecar<'c> {
 
     fn introduce(&self, log: &mut Log) {
         let config = self.config;
-        {
-            let line = log.line(Level::Info);
-            line.say("started")
-                .key("version", env!("CARGO_PKG_VERSION").as_bytes());
-            line.key("config_dir", config.roots.as_bytes());
-            deliver::name_matcher(line, config);
-            line.key("signal", config.signal.name().as_bytes());
-            line.send();
-        };
+        let line = log.line(Level::Info).say("started");
+        line.key("version", env!("CARGO_PKG_VERSION").as_bytes())
+            .key("config_dir", config.roots.as_bytes());
+        deliver::name_matcher(line, config);
+        line.key("signal", config.signal.name().as_bytes()).send();
         for (at, setting) in SETTINGS.iter().enumerate() {
             if config.without_effect & 1 << at != 0 {
                 log.line(Level::Warn)
@@ -247,13 +249,12 @@ impl<'c> Sidecar<'c> {
 
     fn tell(&self, note: Note, log: &mut Log) {
         match note {
-            Note::Changed { before, after } => {
-                let line = log.line(Level::Info);
-                line.say("content changed")
-                    .key("before", fingerprint(before).as_bytes());
-                line.key("after", fingerprint(after).as_bytes());
-                line.send();
-            }
+            Note::Changed { before, after } => log
+                .line(Level::Info)
+                .say("content changed")
+                .key("before", fingerprint(before).as_bytes())
+                .key("after", fingerprint(after).as_bytes())
+                .send(),
             Note::Unchanged => log
                 .line(Level::Debug)
                 .say("the content is the same, no signal")
@@ -299,7 +300,7 @@ impl<'c> Sidecar<'c> {
     }
 }
 
-fn fingerprint(fingerprint: crate::fingerprint::Fingerprint) -> Word {
+fn fingerprint(fingerprint: Fingerprint) -> Word {
     let mut text = Word::new();
     text.push_hex(fingerprint.number(), 16);
     text

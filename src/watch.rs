@@ -18,6 +18,8 @@ use rustix::io::Errno;
 
 /// Room for at least 15 events with the longest names.
 const EVENTS_SIZE: usize = 4096;
+/// At most so many events are taken at once: a storm of them must not keep the program from anything else.
+const EVENTS_MAX: u32 = 10_000;
 /// inotify that was refused is tried again after this time, in milliseconds.
 const RETRY_MS: u64 = 60_000;
 
@@ -95,13 +97,13 @@ impl Watch {
     ) -> Option<Look> {
         let refused_before = self.refused;
         let retry = refused_before.is_some_and(|(_, at)| at <= now);
-        // Closed at the end of this look: until then what it still holds does no harm.
-        let mut _replaced = None;
         if self.stale || retry {
             self.refused = None;
+            // Closed first, because its watches count towards the limit. What comes in between is found by the look.
+            self.inotify = None;
             match inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC) {
                 Ok(fresh) => {
-                    _replaced = self.inotify.replace(fresh);
+                    self.inotify = Some(fresh);
                     self.highest = 0;
                     self.stale = false;
                 }
@@ -133,12 +135,9 @@ impl Watch {
                 Err(errno) => {
                     looking.look.missing |= bit;
                     if previous.missing & bit == 0 {
-                        {
-                            let line = looking.log.line(Level::Warn);
-                            line.say("cannot read ").value(root).say(": ").errno(errno);
-                            line.say("; is the volume mounted? Waiting for it");
-                            line.send();
-                        };
+                        let line = looking.log.line(Level::Warn);
+                        line.say("cannot read ").value(root).say(": ").errno(errno);
+                        line.say("; is the volume mounted? Waiting for it").send();
                     }
                 }
             }
@@ -169,24 +168,22 @@ impl Watch {
         }
     }
 
-    /// Takes every event that has come. The strongest change among them, if there was one.
+    /// Takes the events that have come. The strongest change among them, if there was one.
     pub fn drain(&mut self, log: &mut Log) -> Option<Change> {
         let inotify = self.inotify.as_ref()?;
         let mut buffer = [MaybeUninit::uninit(); EVENTS_SIZE];
         let mut reader = Reader::new(inotify, &mut buffer);
         let mut strongest = None;
-        loop {
+        for _ in 0..EVENTS_MAX {
             match reader.next() {
                 Ok(event) => {
                     let name = event.file_name().map_or(&b""[..], |name| name.to_bytes());
                     let decoded = decode(event.events(), name);
-                    {
-                        let line = log.line(Level::Debug);
-                        line.say("event").key_number("watch", event.wd() as u64);
-                        line.key("name", name);
-                        describe(line, event.events());
-                        line.send();
-                    };
+                    let line = log.line(Level::Debug).say("event");
+                    line.key_number("watch", event.wd() as u64)
+                        .key("name", name);
+                    describe(line, event.events());
+                    line.send();
                     self.stale |= decoded.stale;
                     strongest = strongest.max(decoded.change);
                     if event.events().contains(ReadFlags::QUEUE_OVERFLOW) {
@@ -206,6 +203,7 @@ impl Watch {
                 }
             }
         }
+        strongest
     }
 }
 
@@ -238,8 +236,8 @@ impl Visit for Looking<'_> {
             Part::File => CONTENT,
             Part::Itself => ITSELF,
         };
-        let path = tree::descriptor_path(fd);
-        match inotify::add_watch(inotify, path.as_bytes(), mask | WatchFlags::MASK_ADD) {
+        let mut path = tree::descriptor_path(fd);
+        match inotify::add_watch(inotify, path.as_c_str(), mask | WatchFlags::MASK_ADD) {
             Ok(watch) => {
                 let is_new = watch > self.watch.highest;
                 self.watch.highest = self.watch.highest.max(watch);
@@ -251,8 +249,6 @@ impl Visit for Looking<'_> {
                 self.watch
                     .refused
                     .get_or_insert((errno, self.now.plus_ms(RETRY_MS)));
-                // The instance holds a part of the watches; another try needs them back first.
-                self.watch.stale |= errno == Errno::NOSPC && self.watch.highest == 0;
                 false
             }
         }
@@ -284,23 +280,21 @@ impl Visit for Looking<'_> {
         let directory =
             rustix::fs::readlinkat_raw(CWD, tree::descriptor_path(directory).as_c_str(), &mut path);
         let directory = directory.unwrap_or(0);
-        {
-            let line = self.log.line(Level::Warn);
-            match shortfall {
-                Shortfall::Unreadable(errno) => {
-                    line.say("cannot read ");
-                    push_path(line, &path[..directory], name);
-                    line.say(": ").errno(errno);
-                    line.say("; it counts by its size and time. Not said again for other files");
-                }
-                Shortfall::TooDeep => {
-                    push_path(line, &path[..directory], name);
-                    line.say(" lies more than ").number(tree::LEVELS as u64);
-                    line.say(" levels deep; what is in it is not watched. Not said again for other directories");
-                }
+        let line = self.log.line(Level::Warn);
+        match shortfall {
+            Shortfall::Unreadable(errno) => {
+                line.say("cannot read ");
+                push_path(line, &path[..directory], name);
+                line.say(": ").errno(errno);
+                line.say("; it counts by its size and time. Not said again for other files");
             }
-            line.send();
-        };
+            Shortfall::TooDeep => {
+                push_path(line, &path[..directory], name);
+                line.say(" lies more than ").number(tree::LEVELS as u64);
+                line.say(" levels deep; what is in it is not watched. Not said again for other directories");
+            }
+        }
+        line.send();
     }
 
     fn is_interrupted(&mut self) -> bool {
