@@ -24,7 +24,7 @@ struct Known {
     told: u32,
 }
 
-/// The last process that could not be signalled, for the log.
+/// The first process that could not be signalled, for the log.
 #[derive(Clone, Copy, Debug)]
 struct Obstacle {
     process: Process,
@@ -146,7 +146,7 @@ impl Delivery {
             log.send();
             return;
         }
-        match self.tell(process, config, proc, log) {
+        match Self::tell(process, config, proc, log) {
             Ok(()) => {
                 attempt.signalled += 1;
                 self.remember(process, order.generation);
@@ -156,8 +156,15 @@ impl Delivery {
                 line.key_number("after_ms", sys::now().ms_since(changed_at))
                     .send();
             }
-            Err(waiting) => {
-                attempt.waiting.get_or_insert(waiting);
+            // Of several the first one counts, but one that has just ended leaves nothing to be told of.
+            Err((waiting, obstacle)) => {
+                if attempt
+                    .waiting
+                    .is_none_or(|(reason, _)| reason == Waiting::NoProcess)
+                {
+                    attempt.waiting = Some(waiting);
+                    self.obstacle = Some(obstacle);
+                }
             }
         }
     }
@@ -186,12 +193,11 @@ impl Delivery {
     }
 
     fn tell(
-        &mut self,
         process: &Process,
         config: &Config<'_>,
         proc: &Proc,
         log: &mut Log,
-    ) -> Result<(), (Waiting, Option<Instant>)> {
+    ) -> Result<(), ((Waiting, Option<Instant>), Obstacle)> {
         let now = sys::now();
         let ready_at = process.start.plus_ms(config.min_age_ms);
         let mut obstacle = Obstacle {
@@ -218,8 +224,7 @@ impl Delivery {
                 }
             }
         };
-        self.obstacle = Some(obstacle);
-        Err(waiting)
+        Err((waiting, obstacle))
     }
 
     /// Says why a reload waits and what to do about it.

@@ -316,6 +316,21 @@ fn p6_a_change_taken_back_before_it_could_be_delivered_is_cancelled() {
 }
 
 #[test]
+fn p6_of_several_processes_in_the_way_the_first_is_named() {
+    let mut config = Config::new();
+    let name = unique_name();
+    let hup = libc::SIGHUP.to_string();
+    let start = || Target::start_as(&name, &config.file(), &["--default", &hup]);
+    let (one, other) = (start(), start());
+    let mut sidecar = config.settings(&name).start();
+    config.change();
+    let line = sidecar.expect("reload pending: the process has no handler for the signal");
+    let pid = |target: &Target| target.talker.pid().as_raw_nonzero();
+    let first = pid(&one).min(pid(&other));
+    assert!(line.contains(&format!("pid={first} ")), "{line}");
+}
+
+#[test]
 fn p6_the_reason_is_said_once() {
     let mut config = Config::new();
     let mut sidecar = config.settings(&unique_name()).start();
