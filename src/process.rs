@@ -174,7 +174,7 @@ impl Proc {
             own,
             own_comm: Comm::new(b""),
         };
-        proc.own_comm = proc.process(own).ok_or(Errno::NOENT)?.comm;
+        proc.own_comm = proc.read(own)?.comm;
         Ok(proc)
     }
 
@@ -202,11 +202,17 @@ impl Proc {
 
     /// The process of this id; `None` if there is none, or it is hidden.
     pub fn process(&self, pid: Pid) -> Option<Process> {
-        let file = self.open(pid, "stat", OFlags::empty()).ok()?;
+        self.read(pid).ok()
+    }
+
+    fn read(&self, pid: Pid) -> io::Result<Process> {
+        let file = self.open(pid, "stat", OFlags::empty())?;
         // The longest is below 500 bytes: 64 for the name of a kernel's worker, 20 for each of 50 numbers are never all used.
         let mut buffer = [0; 1024];
-        let length = io::read(&file, &mut buffer).ok()?;
-        parse_stat(&buffer[..length]).filter(|process| process.pid == pid)
+        let length = io::read(&file, &mut buffer)?;
+        parse_stat(&buffer[..length])
+            .filter(|process| process.pid == pid)
+            .ok_or(Errno::SRCH)
     }
 
     /// Calls `visit` for every process that is to be signalled.

@@ -28,12 +28,13 @@ const POLL_MS: u64 = 5_000;
 pub fn run(config: &Config<'_>, log: &mut Log) -> i32 {
     match Sidecar::open(config) {
         Ok(mut sidecar) => sidecar.run(log),
-        Err((call, errno)) => {
+        Err((what, errno)) => {
             log.line(Level::Error)
-                .say(call)
+                .say("cannot ")
+                .say(what)
                 .say(": ")
-                .errno(errno)
-                .send();
+                .errno(errno);
+            log.say("; the program cannot do without it").send();
             EXIT_REFUSED
         }
     }
@@ -53,7 +54,7 @@ impl<'c> Sidecar<'c> {
     #[inline(never)]
     fn open(config: &'c Config<'c>) -> Result<Self, (&'static str, Errno)> {
         let signals = sys::signal_descriptor(&[libc::SIGTERM, libc::SIGINT, libc::SIGUSR1])
-            .map_err(|errno| ("cannot receive signals: signalfd", errno))?;
+            .map_err(|errno| ("receive signals by signalfd", errno))?;
         let proc = openat(
             CWD,
             c"/proc",
@@ -61,7 +62,7 @@ impl<'c> Sidecar<'c> {
             Mode::empty(),
         )
         .and_then(|directory| Proc::new(directory, getpid()))
-        .map_err(|errno| ("cannot read /proc; is it mounted?", errno))?;
+        .map_err(|errno| ("read its own entry in /proc", errno))?;
         let timing = Timing {
             settle_ms: config.settle_ms,
             settle_max_ms: config.settle_max_ms,

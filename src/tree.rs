@@ -70,7 +70,12 @@ pub fn walk(
         fingerprint,
         ancestors: [(0, 0); LEVELS + 1],
     };
-    walk.target(CWD, false, root, Key::root(root), 0)
+    let key = Key::root(root);
+    let walked = walk.target(CWD, false, root, key, 0);
+    if walked.is_err_and(|errno| errno != Errno::NOENT) {
+        walk.fingerprint.add(Entry::of(key, Kind::Unreadable, &[]));
+    }
+    walked
 }
 
 struct Walk<'w> {
@@ -96,10 +101,7 @@ impl Walk<'_> {
                 self.fingerprint.add(Entry::of(key, Kind::Dangling, &[]));
                 return Err(Errno::NOENT);
             }
-            Err(errno) => {
-                self.unreadable(base, path, key, None, errno);
-                return Err(errno);
-            }
+            Err(errno) => return Err(errno),
         };
         let read = match kind {
             FileType::Directory if level > LEVELS => {
@@ -186,9 +188,11 @@ impl Walk<'_> {
                 self.directory(&fd, key, level + 1)
             }
             FileType::Symlink => {
-                // One that leads nowhere has been counted.
-                let _ = self.target(directory, true, name.to_bytes(), key, level + 1);
-                Ok(())
+                match self.target(directory, true, name.to_bytes(), key, level + 1) {
+                    // One that leads nowhere has been counted.
+                    Err(Errno::NOENT) => Ok(()),
+                    followed => followed,
+                }
             }
             _ => {
                 self.fingerprint.add(Entry::of(key, Kind::Special, &[]));

@@ -46,6 +46,8 @@ pub struct Look {
     pub directories: u32,
     /// One bit for each root that was not there.
     pub missing: u64,
+    /// Something could not be read that no event may tell of when it can.
+    pub incomplete: bool,
     /// Entries that count by their metadata because they cannot be read.
     pub unreadable: u32,
     /// Directories that lie too deep to be entered.
@@ -84,7 +86,7 @@ impl Watch {
 
     /// Whether events alone will not tell of every change.
     pub fn is_blind(&self) -> bool {
-        self.refused.is_some()
+        self.refused.is_some() || self.last.incomplete
     }
 
     /// Arms everything below the roots and reads it. `None` if `interrupted` said so on the way.
@@ -134,10 +136,18 @@ impl Watch {
                 Ok(()) => {}
                 Err(errno) => {
                     looking.look.missing |= bit;
+                    // That the root itself comes is told by an event; that it can be read, perhaps not.
+                    looking.look.incomplete |= errno != Errno::NOENT;
                     if previous.missing & bit == 0 {
                         let line = looking.log.line(Level::Warn);
                         line.say("cannot read ").value(root).say(": ").errno(errno);
-                        line.say("; is the volume mounted? Waiting for it").send();
+                        if errno == Errno::NOENT {
+                            line.say("; is the volume mounted? Waiting for it");
+                        } else {
+                            line.say("; trying again at intervals");
+                            advise(line, errno);
+                        }
+                        line.send();
                     }
                 }
             }
@@ -264,8 +274,9 @@ impl Visit for Looking<'_> {
 
     fn falls_short(&mut self, directory: BorrowedFd<'_>, name: &[u8], shortfall: Shortfall) {
         let said = match shortfall {
-            Shortfall::Unreadable(_) => {
+            Shortfall::Unreadable(errno) => {
                 self.look.unreadable += 1;
+                self.look.incomplete |= matches!(errno, Errno::MFILE | Errno::NFILE | Errno::NOMEM);
                 self.look.unreadable > 1 || self.previous.unreadable > 0
             }
             Shortfall::TooDeep => {
