@@ -350,12 +350,18 @@ impl Reload {
         // Without an event the change lies somewhere between two looks.
         let looked_before = core::mem::replace(&mut self.looked_at, now);
         let (first, last) = burst.map_or((looked_before, now), |burst| (burst.first, burst.last));
-        if let Some(burst) = burst.filter(|burst| !steady && now < burst.limit && !self.demanded) {
-            let due = burst.limit.min(now.plus_ms(self.timing.settle_ms));
-            self.settling = Some(Settling {
-                last: now,
-                due,
-                ..burst
+        // A look that was disturbed does not count yet, nor does one without an event that comes amid a burst.
+        let put_off = |burst: &Settling| now < burst.limit && (!steady || now < burst.due);
+        if let Some(burst) = burst.filter(|burst| put_off(burst) && !self.demanded) {
+            let quiet = now.plus_ms(self.timing.settle_ms);
+            self.settling = Some(if steady {
+                burst
+            } else {
+                Settling {
+                    last: now,
+                    due: burst.due.max(quiet).min(burst.limit),
+                    ..burst
+                }
             });
             return (self.next(now), None);
         }

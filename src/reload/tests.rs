@@ -782,6 +782,25 @@ fn a_look_that_finds_nothing_without_an_event_leaves_everything_as_it_is() {
     assert_eq!(machine.sleeps(looked(1), 50, Some(100)), None);
 }
 
+#[test]
+fn a_comparison_without_an_event_does_not_cut_short_what_is_settling() {
+    let mut machine = Machine::started();
+    machine.sleeps(WRITING, 0, Some(2_000));
+    machine.looks(Event::PollDue, 500);
+    // Half of the file is there.
+    assert_eq!(machine.sleeps(looked(1), 501, Some(2_000)), None);
+    machine.looks(Event::PollDue, 1_000);
+    assert_eq!(
+        machine.sleeps(looked_unsteadily(1), 1_001, Some(2_000)),
+        None
+    );
+    machine.sleeps(FINISHED, 1_500, Some(1_600));
+    machine.looks(WOKE, 1_600);
+    let (order, note) = machine.delivers_noting(looked(2), 1_600);
+    assert_eq!(note, Some(changed(0, 2)));
+    assert_eq!(order.started_before, at(1_500));
+}
+
 // SIGUSR1.
 
 #[test]

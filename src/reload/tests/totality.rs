@@ -46,6 +46,7 @@ impl Observed {
     fn step(&mut self, event: Event) {
         let asked = self.action;
         let machine_demanded = self.reload.demanded;
+        let settling = self.reload.settling;
         self.path.push((self.now.ms_since(at(0)), event));
         self.action = self.reload.step(event, self.now).0;
         match event {
@@ -58,11 +59,12 @@ impl Observed {
                 let put_off = self.first_event.filter(|first| {
                     first.plus_ms(TIMING.settle_max_ms) > self.now && !machine_demanded
                 });
-                // What disturbed the look is an event of its own if the look counts all the same.
-                self.first_event = if steady {
-                    None
-                } else {
-                    put_off.or(Some(self.now))
+                self.first_event = match (steady, settling) {
+                    // It came before its time.
+                    (true, Some(settling)) if settling.due > self.now => put_off,
+                    (true, _) => None,
+                    // What disturbed the look is an event of its own if the look counts all the same.
+                    (false, _) => put_off.or(Some(self.now)),
                 };
             }
             Event::Attempted(attempt)
