@@ -248,7 +248,7 @@ pub fn parse<'e>(
         cmdline: text(Var::ProcessCmdline),
         pid_file: text(Var::ProcessPidFile),
     };
-    let config = Config {
+    let mut config = Config {
         roots: CommaList::new(text(Var::ConfigDir).unwrap_or_default()),
         matcher,
         select: if number(Var::ProcessSelect) == 0 {
@@ -278,10 +278,13 @@ pub fn parse<'e>(
     if text(Var::ConfigDir).is_none() {
         errors.problems[Var::ConfigDir as usize] = Some(Problem::Missing);
     }
-    // One that is wrong counts as 0 here, which is not longer than anything.
-    let max_is_right = errors.problems[Var::ReloadSettleMax as usize].is_none();
-    if config.settle_ms > config.settle_max_ms && max_is_right {
-        errors.problems[Var::ReloadSettle as usize] = Some(Problem::LongerThanMax);
+    if config.settle_ms > config.settle_max_ms {
+        // The default gives way; what was asked for does not. A longest time that is wrong counts as 0 and is reported itself.
+        if text(Var::ReloadSettle).is_none() {
+            config.settle_ms = config.settle_max_ms;
+        } else if errors.problems[Var::ReloadSettleMax as usize].is_none() {
+            errors.problems[Var::ReloadSettle as usize] = Some(Problem::LongerThanMax);
+        }
     }
     errors.no_process = matcher == Matcher::default();
     errors.log_format = config.log_format;

@@ -240,7 +240,9 @@ impl Delivery {
                 line.say("no process matches");
                 name_matcher(line, config);
                 // The only process that can be seen is this one, or it is the first of its namespace.
-                if self.scanned.others == 0 || getpid() == Pid::INIT {
+                if self.scanned.others == 0 && config.matcher.pid_file.is_none()
+                    || getpid() == Pid::INIT
+                {
                     line.key("hint", NOT_SHARED.as_bytes());
                 }
             }

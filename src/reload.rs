@@ -136,8 +136,8 @@ pub enum Event {
     Looked {
         /// What was seen.
         fingerprint: Fingerprint,
-        /// Nothing changed while it was being read.
-        steady: bool,
+        /// What changed while it was being read, so that it is uncertain what was read.
+        disturbed: Option<Change>,
     },
     /// The result of [`Action::Deliver`].
     Attempted(Attempt),
@@ -287,8 +287,8 @@ impl Reload {
             Event::Changed(change) => (self.changed(change, now), None),
             Event::Looked {
                 fingerprint,
-                steady,
-            } => self.looked(fingerprint, steady, now),
+                disturbed,
+            } => self.looked(fingerprint, disturbed, now),
             Event::Attempted(attempt) => self.attempted(attempt, now),
             Event::Demanded => {
                 self.demanded = true;
@@ -326,24 +326,34 @@ impl Reload {
             Some(settling) => (settling.first, settling.limit),
             None => (now, now.plus_ms(self.timing.settle_max_ms)),
         };
-        let due = match change {
-            Change::Writing => limit,
-            Change::Finished => limit.min(now.plus_ms(self.timing.settle_ms)),
-            Change::Complete => now,
-        };
         self.settling = Some(Settling {
             first,
             last: now,
             limit,
-            due,
+            due: self.due(change, limit, now),
         });
         self.next(now)
+    }
+
+    /// When to look after a change.
+    fn due(&self, change: Change, limit: Instant, now: Instant) -> Instant {
+        match change {
+            Change::Writing => limit,
+            Change::Finished => limit.min(now.plus_ms(self.timing.settle_ms)),
+            Change::Complete => now,
+        }
+    }
+
+    /// When to look again after a look that was disturbed: not at once, because the loop has to come round to anything else
+    /// even where there is always something that disturbs.
+    fn due_after(&self, change: Change, limit: Instant, now: Instant) -> Instant {
+        self.due(change, limit, now).max(now.plus_ms(1))
     }
 
     fn looked(
         &mut self,
         fingerprint: Fingerprint,
-        steady: bool,
+        disturbed: Option<Change>,
         now: Instant,
     ) -> (Action, Option<Note>) {
         let burst = self.settling.take();
@@ -351,23 +361,22 @@ impl Reload {
         let looked_before = core::mem::replace(&mut self.looked_at, now);
         let (first, last) = burst.map_or((looked_before, now), |burst| (burst.first, burst.last));
         // A look that was disturbed does not count yet, nor does one without an event that comes amid a burst.
-        let put_off = |burst: &Settling| now < burst.limit && (!steady || now < burst.due);
+        let put_off =
+            |burst: &Settling| now < burst.limit && (disturbed.is_some() || now < burst.due);
         if let Some(burst) = burst.filter(|burst| put_off(burst) && !self.demanded) {
-            let quiet = now.plus_ms(self.timing.settle_ms);
-            self.settling = Some(if steady {
-                burst
-            } else {
-                Settling {
+            self.settling = Some(match disturbed {
+                None => burst,
+                Some(change) => Settling {
                     last: now,
-                    due: burst.due.max(quiet).min(burst.limit),
+                    due: self.due_after(change, burst.limit, now).max(burst.due),
                     ..burst
-                }
+                },
             });
             return (self.next(now), None);
         }
         let before = core::mem::replace(&mut self.seen, fingerprint);
         let differs = fingerprint != before;
-        let again = steady && core::mem::take(&mut self.unsure);
+        let again = disturbed.is_none() && core::mem::take(&mut self.unsure);
         let mut note = differs.then_some(Note::Changed {
             before,
             after: fingerprint,
@@ -401,18 +410,15 @@ impl Reload {
             None => {}
         }
         let action = self.next(now);
-        if !steady {
+        if let Some(change) = disturbed {
             // What changed after it had been read has had its event. A delivery that is due does not wait for the look at it:
             // where something changes all the time, every look is like this.
             let limit = now.plus_ms(self.timing.settle_max_ms);
-            let due = limit
-                .min(now.plus_ms(self.timing.settle_ms))
-                .max(now.plus_ms(1));
             self.settling = Some(Settling {
                 first: last,
                 last: now,
                 limit,
-                due,
+                due: self.due_after(change, limit, now),
             });
         }
         (action, note)

@@ -209,11 +209,10 @@ impl<'c> Sidecar<'c> {
                     let Some(look) = self.look(log) else {
                         return;
                     };
-                    // What came while it was being read makes it uncertain what was read.
-                    let steady = self.watch.drain(log).is_none();
+                    let disturbed = self.watch.drain(log);
                     Event::Looked {
                         fingerprint: look.fingerprint,
-                        steady,
+                        disturbed,
                     }
                 }
                 Action::Deliver(order) => {

@@ -420,3 +420,10 @@ fn errors_are_reported_in_the_format_asked_for_if_that_is_right() {
         );
     }
 }
+
+#[test]
+fn the_default_quiet_time_gives_way_to_a_shorter_longest_time() {
+    let environment = ["CONFIG_DIR=/a", "PROCESS_NAME=b", "RELOAD_SETTLE_MAX=50ms"];
+    let config = parse(&mut environment.iter().map(|entry| entry.as_bytes())).unwrap();
+    assert_eq!((config.settle_ms, config.settle_max_ms), (50, 50));
+}

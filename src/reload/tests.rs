@@ -44,14 +44,14 @@ impl Random {
 fn looked(number: usize) -> Event {
     Event::Looked {
         fingerprint: content(number),
-        steady: true,
+        disturbed: None,
     }
 }
 
 fn looked_unsteadily(number: usize) -> Event {
     Event::Looked {
         fingerprint: content(number),
-        steady: false,
+        disturbed: Some(Change::Finished),
     }
 }
 

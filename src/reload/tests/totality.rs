@@ -55,7 +55,8 @@ impl Observed {
                 self.demanded = true;
                 self.first_event.get_or_insert(self.now);
             }
-            Event::Looked { steady, .. } => {
+            Event::Looked { disturbed, .. } => {
+                let steady = disturbed.is_none();
                 let put_off = self.first_event.filter(|first| {
                     first.plus_ms(TIMING.settle_max_ms) > self.now && !machine_demanded
                 });

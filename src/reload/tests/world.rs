@@ -293,7 +293,7 @@ impl World {
         self.unsteady |= !steady;
         Event::Looked {
             fingerprint,
-            steady,
+            disturbed: (!steady).then_some(Change::Finished),
         }
     }
 
