@@ -4,13 +4,15 @@
 //! table of watches to keep true. The inotify instance is replaced only where watches may be left on what is no longer in the
 //! tree, because closing one makes the kernel wait for several milliseconds.
 
+mod event;
+
 use crate::config::CommaList;
 use crate::fingerprint::Fingerprint;
 use crate::log::{Level, Log};
 use crate::reload::{Change, Instant};
-use crate::text::Word;
 use crate::tree::{self, Part, Shortfall, Visit};
 use core::mem::MaybeUninit;
+use event::{decode, describe};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::fs::{CWD, FileType};
@@ -337,128 +339,4 @@ fn advise(line: &mut Log, errno: Errno) {
         }
         _ => line,
     };
-}
-
-/// What one event means.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Decoded {
-    change: Option<Change>,
-    stale: bool,
-}
-
-/// Pure: inotify(7).
-fn decode(events: ReadFlags, name: &[u8]) -> Decoded {
-    // A directory that was moved keeps its watch; so do all below it, though they may no longer be in the tree.
-    let moved_directory = events.contains(ReadFlags::MOVED_FROM | ReadFlags::ISDIR);
-    let lost = ReadFlags::QUEUE_OVERFLOW | ReadFlags::UNMOUNT | ReadFlags::MOVE_SELF;
-    let old_volume =
-        events.contains(ReadFlags::DELETE | ReadFlags::ISDIR) && name.starts_with(b"..");
-    let change = if events.contains(ReadFlags::IGNORED) {
-        // The end of a watch; what ended it has an event of its own.
-        None
-    } else if old_volume {
-        // The writer removes the previous timestamped directory when everything else is done.
-        Some(Change::Complete)
-    } else if events.contains(ReadFlags::MODIFY) {
-        Some(Change::Writing)
-    } else {
-        Some(Change::Finished)
-    };
-    Decoded {
-        change,
-        stale: moved_directory || events.intersects(lost),
-    }
-}
-
-/// The kernel's names of what an event can hold; a fixed width saves a pointer each.
-static EVENT_NAMES: [(u32, [u8; 11]); 13] = [
-    (ReadFlags::MODIFY.bits(), *b"MODIFY     "),
-    (ReadFlags::ATTRIB.bits(), *b"ATTRIB     "),
-    (ReadFlags::CLOSE_WRITE.bits(), *b"CLOSE_WRITE"),
-    (ReadFlags::MOVED_FROM.bits(), *b"MOVED_FROM "),
-    (ReadFlags::MOVED_TO.bits(), *b"MOVED_TO   "),
-    (ReadFlags::CREATE.bits(), *b"CREATE     "),
-    (ReadFlags::DELETE.bits(), *b"DELETE     "),
-    (ReadFlags::DELETE_SELF.bits(), *b"DELETE_SELF"),
-    (ReadFlags::MOVE_SELF.bits(), *b"MOVE_SELF  "),
-    (ReadFlags::UNMOUNT.bits(), *b"UNMOUNT    "),
-    (ReadFlags::QUEUE_OVERFLOW.bits(), *b"Q_OVERFLOW "),
-    (ReadFlags::IGNORED.bits(), *b"IGNORED    "),
-    (ReadFlags::ISDIR.bits(), *b"ISDIR      "),
-];
-
-fn describe(line: &mut Log, events: ReadFlags) {
-    let mut text = Word::new();
-    for (bit, name) in &EVENT_NAMES {
-        if events.bits() & bit != 0 {
-            if !text.as_bytes().is_empty() {
-                text.push(b",");
-            }
-            text.push(name.trim_ascii_end());
-        }
-    }
-    line.key("events", text.as_bytes());
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn change(events: ReadFlags, name: &str) -> Option<Change> {
-        decode(events, name.as_bytes()).change
-    }
-
-    #[test]
-    fn the_previous_timestamped_directory_going_completes_an_update() {
-        let gone = ReadFlags::DELETE | ReadFlags::ISDIR;
-        assert_eq!(
-            change(gone, "..2026_11_23_12_00_00.1234"),
-            Some(Change::Complete)
-        );
-        assert_eq!(change(gone, "conf.d"), Some(Change::Finished));
-        assert_eq!(
-            change(ReadFlags::DELETE, "..data_tmp"),
-            Some(Change::Finished)
-        );
-        assert_eq!(
-            change(ReadFlags::MOVED_TO, "..data"),
-            Some(Change::Finished)
-        );
-    }
-
-    #[test]
-    fn a_file_still_open_for_writing_is_not_finished() {
-        assert_eq!(change(ReadFlags::MODIFY, "app.conf"), Some(Change::Writing));
-        assert_eq!(
-            change(ReadFlags::CLOSE_WRITE, "app.conf"),
-            Some(Change::Finished)
-        );
-    }
-
-    #[test]
-    fn the_end_of_a_watch_says_nothing_new() {
-        assert_eq!(change(ReadFlags::IGNORED, ""), None);
-    }
-
-    #[test]
-    fn watches_are_stale_after_lost_events_and_moved_directories_only() {
-        let stale = |events| decode(events, b"x").stale;
-        for events in [
-            ReadFlags::QUEUE_OVERFLOW,
-            ReadFlags::UNMOUNT,
-            ReadFlags::MOVE_SELF,
-            ReadFlags::MOVED_FROM | ReadFlags::ISDIR,
-        ] {
-            assert!(stale(events), "{events:?}");
-        }
-        for events in [
-            ReadFlags::MOVED_FROM,
-            ReadFlags::MOVED_TO | ReadFlags::ISDIR,
-            ReadFlags::CREATE | ReadFlags::ISDIR,
-            ReadFlags::DELETE | ReadFlags::ISDIR,
-            ReadFlags::IGNORED,
-        ] {
-            assert!(!stale(events), "{events:?}");
-        }
-    }
 }

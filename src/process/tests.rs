@@ -1,6 +1,8 @@
 //! The parsers with what a hostile or unlucky process can make of its files; selection over `/proc` trees made up for it.
 
+use super::parse::{KERNEL_THREAD, argument_name};
 use super::*;
+use crate::reload::Instant;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;

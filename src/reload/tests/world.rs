@@ -24,6 +24,7 @@
 
 use super::super::*;
 use super::{Random, content};
+use crate::process::TICK_MS;
 
 const TIMING: Timing = Timing {
     settle_ms: 100,

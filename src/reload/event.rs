@@ -1,0 +1,183 @@
+//! What the state machine is told, and what it answers.
+
+use crate::fingerprint::Fingerprint;
+use crate::process::TICK_MS;
+
+/// A point in time: nanoseconds since boot (`CLOCK_BOOTTIME`). Only ever compared and moved, never read here.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Instant(pub(super) u64);
+
+impl Instant {
+    /// Earlier than anything that happens.
+    pub(super) const BOOT: Self = Self(0);
+    /// Later than anything that happens.
+    pub const NEVER: Self = Self(u64::MAX);
+
+    /// The moment so long after boot.
+    pub const fn from_nanoseconds(nanoseconds: u64) -> Self {
+        Self(nanoseconds)
+    }
+
+    /// Moved into the future.
+    #[must_use]
+    pub const fn plus_ms(self, ms: u64) -> Self {
+        Self(self.0.saturating_add(ms.saturating_mul(1_000_000)))
+    }
+
+    /// Nanoseconds from `earlier` to here, 0 if it is not earlier.
+    pub const fn nanoseconds_since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// Milliseconds from `earlier` to here, 0 if it is not earlier.
+    pub const fn ms_since(self, earlier: Self) -> u64 {
+        self.nanoseconds_since(earlier) / 1_000_000
+    }
+}
+
+/// The settings that the machine works by, in milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// Quiet time after the last event before a look.
+    pub settle_ms: u64,
+    /// A look comes at the latest this long after the first event.
+    pub settle_max_ms: u64,
+    /// Least time between two signals.
+    pub min_interval_ms: u64,
+}
+
+/// What inotify had to say, the strongest of a batch; later variants are stronger.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Change {
+    /// A file was written to and is still open, so more is likely to come: the quiet time does not end this.
+    Writing,
+    /// Something was finished: closed, renamed, made, removed.
+    Finished,
+    /// The last step of an AtomicWriter update: there is nothing to wait for.
+    Complete,
+}
+
+/// Why a delivery has not happened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Waiting {
+    /// No process matches.
+    NoProcess,
+    /// The process file names no process.
+    PidFile,
+    /// EPERM.
+    NotPermitted,
+    /// The process has just started.
+    TooYoung,
+    /// The signal's arrival would end or stop the process.
+    Guarded,
+    /// The system call failed in another way, or `/proc` could not be read.
+    Failed,
+}
+
+/// What came of an attempt to deliver.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Attempt {
+    /// So many processes were signalled now.
+    pub signalled: u32,
+    /// The reason of the first process that could not be signalled, and when it is worth another try if that is known.
+    pub waiting: Option<(Waiting, Option<Instant>)>,
+}
+
+/// Whom to signal: the processes that may have read something else than what is there now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Order {
+    /// The content changed last at this time: whoever started before it has read something older.
+    pub started_before: Instant,
+    /// The content was another for a while: whoever started in it may have read that.
+    pub started_between: Option<(Instant, Instant)>,
+    /// Goes up with each new content, so that no process is told of the same content twice.
+    pub generation: u32,
+}
+
+impl Order {
+    /// Whether a process is to be told that started at `start` or, because start times are cut to the clock tick, within a tick
+    /// after it. Where that leaves it open, the process is rather told once too often.
+    pub fn concerns(&self, start: Instant) -> bool {
+        start <= self.started_before
+            || self
+                .started_between
+                .is_some_and(|(first, last)| first < start.plus_ms(TICK_MS) && start <= last)
+    }
+
+    /// Whether there were processes to tell even if none is there now.
+    pub(super) fn is_for_everyone(&self) -> bool {
+        self.started_before > Instant::BOOT
+    }
+}
+
+/// What the machine is told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// The first look, taken when everything was armed.
+    Started {
+        /// What was seen.
+        fingerprint: Fingerprint,
+        /// When the content changed last, if a process from before it is to be signalled.
+        catch_up: Option<Instant>,
+    },
+    /// Something may have changed.
+    Changed(Change),
+    /// The result of [`Action::Look`].
+    Looked {
+        /// What was seen.
+        fingerprint: Fingerprint,
+        /// What changed while it was being read, so that it is uncertain what was read.
+        disturbed: Option<Change>,
+    },
+    /// The result of [`Action::Deliver`].
+    Attempted(Attempt),
+    /// SIGUSR1: look and signal now.
+    Demanded,
+    /// The time to compare the content without an event.
+    PollDue,
+    /// A deadline has passed.
+    Woke,
+    /// SIGTERM or SIGINT.
+    Stopped,
+}
+
+/// What is to be done next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// Nothing until an event or [`Reload::deadline`].
+    Sleep,
+    /// Read everything and answer with [`Event::Looked`].
+    Look,
+    /// Signal, and answer with [`Event::Attempted`].
+    Deliver(Order),
+    /// End the program.
+    Exit {
+        /// A reload was owed or may have been.
+        undelivered: bool,
+    },
+}
+
+/// Something worth a log line, beside the action.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Note {
+    /// The content differs from what was last seen.
+    Changed {
+        /// What was seen before.
+        before: Fingerprint,
+        /// What is seen now.
+        after: Fingerprint,
+    },
+    /// Events came, and the content is what was last delivered.
+    Unchanged,
+    /// The content came back to what was delivered before it could be delivered.
+    Reverted,
+    /// The reload waits; said when the reason changes and then once a minute.
+    StillWaiting(Waiting),
+    /// A reload that had to wait has been delivered.
+    Arrived {
+        /// How long it took since the first event, in milliseconds.
+        after_ms: u64,
+    },
+    /// All matching processes started after the change.
+    NotNeeded,
+}
