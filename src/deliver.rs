@@ -1,6 +1,6 @@
 //! Delivery: a signal that never hits a recycled id, and why it may have to wait.
 
-use crate::config::Config;
+use crate::config::{CommaList, Config};
 use crate::guard::{Verdict, guard};
 use crate::log::{Level, Log};
 use crate::process::{Proc, Process, Scanned};
@@ -62,8 +62,8 @@ impl Delivery {
         });
     }
 
-    // Not inlined: its buffers are not to lie below those of a look.
     /// Signals every process that the order concerns and that is ready. `changed_at` is when the change began, for the log.
+    // Not inlined: a look, which never overlaps with it, has the same stack to itself.
     #[inline(never)]
     pub fn attempt(
         &mut self,
@@ -292,10 +292,7 @@ pub const NOT_SHARED: &str = "other containers' processes cannot be seen from he
 pub fn name_matcher(line: &mut Log, config: &Config<'_>) {
     let matcher = &config.matcher;
     for (key, value) in [
-        (
-            "process_name",
-            matcher.names.map(super::config::CommaList::as_bytes),
-        ),
+        ("process_name", matcher.names.map(CommaList::as_bytes)),
         ("process_cmdline", matcher.cmdline),
         ("process_pid_file", matcher.pid_file),
     ] {

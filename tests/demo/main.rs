@@ -50,7 +50,9 @@ fn main() -> ExitCode {
         "kubelet",
         "mounts the ConfigMap: app.conf is \"colour = blue\"",
     );
-    let mut app = Target::start(&volume.path.join("app.conf"));
+    // Its own name on this machine: another demo at the same time has another.
+    let name = format!("app-{}", std::process::id());
+    let mut app = Target::start_as(&name, &volume.path.join("app.conf"), &[]);
     timeline.show(now(), "app", "starts, runs \"colour = blue\"");
     let mut sidecar = Settings::new(&volume.path, &app.name)
         .set("VERBOSE", "false")

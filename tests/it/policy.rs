@@ -210,3 +210,17 @@ fn the_readmes_table_of_settings_is_that_of_the_program() {
         }
     }
 }
+
+#[test]
+fn the_readme_tells_the_programs_true_size() {
+    if musl_target().is_none() || is_emulated() {
+        eprintln!("the README is about the x86_64 release for musl; see make test");
+        return;
+    }
+    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
+    let kib = fs::metadata(program()).unwrap().len().div_ceil(1024);
+    assert!(
+        readme.contains(&format!("one static file of {kib} KiB")),
+        "it has {kib} KiB"
+    );
+}
