@@ -44,11 +44,15 @@ fn resolve_once(
 ) -> io::Result<(OwnedFd, FileType)> {
     let mut rest = Rest::new();
     let mut is_armed = base_is_armed;
-    let mut at = None;
-    if rest.put(path)? == Start::Root {
-        at = Some(locate(CWD, c"/")?);
-        is_armed = false;
-    }
+    let mut at = match rest.put(path)? {
+        Start::Here if base_is_armed => None,
+        // The working directory is no descriptor, and a watch needs one.
+        Start::Here => Some(locate(base, c".")?),
+        Start::Root => {
+            is_armed = false;
+            Some(locate(CWD, c"/")?)
+        }
+    };
     let mut links = 0;
     while let Some(name) = rest.name() {
         let directory = at.as_ref().map_or(base, OwnedFd::as_fd);

@@ -226,6 +226,8 @@ fn nearest(bare: &[u8]) -> &'static [u8] {
 }
 
 /// Levenshtein distance, letters of either case alike, over at most the first 15 bytes of what was typed.
+// Not inlined into the search for the least: that is larger.
+#[inline(never)]
 fn distance(name: &[u8], typed: &[u8]) -> usize {
     const WIDTH: usize = 16;
     let typed = &typed[..typed.len().min(WIDTH - 1)];

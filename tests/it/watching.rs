@@ -343,6 +343,24 @@ fn w6_a_root_that_is_missing_is_waited_for() {
 }
 
 #[test]
+fn w6_a_relative_root_is_looked_for_in_the_working_directory() {
+    let working = tempfile::tempdir().unwrap();
+    let in_working = |settings: Settings| {
+        settings.adapt(|command| {
+            command.current_dir(&working);
+        })
+    };
+    let mut scene = Scene::with(|_| PathBuf::from("later"), in_working);
+    let root = working.path().join("later");
+    scene.changes("made", "start", |_| fs::create_dir(&root).unwrap());
+    scene.changes("filled", "start", |_| {
+        fs::write(root.join("a"), "a").unwrap()
+    });
+    let log = scene.sidecar.seen().join("\n");
+    assert!(!log.contains("inotify is refused"), "{log}");
+}
+
+#[test]
 fn w6_a_root_that_comes_back_with_the_same_content_is_no_signal() {
     let mut scene = Scene::with(whole, |settings| settings.set("RELOAD_SETTLE", "300ms"));
     let path = scene.directory.path().to_owned();

@@ -1,6 +1,7 @@
 //! A ConfigMap or Secret volume, written in the steps of the kubelet's `AtomicWriter`
 //! (`pkg/volume/util/atomic_writer.go`).
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -22,6 +23,10 @@ pub type Payload<'p> = BTreeMap<&'p str, &'p str>;
 pub struct Volume {
     pub path: PathBuf,
     pub order: Order,
+    /// The permissions of the files.
+    pub mode: u32,
+    /// What was written last: the same is not written again.
+    last: RefCell<BTreeMap<String, String>>,
 }
 
 impl Volume {
@@ -30,6 +35,8 @@ impl Volume {
         let volume = Self {
             path: path.into(),
             order,
+            mode: 0o644,
+            last: RefCell::default(),
         };
         fs::create_dir_all(&volume.path).unwrap();
         volume.update(payload);
@@ -45,10 +52,7 @@ impl Volume {
     pub fn update_with(&self, payload: &[(&str, &str)], before_last: impl FnOnce(&Path)) {
         let payload: Payload = payload.iter().copied().collect();
         let old = fs::read_link(self.path.join("..data")).ok();
-        if old
-            .as_ref()
-            .is_some_and(|old| read(&self.path.join(old)) == to_owned(&payload))
-        {
+        if self.last.replace(to_owned(&payload)) == to_owned(&payload) {
             before_last(&self.path);
             return;
         }
@@ -81,7 +85,7 @@ impl Volume {
             let file = directory.join(key);
             fs::create_dir_all(file.parent().unwrap()).unwrap();
             fs::write(&file, value).unwrap();
-            fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
+            fs::set_permissions(&file, Permissions::from_mode(self.mode)).unwrap();
         }
         stamp
     }
@@ -115,27 +119,4 @@ fn to_owned(payload: &Payload) -> BTreeMap<String, String> {
         .iter()
         .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
         .collect()
-}
-
-/// All files below `directory` by their relative path.
-fn read(directory: &Path) -> BTreeMap<String, String> {
-    let mut files = BTreeMap::new();
-    let mut pending = vec![directory.to_owned()];
-    while let Some(next) = pending.pop() {
-        for entry in fs::read_dir(next).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                pending.push(path);
-            } else {
-                let key = path
-                    .strip_prefix(directory)
-                    .unwrap()
-                    .to_str()
-                    .unwrap()
-                    .to_owned();
-                files.insert(key, fs::read_to_string(path).unwrap());
-            }
-        }
-    }
-    files
 }
