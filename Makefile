@@ -65,6 +65,7 @@ size: build ## print the program's bytes and fail over the budget
 # at the repository stays behind.
 .PHONY: test-nobody
 test-nobody: build ## run the integration tests as an ordinary user; takes root
+	@cargo build --quiet --examples
 	@set -e; directory=$$(mktemp -d); trap 'rm -rf "$$directory"' EXIT; \
 	tests=$$(cargo test --test it --no-run --message-format=json | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | grep /it-); \
 	mkdir "$$directory/examples"; \
@@ -78,6 +79,7 @@ test-aarch64: toolchain ## run the integration tests against the aarch64 program
 	@command -v qemu-aarch64-static > /dev/null || { echo "needs qemu-user-static from Debian's packages"; exit 1; }
 	@[ -d "$$(rustc --print target-libdir --target aarch64-unknown-linux-musl)" ] || rustup target add aarch64-unknown-linux-musl
 	cargo build --release --target aarch64-unknown-linux-musl
+	cargo build --quiet --examples
 	SIDECAR=$(CURDIR)/target/aarch64-unknown-linux-musl/release/$(PROGRAM) SIDECAR_RUNNER=qemu-aarch64-static \
 	  cargo test --test it -- $$([ $$(id -u) = 0 ] && echo --include-ignored)
 

@@ -112,34 +112,17 @@ fn w2_keys_added_and_removed_in_the_same_update_are_there_and_gone_when_the_sign
                 ("nested/a.conf", "1"),
             ],
         );
-        // What the target prints is the listing of the directory, taken in a shell at each signal.
-        let listing = directory.path().join("listing");
-        let name = crate::support::unique_name();
-        let script = directory.path().join(&name);
-        let text = format!(
-            "#!/bin/sh\ntrap 'ls {} > {l}.tmp; mv {l}.tmp {l}.$n; n=$((n+1))' HUP\nn=1\necho ready\nwhile :; do sleep 1 & wait $!; done\n",
-            path.display(),
-            l = listing.display(),
-        );
-        fs::write(&script, text).unwrap();
-        let mut command = std::process::Command::new("sh");
-        let target = Target::script(&name, command.arg(&script));
-        let _sidecar = Settings::bare()
-            .set("CONFIG_DIR", &path)
-            .set("PROCESS_CMDLINE", script.as_os_str())
-            .set("PROCESS_MIN_AGE", "0")
-            .start();
+        let mut target = Target::start(&path);
+        let _sidecar = Settings::new(&path, &target.name).start();
         volume.update(&[
             ("app.conf", "start"),
             ("added", "y"),
             ("nested/b.conf", "2"),
             ("other/c", "3"),
         ]);
-        let first = listing.with_extension("1");
-        crate::support::process::eventually("listed", || first.exists());
-        let seen = fs::read_to_string(first).unwrap();
-        assert_eq!(seen, "added\napp.conf\nnested\nother\n", "{order:?}");
-        drop(target);
+        let data = fs::read_link(path.join("..data")).unwrap();
+        let names = format!("{} ..data added app.conf nested other", data.display());
+        assert_eq!(target.signalled().1, names, "{order:?}");
     }
 }
 

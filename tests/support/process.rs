@@ -239,19 +239,6 @@ impl Target {
         (now.tv_sec as u64 * 1000 + now.tv_nsec as u64 / 1_000_000).saturating_sub(ticks * 10)
     }
 
-    /// Any program that prints `ready`.
-    pub fn script(name: &str, command: &mut Command) -> Self {
-        let mut child = spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()));
-        let output = child.stdout.take().unwrap();
-        let mut talker = Talker::new(child, output);
-        talker.expect("ready");
-        Self {
-            talker,
-            name: name.to_owned(),
-            _directory: tempfile::tempdir().unwrap(),
-        }
-    }
-
     /// How many signals have come so far.
     pub fn count(&mut self) -> usize {
         self.talker

@@ -1,5 +1,5 @@
 //! The application of the tests and of the demo: it prints `ready`, then every signal with the configuration it sees at that
-//! moment, as `SIGHUP <nanoseconds since boot> <content>`.
+//! moment, as `SIGHUP <nanoseconds since boot> <content>`. Of a directory it prints the names in it.
 //!
 //! usage: target CONFIG [OPTION VALUE]...
 //!
@@ -11,9 +11,11 @@
 #![allow(unsafe_code)]
 
 use signal_hook::low_level::{register, signal_name};
-use std::io::{Read, Write};
+use std::fs;
+use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 fn main() {
@@ -77,13 +79,24 @@ fn main() {
         let signal = i32::from_le_bytes(message[..4].try_into().unwrap());
         let time = i64::from_le_bytes(message[4..].try_into().unwrap());
         let name = signal_name(signal).map_or_else(|| format!("SIG{signal}"), str::to_owned);
-        let content = std::fs::read_to_string(&config).unwrap_or_else(|error| error.to_string());
+        let content = content(Path::new(&config)).unwrap_or_else(|error| error.to_string());
         println!("{name} {time} {}", content.trim_end().replace('\n', "|"));
-        std::io::stdout().flush().unwrap();
+        io::stdout().flush().unwrap();
         if signal == libc::SIGUSR2 {
             late.drain(..).for_each(|signal| catch(signal, pipe));
         }
     }
+}
+
+/// What is in a file; the names in a directory.
+fn content(config: &Path) -> io::Result<String> {
+    if !config.is_dir() {
+        return fs::read_to_string(config);
+    }
+    let names = fs::read_dir(config)?.map(|entry| Ok(entry?.file_name().display().to_string()));
+    let mut names = names.collect::<io::Result<Vec<_>>>()?;
+    names.sort();
+    Ok(names.join(" "))
 }
 
 /// Writes signal and time to `pipe` whenever the signal comes.
