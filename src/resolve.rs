@@ -3,7 +3,7 @@
 
 use crate::config::PATH_MAX;
 use crate::sys;
-use crate::tree::{Part, Visit};
+use crate::tree::{Part, Visit, kind_of};
 use core::ffi::CStr;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{self, CWD, FileType, Mode, OFlags};
@@ -62,50 +62,44 @@ fn resolve_once(
             rest.skip();
             continue;
         }
-        let found = locate(directory, name);
-        let kind = found.as_ref().ok().map(kind);
+        let kind = kind_of(directory, name);
         // Here this one name decides: the directory is armed, and then the name is looked at again.
-        if kind != Some(FileType::Directory) && !is_armed {
+        if kind != Ok(FileType::Directory) && !is_armed {
             visit.arm(directory, Part::Names);
             is_armed = true;
             continue;
         }
-        let fd = found?;
-        rest.skip();
-        match kind {
-            Some(FileType::Directory) => {
+        match kind? {
+            FileType::Symlink => {
+                links += 1;
+                if links > LINKS_MAX {
+                    return Err(Errno::LOOP);
+                }
+                if rest.follow(directory)? == Start::Root {
+                    at = Some(locate(CWD, c"/")?);
+                    is_armed = false;
+                }
+            }
+            kind => {
+                let fd = locate(directory, name)?;
+                rest.skip();
+                if kind != FileType::Directory {
+                    if rest.name().is_some() {
+                        return Err(Errno::NOTDIR);
+                    }
+                    visit.arm(fd.as_fd(), Part::File);
+                    return Ok((fd, kind));
+                }
                 if !is_armed {
                     *news |= visit.arm(fd.as_fd(), Part::Itself);
                 }
                 at = Some(fd);
                 is_armed = false;
             }
-            Some(FileType::Symlink) => {
-                links += 1;
-                if links > LINKS_MAX {
-                    return Err(Errno::LOOP);
-                }
-                if rest.put_link(&fd)? == Start::Root {
-                    at = Some(locate(CWD, c"/")?);
-                    is_armed = false;
-                }
-            }
-            _ if rest.name().is_some() => return Err(Errno::NOTDIR),
-            Some(kind) => {
-                visit.arm(fd.as_fd(), Part::File);
-                return Ok((fd, kind));
-            }
-            None => {}
         }
     }
     let found = at.map_or_else(|| locate(base, c"."), Ok)?;
     Ok((found, FileType::Directory))
-}
-
-fn kind(fd: &OwnedFd) -> FileType {
-    fs::fstat(fd).map_or(FileType::Unknown, |stat| {
-        FileType::from_raw_mode(stat.st_mode)
-    })
 }
 
 fn locate(directory: BorrowedFd<'_>, name: &CStr) -> io::Result<OwnedFd> {
@@ -169,14 +163,15 @@ impl Rest {
         Ok(self.separate(start))
     }
 
-    /// Puts the target of a link in front.
-    fn put_link(&mut self, link: &OwnedFd) -> io::Result<Start> {
-        let room = &mut self.bytes[..self.start];
-        let length = fs::readlinkat_raw(link, c"", &mut *room)?;
+    /// Exchanges the next name, which is a link in `directory`, for the target of the link.
+    fn follow(&mut self, directory: BorrowedFd<'_>) -> io::Result<Start> {
+        let (room, rest) = self.bytes.split_at_mut(self.start);
+        let length = fs::readlinkat_raw(directory, sys::c_str(rest), &mut *room)?;
         // A target that fills the room may have been cut.
         if length == room.len() {
             return Err(Errno::NAMETOOLONG);
         }
+        self.skip();
         let start = self.start - length;
         self.bytes.copy_within(..length, start);
         Ok(self.separate(start))

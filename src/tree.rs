@@ -262,7 +262,8 @@ fn open(directory: BorrowedFd<'_>, name: &CStr, more: OFlags) -> io::Result<Owne
     fs::openat(directory, name, flags, Mode::empty())
 }
 
-fn kind_of(directory: BorrowedFd<'_>, name: &CStr) -> io::Result<FileType> {
+/// What a name stands for; of a link the link itself.
+pub fn kind_of(directory: BorrowedFd<'_>, name: &CStr) -> io::Result<FileType> {
     let stat = fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
     Ok(FileType::from_raw_mode(stat.st_mode))
 }
