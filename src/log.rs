@@ -86,7 +86,7 @@ impl Log {
     }
 
     /// Starts a line of a moment given in milliseconds since the epoch.
-    fn open(&mut self, level: Level, wall_ms: u64) -> &mut Self {
+    pub(crate) fn open(&mut self, level: Level, wall_ms: u64) -> &mut Self {
         let (before, after, in_string) = match self.format {
             Format::Text => (&b""[..], &b" "[..], false),
             Format::Json => (&b"{\"time\":\""[..], &b"\",\"level\":\""[..], true),
@@ -200,7 +200,7 @@ impl Log {
     }
 
     /// Closes the line; one that was too long ends in `...` and is still whole JSON.
-    fn finish(&mut self) -> &[u8] {
+    pub(crate) fn finish(&mut self) -> &[u8] {
         let cut = self.text.is_cut();
         self.text.release();
         if cut && (self.in_string || self.format == Format::Text) {

@@ -66,7 +66,7 @@ impl Errors<'_> {
     }
 }
 
-fn explain(line: &mut Log, name: &str, value: &[u8], problem: Problem) {
+pub(super) fn explain(line: &mut Log, name: &str, value: &[u8], problem: Problem) {
     line.say(name);
     if problem == Problem::Missing {
         line.say(" is not set; give the directories or files to watch, separated by commas, for example CONFIG_DIR=/etc/nginx");

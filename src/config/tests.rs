@@ -427,3 +427,19 @@ fn the_default_quiet_time_gives_way_to_a_shorter_longest_time() {
     let config = parse(&mut environment.iter().map(|entry| entry.as_bytes())).unwrap();
     assert_eq!((config.settle_ms, config.settle_max_ms), (50, 50));
 }
+
+#[test]
+fn the_message_for_a_nul_says_where_it_is() {
+    let mut log = crate::log::Log::new();
+    let line = log.open(crate::log::Level::Error, 0);
+    problem::explain(line, "CONFIG_DIR", b"/etc/a\0b", Problem::Nul);
+    let message = str::from_utf8(log.finish())
+        .unwrap()
+        .split_once(" error ")
+        .unwrap()
+        .1;
+    assert_eq!(
+        message,
+        "CONFIG_DIR is \"/etc/a\\x00b\", which holds a NUL byte; a path cannot\n"
+    );
+}
