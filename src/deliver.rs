@@ -77,22 +77,18 @@ impl Delivery {
             signalled: 0,
             waiting: None,
         };
-        // Those of the last time first: the application must not wait while all the others are looked at.
+        // Those of the last time first: the application must not wait while all the others are looked at. They were selected
+        // then, and are the same processes; that they still match is looked at before they are signalled. A process file
+        // may name another one by now.
         for at in 0..KNOWN_MAX {
-            let Some(known) = self.known[at] else {
+            let Some(known) = self.known[at].filter(|_| config.matcher.pid_file.is_none()) else {
                 continue;
             };
-            let found = proc
-                .live(known.pid)
-                .filter(|process| process.start == known.start);
-            match found {
-                Some(process)
-                    if config.matcher.pid_file.is_none()
-                        && proc.is_selected(&process, &config.matcher, config.select) =>
-                {
+            let same = |process: &Process| process.start == known.start;
+            match proc.live(known.pid).filter(same) {
+                Some(process) => {
                     self.offer(&process, order, config, proc, changed_at, log, &mut attempt);
                 }
-                Some(_) => {}
                 None => self.known[at] = None,
             }
         }
