@@ -1,7 +1,7 @@
 //! Starting, resting, stopping, and logging into whatever there is (L1 to L6).
 
 use crate::support::is_emulated;
-use crate::support::process::{Settings, Talker, Target, eventually};
+use crate::support::process::{Settings, Silent, Talker, Target, eventually};
 use rustix::process::Signal;
 use std::fs::{self, File};
 use std::io::Read;
@@ -182,9 +182,7 @@ fn l5_a_full_standard_error_blocks_nothing_and_the_loss_is_counted() {
         text.lines().all(|line| line.starts_with("20")),
         "every line is whole"
     );
-    assert!(sidecar.try_wait().unwrap().is_none());
-    sidecar.kill().unwrap();
-    sidecar.wait().unwrap();
+    assert!(sidecar.is_running());
 }
 
 /// Whether `part` is among what can be read without taking it out: a pipe's content is copied by `tee`.
@@ -227,9 +225,7 @@ fn l5_a_reader_that_goes_away_does_not_take_the_sidecar_with_it() {
         fs::write(&file, content).unwrap();
         assert_eq!(target.signalled().1, content);
     }
-    assert!(sidecar.try_wait().unwrap().is_none());
-    sidecar.kill().unwrap();
-    sidecar.wait().unwrap();
+    assert!(sidecar.is_running());
 }
 
 #[test]
@@ -239,7 +235,7 @@ fn l5_standard_error_on_a_full_disk_is_survived() {
     let mut target = Target::start(&file);
     let full = File::options().write(true).open("/dev/full").unwrap();
     let settings = Settings::new(config.path(), &target.name);
-    let mut sidecar = settings
+    let sidecar = settings
         .adapt(|command| {
             command.stderr(Stdio::from(full));
         })
@@ -247,12 +243,10 @@ fn l5_standard_error_on_a_full_disk_is_survived() {
     wait_armed(&sidecar);
     fs::write(&file, "new").unwrap();
     assert_eq!(target.signalled().1, "new");
-    sidecar.kill().unwrap();
-    sidecar.wait().unwrap();
 }
 
 /// Asleep with a watch set: for a sidecar that cannot be heard.
-fn wait_armed(sidecar: &std::process::Child) {
+fn wait_armed(sidecar: &Silent) {
     let process = format!("/proc/{}", sidecar.id());
     eventually("armed", || {
         let stat = fs::read_to_string(format!("{process}/stat")).unwrap();
@@ -279,7 +273,7 @@ fn closed_standard_descriptors_at_start_are_survived() {
     for closed in [vec![0], vec![1], vec![2], vec![0, 1, 2]] {
         let mut target = Target::start(&file);
         let settings = Settings::new(config.path(), &target.name);
-        let mut sidecar = settings
+        let sidecar = settings
             .adapt(|command| close_at_start(command, closed.clone()))
             .launch_silent();
         wait_armed(&sidecar);
@@ -290,8 +284,6 @@ fn closed_standard_descriptors_at_start_are_survived() {
             let link = fs::read_link(format!("/proc/{}/fd/{fd}", sidecar.id())).unwrap();
             assert_eq!(link.to_str(), Some("/"), "a placeholder keeps the number");
         }
-        sidecar.kill().unwrap();
-        sidecar.wait().unwrap();
     }
 }
 
@@ -320,7 +312,7 @@ fn l5_a_line_is_one_write_and_never_longer_than_a_pipe_takes_at_once() {
     )
     .unwrap();
     let settings = Settings::new(config.path(), "nobody");
-    let mut sidecar = settings
+    let _sidecar = settings
         .adapt(|command| {
             command.stderr(Stdio::from(writer));
         })
@@ -344,8 +336,6 @@ fn l5_a_line_is_one_write_and_never_longer_than_a_pipe_takes_at_once() {
         }
     }
     assert!(reader.as_raw_fd() > 2);
-    sidecar.kill().unwrap();
-    sidecar.wait().unwrap();
 }
 
 #[test]

@@ -353,8 +353,8 @@ impl Settings {
     }
 
     /// Starts it with a standard error that is not this one's to read.
-    pub fn launch_silent(mut self) -> Child {
-        spawn(&mut self.0)
+    pub fn launch_silent(mut self) -> Silent {
+        Silent(spawn(&mut self.0))
     }
 
     /// Runs it to its end.
@@ -371,6 +371,26 @@ impl Settings {
             text(output.stdout),
             text(output.stderr),
         )
+    }
+}
+
+/// A sidecar that cannot be heard. It is killed when it is dropped.
+pub struct Silent(Child);
+
+impl Silent {
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_none()
+    }
+}
+
+impl Drop for Silent {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
