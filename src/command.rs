@@ -1,6 +1,6 @@
 //! The command line: what is asked for, and the commands that only print.
 
-use crate::config::{self, SETTINGS};
+use crate::config::{self, Config, SETTINGS};
 use crate::log::{LINE_MAX, Level, Log};
 use crate::run;
 use crate::signal::{DefaultAction, Signal};
@@ -62,15 +62,28 @@ pub fn main(
 const VERSION: &str = concat!("config-reloader-sidecar ", env!("CARGO_PKG_VERSION"), "\n");
 
 fn run_sidecar(log: &mut Log, environment: &mut dyn Iterator<Item = &'static [u8]>) -> i32 {
+    match settings(log, environment) {
+        Some(config) => run::run(&config, log),
+        None => EXIT_WRONG,
+    }
+}
+
+/// The settings; where they are wrong, all errors are reported.
+// Not inlined: the room for all errors is given back before the program begins to wait.
+#[inline(never)]
+fn settings(
+    log: &mut Log,
+    environment: &mut dyn Iterator<Item = &'static [u8]>,
+) -> Option<Config<'static>> {
     match config::parse(environment) {
         Ok(config) => {
             log.set(config.log_format, config.verbose);
-            run::run(&config, log)
+            Some(config)
         }
         Err(errors) => {
             log.set(errors.log_format, false);
             errors.report(log);
-            EXIT_WRONG
+            None
         }
     }
 }

@@ -202,8 +202,6 @@ pub struct Config<'e> {
 ///
 /// # Errors
 /// All that is wrong, at once.
-// Not inlined: what it needs on the stack is given back before the program begins to wait.
-#[inline(never)]
 #[allow(clippy::result_large_err)] // There is nowhere to put it but the stack.
 pub fn parse<'e>(
     environment: &mut dyn Iterator<Item = &'e [u8]>,

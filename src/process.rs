@@ -73,11 +73,6 @@ impl Proc {
         Ok(proc)
     }
 
-    /// This program's id.
-    pub const fn own_pid(&self) -> Pid {
-        self.own
-    }
-
     /// Opens `/proc/PID/name`.
     ///
     /// # Errors
@@ -262,6 +257,7 @@ fn read_all(file: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(length)
 }
 
+// Not inlined: its buffer for the path is for those only who have such a file.
 #[inline(never)]
 fn read_pid_file(path: &[u8]) -> Option<Pid> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
@@ -277,7 +273,7 @@ fn read_pid_file(path: &[u8]) -> Option<Pid> {
 }
 
 impl Proc {
-    /// Reads `/proc/PID/status`, of the process or, with `thread`, of one of its threads.
+    /// Reads `/proc/PID/status`.
     ///
     /// # Errors
     /// As for [`open`](Self::open).

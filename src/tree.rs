@@ -23,7 +23,7 @@ const FULL_READ_MAX: u64 = 8 << 20;
 /// Bytes read at once. Large enough that the copying and not the call is what takes the time.
 const READ_SIZE: usize = 4096;
 /// For the entries of one directory at a time; there is one such buffer for each level. The longest entry takes 280 bytes.
-const ENTRIES_SIZE: usize = 1024;
+const ENTRIES_SIZE: usize = 512;
 
 /// What a watch on a directory or file is to notice.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

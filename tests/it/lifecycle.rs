@@ -17,18 +17,23 @@ fn config() -> tempfile::TempDir {
 }
 
 #[test]
-fn l1_term_and_int_end_it_with_exit_code_0() {
+fn l1_term_and_int_end_it_within_50_milliseconds_with_exit_code_0() {
     let config = config();
     for signal in [Signal::TERM, Signal::INT] {
-        let sidecar = Settings::new(config.path(), "nobody").start();
-        let asked = Instant::now();
-        sidecar.signal(signal);
-        let (status, lines) = sidecar.finish();
-        let took = asked.elapsed();
-        assert_eq!(status.code(), Some(0));
-        assert!(lines.last().unwrap().contains("stopped by SIG"));
-        // 50 ms are the budget; the machine of the tests may be busy with other tests.
-        assert!(took < Duration::from_secs(2), "{took:?}");
+        let end = || {
+            let sidecar = Settings::new(config.path(), "nobody").start();
+            let asked = Instant::now();
+            sidecar.signal(signal);
+            let (status, lines) = sidecar.finish();
+            let took = asked.elapsed();
+            assert_eq!(status.code(), Some(0));
+            assert!(lines.last().unwrap().contains("stopped by SIG"));
+            took
+        };
+        // The quickest of several: the machine may be busy with other tests.
+        let quickest = (0..10).map(|_| end()).min().unwrap();
+        let limit = Duration::from_millis(if is_emulated() { 500 } else { 50 });
+        assert!(quickest < limit, "{quickest:?}");
     }
 }
 

@@ -9,6 +9,7 @@
 //! - W4 what counts is what the application could read; what this program cannot read counts by its metadata
 //! - W5 a change anywhere on the way to the content is noticed
 //! - W6 a root that is missing is waited for
+//! - W8 where inotify is refused, the content is compared at intervals
 //! - P1 a process is matched by whole names, its command line, its process file
 //! - P2 of several matches the ones without a matching ancestor are signalled, and never this program
 //! - P4 a signal that would end the process waits until it would not

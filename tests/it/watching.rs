@@ -548,3 +548,47 @@ fn changes_within_the_least_interval_are_merged_into_one_trailing_signal() {
     });
     assert_eq!(scene.target.count(), 2);
 }
+
+/// A sidecar in a user namespace in which the kernel allows no more than `limit` says.
+fn with_inotify_limit(limit: &str, advice: &str) {
+    let mut scene = Scene::with(whole, |settings| {
+        let settings = settings.set("CONFIG_POLL_INTERVAL", "50ms");
+        settings.through(&[
+            "unshare",
+            "--user",
+            "--map-root-user",
+            "sh",
+            "-c",
+            limit,
+            "sh",
+        ])
+    });
+    let log = scene.sidecar.seen().join("\n");
+    assert!(log.contains(advice), "{log}");
+    for content in ["polled", "polled again"] {
+        scene.changes("seen without an event", content, |scene| {
+            fs::write(scene.path("app.conf"), content).unwrap();
+        });
+    }
+    let log = scene.sidecar.seen().join("\n");
+    assert!(!log.contains(" event "), "{log}");
+    assert_eq!(log.matches("inotify is refused").count(), 1, "{log}");
+}
+
+#[test]
+#[ignore = "needs root"]
+fn w8_without_inotify_instances_the_content_is_compared_at_intervals() {
+    with_inotify_limit(
+        r#"echo 0 > /proc/sys/user/max_inotify_instances; exec "$@""#,
+        "inotify is refused: EMFILE; comparing the content at intervals instead. Raise fs.inotify.max_user_instances on the node",
+    );
+}
+
+#[test]
+#[ignore = "needs root"]
+fn w8_without_inotify_watches_the_content_is_compared_at_intervals() {
+    with_inotify_limit(
+        r#"echo 0 > /proc/sys/user/max_inotify_watches; exec "$@""#,
+        "inotify is refused: ENOSPC; comparing the content at intervals instead. Raise fs.inotify.max_user_watches on the node",
+    );
+}

@@ -90,22 +90,9 @@ impl Talker {
 
     /// The sidecar as process 1 of a PID namespace of its own, with a `/proc` of its own.
     pub fn in_pid_namespace(settings: Settings) -> Self {
-        let inner = settings.0;
-        let mut command = Command::new("unshare");
-        command
-            .args(["--pid", "--fork", "--mount-proc", "--kill-child"])
-            .arg(inner.get_program())
-            .args(inner.get_args());
-        command.env_clear().envs(
-            inner
-                .get_envs()
-                .filter_map(|(name, value)| Some((name, value?))),
-        );
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
-        Settings(command).launch()
+        settings
+            .through(&["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"])
+            .launch()
     }
 
     /// Signals the process's only child.
@@ -336,6 +323,26 @@ impl Settings {
     pub fn adapt(mut self, adapt: impl FnOnce(&mut Command)) -> Self {
         adapt(&mut self.0);
         self
+    }
+
+    /// The same by means of another program, which is given it as its last arguments.
+    #[must_use]
+    pub fn through(self, program: &[&str]) -> Self {
+        let inner = self.0;
+        let mut command = Command::new(program[0]);
+        command
+            .args(&program[1..])
+            .arg(inner.get_program())
+            .args(inner.get_args());
+        let environment = inner
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?)));
+        command.env_clear().envs(environment);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        Self(command)
     }
 
     /// Starts it and waits until everything is armed.
