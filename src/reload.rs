@@ -24,6 +24,9 @@ struct Settling {
     /// The look is not put off any longer than this.
     limit: Instant,
     due: Instant,
+    /// What a look without an event has found. Without events nothing tells whether a writer has finished, but that the next
+    /// look finds the same.
+    found: Option<Fingerprint>,
 }
 
 /// Someone has not been told of the content that was last seen.
@@ -108,7 +111,8 @@ impl Reload {
                 fingerprint,
                 catch_up,
             } => self.started(fingerprint, catch_up, now),
-            Event::Changed(change) => (self.changed(change, now), None),
+            Event::Changed(change) => (self.changed(change, now, now), None),
+            Event::Resumed(change) => (self.changed(change, self.looked_at, now), None),
             Event::Looked {
                 fingerprint,
                 disturbed,
@@ -116,7 +120,7 @@ impl Reload {
             Event::Attempted(attempt) => self.attempted(attempt, now),
             Event::Demanded => {
                 self.demanded = true;
-                (self.changed(Change::Complete, now), None)
+                (self.changed(Change::Complete, now, now), None)
             }
             Event::PollDue => (Action::Look, None),
             Event::Woke => (self.next(now), None),
@@ -145,16 +149,18 @@ impl Reload {
         (self.next(now), None)
     }
 
-    fn changed(&mut self, change: Change, now: Instant) -> Action {
+    /// `since`: nothing happened before.
+    fn changed(&mut self, change: Change, since: Instant, now: Instant) -> Action {
         let (first, limit) = match self.settling {
-            Some(settling) => (settling.first, settling.limit),
-            None => (now, now.plus_ms(self.timing.settle_max_ms)),
+            Some(settling) => (settling.first.min(since), settling.limit),
+            None => (since, now.plus_ms(self.timing.settle_max_ms)),
         };
         self.settling = Some(Settling {
             first,
             last: now,
             limit,
             due: self.due(change, limit, now),
+            found: None,
         });
         self.next(now)
     }
@@ -183,19 +189,15 @@ impl Reload {
         let burst = self.settling.take();
         // Without an event the change lies somewhere between two looks.
         let looked_before = core::mem::replace(&mut self.looked_at, now);
-        let (first, last) = burst.map_or((looked_before, now), |burst| (burst.first, burst.last));
-        // A look that was disturbed does not count yet, nor does one without an event that comes amid a burst.
-        let put_off =
-            |burst: &Settling| now < burst.limit && (disturbed.is_some() || now < burst.due);
-        if let Some(burst) = burst.filter(|burst| put_off(burst) && !self.demanded) {
-            self.settling = Some(match disturbed {
-                None => burst,
-                Some(change) => Settling {
-                    last: now,
-                    due: self.due_after(change, burst.limit, now).max(burst.due),
-                    ..burst
-                },
-            });
+        let (first, last) = match burst {
+            Some(burst) if burst.found.is_none_or(|found| found == fingerprint) => {
+                (burst.first, burst.last)
+            }
+            Some(burst) => (burst.first, now),
+            None => (looked_before, now),
+        };
+        if let Some(settling) = self.put_off(burst, looked_before, fingerprint, disturbed, now) {
+            self.settling = Some(settling);
             return (self.next(now), None);
         }
         let before = core::mem::replace(&mut self.seen, fingerprint);
@@ -243,9 +245,49 @@ impl Reload {
                 last: now,
                 limit,
                 due: self.due_after(change, limit, now),
+                found: None,
             });
         }
         (action, note)
+    }
+
+    /// Whether a look does not count yet, and what is waited for then.
+    fn put_off(
+        &self,
+        burst: Option<Settling>,
+        looked_before: Instant,
+        fingerprint: Fingerprint,
+        disturbed: Option<Change>,
+        now: Instant,
+    ) -> Option<Settling> {
+        if self.demanded {
+            return None;
+        }
+        let Some(burst) = burst else {
+            let limit = now.plus_ms(self.timing.settle_max_ms);
+            let change = disturbed.unwrap_or(Change::Finished);
+            return (fingerprint != self.seen).then_some(Settling {
+                first: looked_before,
+                last: now,
+                limit,
+                due: self.due_after(change, limit, now),
+                found: Some(fingerprint),
+            });
+        };
+        if now >= burst.limit {
+            return None;
+        }
+        let is_another = burst.found.is_some_and(|found| found != fingerprint);
+        match disturbed.or(is_another.then_some(Change::Finished)) {
+            Some(change) => Some(Settling {
+                last: now,
+                due: self.due_after(change, burst.limit, now).max(burst.due),
+                found: burst.found.map(|_| fingerprint),
+                ..burst
+            }),
+            // One without an event that comes amid a burst.
+            None => (now < burst.due).then_some(burst),
+        }
     }
 
     /// What was seen last is owed to the processes that [`Order`] tells of; `first` is when the change began.

@@ -122,6 +122,8 @@ pub enum Event {
     },
     /// Something may have changed.
     Changed(Change),
+    /// Something may have changed at any time since the last look: the program was stopped meanwhile.
+    Resumed(Change),
     /// The result of [`Action::Look`].
     Looked {
         /// What was seen.

@@ -114,6 +114,12 @@ impl Machine {
         machine
     }
 
+    /// A deadline passes, and a look is taken.
+    fn looks_and_delivers(&mut self, looked: Event, ms: u64) -> Order {
+        self.looks(WOKE, ms);
+        self.delivers(looked, ms)
+    }
+
     /// It has seen content 0, and processes from before `ms` are to be told of it.
     fn catching_up(ms: u64) -> (Self, Order) {
         let mut machine = Self(Reload::new(TIMING));
@@ -365,13 +371,11 @@ fn what_was_accepted_unsteadily_is_told_at_once_and_looked_at_again() {
 }
 
 #[test]
-fn a_comparison_without_an_event_and_a_demand_are_looked_at_again_as_well_if_they_were_disturbed() {
-    for event in [Event::PollDue, Event::Demanded] {
-        let mut machine = Machine::started();
-        machine.looks(event, 5_000);
-        machine.delivers(looked_unsteadily(1), 5_001);
-        machine.sleeps(told(1), 5_002, Some(5_101));
-    }
+fn a_demand_is_looked_at_again_as_well_if_it_was_disturbed() {
+    let mut machine = Machine::started();
+    machine.looks(Event::Demanded, 5_000);
+    machine.delivers(looked_unsteadily(1), 5_001);
+    machine.sleeps(told(1), 5_002, Some(5_101));
 }
 
 #[test]
@@ -743,10 +747,12 @@ fn another_burst_that_changes_nothing_adds_those_who_started_in_it_to_what_is_ow
 // Polling.
 
 #[test]
-fn a_change_without_an_event_is_told_to_all_that_started_before_the_look() {
+fn a_change_without_an_event_is_told_when_the_next_look_finds_the_same() {
     let mut machine = Machine::started();
     machine.looks(Event::PollDue, 5_000);
-    let order = machine.delivers(looked(1), 5_001);
+    machine.sleeps(looked(1), 5_001, Some(5_101));
+    machine.looks(WOKE, 5_101);
+    let order = machine.delivers(looked(1), 5_102);
     assert_eq!(
         order,
         Order {
@@ -768,8 +774,71 @@ fn a_change_without_an_event_came_after_the_look_before() {
     machine.looks(Event::PollDue, 5_000);
     machine.sleeps(looked(0), 5_001, None);
     machine.looks(Event::PollDue, 10_000);
-    machine.delivers(looked(1), 10_001);
+    machine.sleeps(looked(1), 10_001, Some(10_101));
+    assert!(
+        machine
+            .looks_and_delivers(looked(1), 10_101)
+            .concerns(at(10_001))
+    );
     assert_eq!(machine.0.changed_since(), Some(at(5_001)));
+}
+
+#[test]
+fn a_change_that_goes_on_without_an_event_is_told_when_it_rests_or_after_the_longest_time() {
+    let mut machine = Machine::started();
+    machine.looks(Event::PollDue, 5_000);
+    machine.sleeps(looked(1), 5_000, Some(5_100));
+    machine.looks(WOKE, 5_100);
+    machine.sleeps(looked(2), 5_100, Some(5_200));
+    machine.looks(WOKE, 5_200);
+    machine.sleeps(looked_unsteadily(2), 5_200, Some(5_300));
+    let order = machine.looks_and_delivers(looked(2), 5_300);
+    assert_eq!(order.started_before, at(5_200));
+
+    let mut machine = Machine::started();
+    machine.looks(Event::PollDue, 5_000);
+    machine.sleeps(looked(1), 5_000, Some(5_100));
+    machine.looks(WOKE, 6_950);
+    machine.sleeps(looked(2), 6_950, Some(7_000));
+    machine.looks_and_delivers(looked(3), 7_000);
+}
+
+#[test]
+fn a_change_without_an_event_that_is_taken_back_concerns_only_who_started_in_it() {
+    let mut machine = Machine::started();
+    machine.looks(Event::PollDue, 5_000);
+    machine.sleeps(looked(1), 5_000, Some(5_100));
+    machine.looks(WOKE, 5_100);
+    machine.sleeps(looked(0), 5_100, Some(5_200));
+    let order = machine.looks_and_delivers(looked(0), 5_200);
+    assert!(!order.concerns(Instant::from_nanoseconds(999_000_000_000)));
+    assert!(order.concerns(at(5_050)));
+    assert!(!order.concerns(at(5_200)));
+}
+
+#[test]
+fn an_event_ends_the_comparing_of_two_looks() {
+    let mut machine = Machine::started();
+    machine.looks(Event::PollDue, 5_000);
+    machine.sleeps(looked(1), 5_000, Some(5_100));
+    machine.looks(COMPLETE, 5_050);
+    machine.delivers(looked(2), 5_050);
+}
+
+// SIGSTOP and SIGCONT.
+
+#[test]
+fn what_happened_while_the_program_was_stopped_may_have_happened_at_any_time_since_the_last_look() {
+    let mut machine = Machine::started();
+    machine.sleeps(Event::Resumed(Change::Finished), 60_000, Some(60_100));
+    let order = machine.looks_and_delivers(looked(0), 60_100);
+    assert!(order.concerns(at(30_000)));
+    // Something was settling when it was stopped.
+    let mut machine = Machine::started();
+    machine.sleeps(FINISHED, 10_000, Some(10_100));
+    machine.looks(Event::Resumed(Change::Finished), 60_000);
+    let order = machine.delivers(looked(0), 60_000);
+    assert!(order.concerns(at(5_000)) && order.concerns(at(60_000)));
 }
 
 #[test]

@@ -50,7 +50,9 @@ impl Observed {
         self.path.push((self.now.ms_since(at(0)), event));
         self.action = self.reload.step(event, self.now).0;
         match event {
-            Event::Changed(_) => _ = self.first_event.get_or_insert(self.now),
+            Event::Changed(_) | Event::Resumed(_) => {
+                self.first_event.get_or_insert(self.now);
+            }
             Event::Demanded => {
                 self.demanded = true;
                 self.first_event.get_or_insert(self.now);
@@ -60,7 +62,10 @@ impl Observed {
                 let put_off = self.first_event.filter(|first| {
                     first.plus_ms(TIMING.settle_max_ms) > self.now && !machine_demanded
                 });
+                let found = self.reload.settling.and_then(|settling| settling.found);
                 self.first_event = match (steady, settling) {
+                    // Without an event, another look has to find the same.
+                    _ if found.is_some() => put_off.or(Some(self.now)),
                     // It came before its time.
                     (true, Some(settling)) if settling.due > self.now => put_off,
                     (true, _) => None,
@@ -175,9 +180,12 @@ impl Observed {
         let machine = &self.reload;
         let number = |fingerprint: Fingerprint| fingerprint.number();
         (
-            machine
-                .settling
-                .map(|it| [it.first, it.last, it.limit, it.due].map(relative)),
+            machine.settling.map(|it| {
+                (
+                    [it.first, it.last, it.limit, it.due].map(relative),
+                    it.found.map(number),
+                )
+            }),
             machine.owed.map(|it| {
                 let between = it
                     .order
@@ -256,7 +264,7 @@ fn explore(
     known.len()
 }
 
-fn alphabet() -> [Event; 17] {
+fn alphabet() -> [Event; 18] {
     let young = Event::Attempted(Attempt {
         signalled: 0,
         waiting: Some((Waiting::TooYoung, Some(at(900)))),
@@ -265,6 +273,7 @@ fn alphabet() -> [Event; 17] {
         WRITING,
         FINISHED,
         COMPLETE,
+        Event::Resumed(Change::Finished),
         looked(0),
         looked(1),
         looked_unsteadily(0),
