@@ -4,7 +4,7 @@ PROGRAM := config-reloader-sidecar
 ARCH    := $(shell uname -m)
 MUSL    := $(ARCH)-unknown-linux-musl
 # The most that the program may have, in bytes.
-SIZE_LIMIT := 49152
+SIZE_LIMIT := 65536
 
 # The release program. Which target it is built for is found out by `toolchain`.
 TRIPLE   = $(shell cat target/triple)

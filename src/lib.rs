@@ -4,7 +4,7 @@
 //! environment -> config -> run (the only loop: poll) -> reload (pure: state, event, time -> action) -> process -> guard -> deliver
 //!                           |  inotify, signals              ^
 //!                           `> watch -> tree (walk) -> fingerprint                                         every step -> log
-//!                                        `> resolve (links)
+//!                           `> mount        `> resolve (links)
 //! ```
 //!
 //! One thread, one `poll`, no allocator. What decides (`config`, `signal`, `reload`, `fingerprint`, the parsers of `process`,
@@ -16,8 +16,8 @@
 //! - After start-up no failure ends the program.
 //!
 //! # Limits
-//! 64 roots, 64 process names, 16 levels of directories, 8 MiB of a file read in full, log lines of 2,048 bytes, 16 processes
-//! remembered between two deliveries.
+//! 64 roots, 64 process names, 16 levels of directories, 1,048,576 entries below a root, 8 MiB of a file read in full, log lines
+//! of 2,048 bytes, 16 processes remembered between two deliveries.
 
 #![cfg_attr(not(test), no_std)]
 
@@ -27,7 +27,9 @@ pub mod deliver;
 pub mod fingerprint;
 pub mod guard;
 pub mod log;
+pub mod mount;
 pub mod process;
+pub mod read;
 pub mod reload;
 pub mod resolve;
 pub mod run;

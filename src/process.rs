@@ -8,6 +8,7 @@ mod parse;
 pub use parse::{Comm, Process, Status, TICK_MS, parse_stat};
 
 use crate::config::{CommaList, MAX_CMDLINE, PATH_MAX};
+use crate::read;
 use crate::text::{Text, Word};
 use core::mem::MaybeUninit;
 use parse::{COMM_MAX, goes_by, parse_pid_file, pid};
@@ -187,7 +188,7 @@ impl Proc {
     fn cmdline_matches(&self, process: &Process, matcher: &Matcher<'_>) -> io::Result<bool> {
         let file = self.open(process.pid, "cmdline", OFlags::empty())?;
         let mut buffer = [0; 2 * MAX_CMDLINE];
-        let mut length = read_all(file.as_fd(), &mut buffer)?;
+        let mut length = read::fill(file.as_fd(), &mut buffer)?;
         if let Some(names) = matcher.names {
             let argument = buffer[..length]
                 .split(|byte| *byte == 0)
@@ -222,7 +223,7 @@ impl Proc {
             // The text may lie across two pieces.
             let kept = length.min(MAX_CMDLINE);
             buffer.copy_within(length - kept..length, 0);
-            let read = read_all(file.as_fd(), &mut buffer[kept..])?;
+            let read = read::fill(file.as_fd(), &mut buffer[kept..])?;
             length = kept + read;
             is_last = read == 0;
         }
@@ -243,20 +244,6 @@ impl Proc {
     }
 }
 
-/// Reads until the end or until the buffer is full.
-fn read_all(file: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut length = 0;
-    while length < buffer.len() {
-        match io::read(file, &mut buffer[length..]) {
-            Ok(0) => break,
-            Ok(read) => length += read,
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
-    Ok(length)
-}
-
 // Not inlined: its buffer for the path is for those only who have such a file.
 #[inline(never)]
 fn read_pid_file(path: &[u8]) -> Option<Pid> {
@@ -265,7 +252,7 @@ fn read_pid_file(path: &[u8]) -> Option<Pid> {
     name.push(path);
     let file = fs::openat(CWD, name.as_c_str(), flags, Mode::empty()).ok()?;
     let mut buffer = [0; 64];
-    let length = read_all(file.as_fd(), &mut buffer).ok()?;
+    let length = read::fill(file.as_fd(), &mut buffer).ok()?;
     let content = &buffer[..length];
     // Of a line that does not end here the beginning would be another process's id.
     let is_whole = length < buffer.len() || content.contains(&b'\n');
@@ -316,29 +303,11 @@ impl Proc {
     }
 }
 
-/// Line by line, because the list of groups can be longer than any buffer. What is left of such a line when the buffer is
-/// emptied looks like no line that is wanted.
+/// The list of groups can be longer than any buffer; nobody wants it.
 fn status_of(file: BorrowedFd<'_>) -> io::Result<Status> {
     let mut status = Status::default();
-    let mut buffer = [0; 1024];
-    let mut length = 0;
-    loop {
-        let read = io::read(file, &mut buffer[length..])?;
-        if read == 0 {
-            return Ok(status);
-        }
-        length += read;
-        let mut start = 0;
-        while let Some(end) = buffer[start..length].iter().position(|byte| *byte == b'\n') {
-            status.take(&buffer[start..start + end]);
-            start += end + 1;
-        }
-        if start == 0 && length == buffer.len() {
-            start = length;
-        }
-        buffer.copy_within(start..length, 0);
-        length -= start;
-    }
+    read::lines(file, &mut [0; 1024], &mut |line| status.take(line))?;
+    Ok(status)
 }
 
 #[cfg(test)]

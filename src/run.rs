@@ -4,6 +4,7 @@ use crate::config::{Config, PollInterval, SETTINGS};
 use crate::deliver::{self, Delivery};
 use crate::fingerprint::Fingerprint;
 use crate::log::{Level, Log};
+use crate::mount;
 use crate::process::Proc;
 use crate::reload::{Action, Event, Instant, Note, Reload, Timing};
 use crate::sys;
@@ -53,8 +54,9 @@ struct Sidecar<'c> {
 impl<'c> Sidecar<'c> {
     #[inline(never)]
     fn open(config: &'c Config<'c>) -> Result<Self, (&'static str, Errno)> {
-        let signals = sys::signal_descriptor(&[libc::SIGTERM, libc::SIGINT, libc::SIGUSR1])
-            .map_err(|errno| ("receive signals by signalfd", errno))?;
+        let signals =
+            sys::signal_descriptor(&[libc::SIGTERM, libc::SIGINT, libc::SIGUSR1, libc::SIGCONT])
+                .map_err(|errno| ("receive signals by signalfd", errno))?;
         let proc = openat(
             CWD,
             c"/proc",
@@ -81,22 +83,8 @@ impl<'c> Sidecar<'c> {
 
     fn run(&mut self, log: &mut Log) -> i32 {
         self.introduce(log);
-        // Nobody has to be told of what was there before, so there is nothing to lose if this first look is broken off.
-        if let Some(look) = self.look(log) {
-            self.delivery.acquaint(self.config, &self.proc);
-            log.line(Level::Info)
-                .say("watching")
-                .key_number("files", look.files.into())
-                .key_number("directories", look.directories.into())
-                .send();
-            self.handle(
-                Event::Started {
-                    fingerprint: look.fingerprint,
-                    catch_up: None,
-                },
-                log,
-            );
-        }
+        mount::report_sub_paths(self.config.roots, log);
+        let mut is_watching = self.start(log);
         loop {
             if let Err(errno) = self.wait() {
                 log.line(Level::Error)
@@ -110,17 +98,28 @@ impl<'c> Sidecar<'c> {
                 };
                 let _ = poll(&mut [], Some(&second));
             }
+            let (mut demanded, mut resumed) = (false, false);
             while let Some(signal) = sys::next_signal(self.signals.as_fd()) {
-                if signal != libc::SIGUSR1 {
-                    return self.stop(signal, log);
+                match signal {
+                    libc::SIGUSR1 => demanded = true,
+                    libc::SIGCONT => resumed = true,
+                    _ => return self.stop(signal, log),
                 }
+            }
+            if !is_watching {
+                is_watching = self.start(log);
+            }
+            if demanded {
                 log.line(Level::Info)
                     .say("asked by SIGUSR1 to signal now")
                     .send();
+                self.watch.arm_anew();
                 self.handle(Event::Demanded, log);
             }
-            if let Some(change) = self.watch.drain(log) {
-                self.handle(Event::Changed(change), log);
+            match self.watch.drain(log) {
+                Some(change) if resumed => self.handle(Event::Resumed(change), log),
+                Some(change) => self.handle(Event::Changed(change), log),
+                None => {}
             }
             let now = sys::now();
             if self
@@ -134,6 +133,26 @@ impl<'c> Sidecar<'c> {
                 self.handle(Event::PollDue, log);
             }
         }
+    }
+
+    /// Takes the first look. Whether it was not broken off: nobody has to be told of what was there before, so nothing is lost
+    /// then.
+    fn start(&mut self, log: &mut Log) -> bool {
+        let Some(look) = self.look(log) else {
+            return false;
+        };
+        self.delivery.acquaint(self.config, &self.proc);
+        log.line(Level::Info)
+            .say("watching")
+            .key_number("files", look.files.into())
+            .key_number("directories", look.directories.into())
+            .send();
+        let started = Event::Started {
+            fingerprint: look.fingerprint,
+            catch_up: None,
+        };
+        self.handle(started, log);
+        true
     }
 
     fn introduce(&self, log: &mut Log) {
@@ -160,7 +179,7 @@ impl<'c> Sidecar<'c> {
     }
 
     /// Sleeps until something comes or is due.
-    fn wait(&self) -> io::Result<()> {
+    fn wait(&mut self) -> io::Result<()> {
         let deadline = match (self.reload.deadline(), self.poll_at()) {
             (Some(one), Some(other)) => Some(one.min(other)),
             (one, other) => one.or(other),
@@ -172,16 +191,21 @@ impl<'c> Sidecar<'c> {
                 tv_nsec: (nanoseconds % 1_000_000_000) as _,
             }
         });
-        let signals = PollFd::new(&self.signals, PollFlags::IN);
-        let result = match self.watch.descriptor() {
-            Some(inotify) => poll(
-                &mut [signals, PollFd::from_borrowed_fd(inotify, PollFlags::IN)],
-                timeout.as_ref(),
-            ),
-            None => poll(&mut [signals], timeout.as_ref()),
-        };
-        match result {
-            Ok(_) | Err(Errno::INTR) => Ok(()),
+        // A descriptor is missing where the kernel has refused it; the one for signals stands in its place.
+        let none = self.signals.as_fd();
+        let mut descriptors = [
+            PollFd::new(&self.signals, PollFlags::IN),
+            PollFd::from_borrowed_fd(self.watch.inotify().unwrap_or(none), PollFlags::IN),
+            PollFd::from_borrowed_fd(self.watch.mounts().unwrap_or(none), PollFlags::PRI),
+        ];
+        match poll(&mut descriptors, timeout.as_ref()) {
+            Ok(_) => {
+                if descriptors[2].revents().contains(PollFlags::PRI) {
+                    self.watch.mounts_changed();
+                }
+                Ok(())
+            }
+            Err(Errno::INTR) => Ok(()),
             Err(errno) => Err(errno),
         }
     }
@@ -244,7 +268,8 @@ impl<'c> Sidecar<'c> {
             .watch
             .look(self.config.roots, sys::now(), log, &interrupted);
         self.last_look = sys::now();
-        look
+        // One that came at the end goes first, too: after SIGCONT nobody knows what was read when.
+        look.filter(|_| !interrupted())
     }
 
     fn tell(&self, note: Note, log: &mut Log) {

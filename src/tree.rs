@@ -24,6 +24,9 @@ const FULL_READ_MAX: u64 = 8 << 20;
 const READ_SIZE: usize = 4096;
 /// For the entries of one directory at a time; there is one such buffer for each level. The longest entry takes 280 bytes.
 const ENTRIES_SIZE: usize = 512;
+/// At most so many entries are looked at below one root. It takes some seconds then, and links that lead from each of a dozen
+/// directories to all the others make billions.
+pub const ENTRIES_MAX: u32 = 1 << 20;
 
 /// What a watch on a directory or file is to notice.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,6 +48,8 @@ pub enum Shortfall {
     Unreadable(Errno),
     /// It lies deeper than [`LEVELS`].
     TooDeep,
+    /// More than [`ENTRIES_MAX`] came before it.
+    TooMany,
 }
 
 /// Whoever wants the walk done.
@@ -55,6 +60,8 @@ pub trait Visit {
     fn found(&mut self, kind: FileType);
     /// The entry `name` in `directory` counts by less.
     fn falls_short(&mut self, directory: BorrowedFd<'_>, name: &[u8], shortfall: Shortfall);
+    /// What is found from now on is on the same file system as this.
+    fn file_system(&mut self, fd: BorrowedFd<'_>);
     /// Whether to break off; asked often.
     fn is_interrupted(&mut self) -> bool;
 }
@@ -69,6 +76,8 @@ pub fn walk(
         visit,
         fingerprint,
         ancestors: [(0, 0); LEVELS + 1],
+        device: None,
+        entries: 0,
     };
     let key = Key::root(root);
     let walked = walk.target(CWD, false, root, key, 0);
@@ -83,6 +92,9 @@ struct Walk<'w> {
     fingerprint: &'w mut Fingerprint,
     /// Device and inode of the directories from the root to the one being walked.
     ancestors: [(u64, u64); LEVELS + 1],
+    /// That of the directory or file that was opened last.
+    device: Option<u64>,
+    entries: u32,
 }
 
 impl Walk<'_> {
@@ -127,6 +139,7 @@ impl Walk<'_> {
 
     fn directory(&mut self, fd: &OwnedFd, key: Key, level: usize) -> io::Result<()> {
         let stat = fs::fstat(fd)?;
+        self.enter(fd.as_fd(), &stat);
         let id = (stat.st_dev as u64, stat.st_ino as u64);
         if self.ancestors[..level].contains(&id) {
             self.fingerprint.add(Entry::of(key, Kind::Cycle, &[]));
@@ -148,7 +161,12 @@ impl Walk<'_> {
             if name == c"." || name == c".." || is_volume && bytes.starts_with(b"..") {
                 continue;
             }
-            if self.visit.is_interrupted() {
+            self.entries += 1;
+            if self.entries == ENTRIES_MAX {
+                self.visit
+                    .falls_short(fd.as_fd(), bytes, Shortfall::TooMany);
+            }
+            if self.entries >= ENTRIES_MAX || self.visit.is_interrupted() {
                 return Ok(());
             }
             let key = key.child(bytes);
@@ -209,6 +227,7 @@ impl Walk<'_> {
             self.fingerprint.add(Entry::of(key, Kind::Special, &[]));
             return Ok(());
         }
+        self.enter(fd.as_fd(), &stat);
         if stat.st_nlink as u64 > 1 {
             self.visit.arm(fd.as_fd(), Part::File);
         }
@@ -233,6 +252,14 @@ impl Walk<'_> {
         }
         self.fingerprint.add(reading.entry());
         Ok(())
+    }
+
+    /// Tells of a file system when it is come to.
+    fn enter(&mut self, fd: BorrowedFd<'_>, stat: &Stat) {
+        let device = Some(stat.st_dev as u64);
+        if core::mem::replace(&mut self.device, device) != device {
+            self.visit.file_system(fd);
+        }
     }
 
     fn unreadable(

@@ -9,6 +9,7 @@ mod event;
 use crate::config::CommaList;
 use crate::fingerprint::Fingerprint;
 use crate::log::{Level, Log};
+use crate::mount;
 use crate::reload::{Change, Instant};
 use crate::tree::{self, Part, Shortfall, Visit};
 use core::mem::MaybeUninit;
@@ -54,6 +55,12 @@ pub struct Look {
     pub unreadable: u32,
     /// Directories that lie too deep to be entered.
     pub too_deep: u32,
+    /// Roots that hold more entries than are looked at.
+    pub too_many: u32,
+    /// There is a file system that others can change.
+    pub remote: bool,
+    /// Descriptors or memory were short, so that less could be read than is there.
+    pub short: bool,
 }
 
 /// The watches, or the reason why there are none.
@@ -66,6 +73,11 @@ pub struct Watch {
     stale: bool,
     /// Set while inotify does not cover everything: why, and when to try again.
     refused: Option<(Errno, Instant)>,
+    /// Tells when something is mounted or unmounted, which gives no event.
+    mounts: Option<OwnedFd>,
+    mounts_changed: bool,
+    /// Descriptors or memory have been short since then.
+    short_since: Option<Instant>,
     last: Look,
 }
 
@@ -77,18 +89,36 @@ impl Watch {
             highest: 0,
             stale: true,
             refused: None,
+            mounts: mount::table().ok(),
+            mounts_changed: false,
+            short_since: None,
             last: Look::default(),
         }
     }
 
     /// What to poll for [`drain`](Self::drain).
-    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+    pub fn inotify(&self) -> Option<BorrowedFd<'_>> {
         self.inotify.as_ref().map(AsFd::as_fd)
+    }
+
+    /// The mount table; when it changes, [`mounts_changed`](Self::mounts_changed) is to be called.
+    pub fn mounts(&self) -> Option<BorrowedFd<'_>> {
+        self.mounts.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Something may be mounted over what is watched.
+    pub fn mounts_changed(&mut self) {
+        self.mounts_changed = true;
+    }
+
+    /// The next look arms everything anew, and tries inotify again if it was refused.
+    pub fn arm_anew(&mut self) {
+        self.stale = true;
     }
 
     /// Whether events alone will not tell of every change.
     pub fn is_blind(&self) -> bool {
-        self.refused.is_some() || self.last.incomplete
+        self.refused.is_some() || self.last.incomplete || self.last.remote
     }
 
     /// Arms everything below the roots and reads it. `None` if `interrupted` said so on the way.
@@ -140,6 +170,7 @@ impl Watch {
                     looking.look.missing |= bit;
                     // That the root itself comes is told by an event; that it can be read, perhaps not.
                     looking.look.incomplete |= errno != Errno::NOENT;
+                    looking.look.short |= is_shortage(errno);
                     if previous.missing & bit == 0 {
                         let line = looking.log.line(Level::Warn);
                         line.say("cannot read ").value(root).say(": ").errno(errno);
@@ -157,10 +188,17 @@ impl Watch {
                 return None;
             }
         }
+        let look = looking.look;
+        let kept = fingerprint_to_keep(&look, &previous, &mut self.short_since, now);
         let look = Look {
-            fingerprint,
-            ..looking.look
+            fingerprint: kept.unwrap_or(fingerprint),
+            ..look
         };
+        if previous.unreadable > 0 && look.unreadable == 0 {
+            log.line(Level::Info)
+                .say("everything can be read again")
+                .send();
+        }
         self.last = look;
         self.report(refused_before, log);
         Some(look)
@@ -172,7 +210,11 @@ impl Watch {
                 let line = log.line(Level::Warn);
                 line.say("inotify is refused: ").errno(errno);
                 line.say("; comparing the content at intervals instead");
-                advise(line, errno);
+                if errno == Errno::MFILE {
+                    line.say(". Raise fs.inotify.max_user_instances on the node, or the limit of open files");
+                } else {
+                    advise(line, errno);
+                }
                 line.send();
             }
             (Some(_), None) => log.line(Level::Info).say("inotify works again").send(),
@@ -182,10 +224,19 @@ impl Watch {
 
     /// Takes the events that have come. The strongest change among them, if there was one.
     pub fn drain(&mut self, log: &mut Log) -> Option<Change> {
-        let inotify = self.inotify.as_ref()?;
+        let mut strongest = None;
+        if core::mem::take(&mut self.mounts_changed) {
+            log.line(Level::Debug)
+                .say("the mount table has changed")
+                .send();
+            self.stale = true;
+            strongest = Some(Change::Finished);
+        }
+        let Some(inotify) = &self.inotify else {
+            return strongest;
+        };
         let mut buffer = [MaybeUninit::uninit(); EVENTS_SIZE];
         let mut reader = Reader::new(inotify, &mut buffer);
-        let mut strongest = None;
         for _ in 0..EVENTS_MAX {
             match reader.next() {
                 Ok(event) => {
@@ -275,39 +326,62 @@ impl Visit for Looking<'_> {
     }
 
     fn falls_short(&mut self, directory: BorrowedFd<'_>, name: &[u8], shortfall: Shortfall) {
-        let said = match shortfall {
-            Shortfall::Unreadable(errno) => {
-                self.look.unreadable += 1;
-                self.look.incomplete |= matches!(errno, Errno::MFILE | Errno::NFILE | Errno::NOMEM);
-                self.look.unreadable > 1 || self.previous.unreadable > 0
-            }
-            Shortfall::TooDeep => {
-                self.look.too_deep += 1;
-                self.look.too_deep > 1 || self.previous.too_deep > 0
-            }
+        let is_short = match shortfall {
+            Shortfall::Unreadable(errno) => is_shortage(errno),
+            Shortfall::TooDeep | Shortfall::TooMany => false,
         };
-        if said {
+        self.look.short |= is_short;
+        self.look.incomplete |= is_short;
+        let (count, before) = match shortfall {
+            Shortfall::Unreadable(_) => (&mut self.look.unreadable, self.previous.unreadable),
+            Shortfall::TooDeep => (&mut self.look.too_deep, self.previous.too_deep),
+            Shortfall::TooMany => (&mut self.look.too_many, self.previous.too_many),
+        };
+        *count += 1;
+        if *count > 1 || before > 0 {
             return;
         }
-        let mut path = [0; 1024];
-        let directory =
-            rustix::fs::readlinkat_raw(CWD, tree::descriptor_path(directory).as_c_str(), &mut path);
-        let directory = directory.unwrap_or(0);
         let line = self.log.line(Level::Warn);
         match shortfall {
             Shortfall::Unreadable(errno) => {
                 line.say("cannot read ");
-                push_path(line, &path[..directory], name);
+                push_path(line, directory, name);
                 line.say(": ").errno(errno);
-                line.say("; it counts by its size and time. Not said again for other files");
+                if is_short {
+                    line.say("; trying again at intervals");
+                    advise(line, errno);
+                } else {
+                    line.say("; it counts by its size and time. Not said again for other files");
+                }
             }
             Shortfall::TooDeep => {
-                push_path(line, &path[..directory], name);
+                push_path(line, directory, name);
                 line.say(" lies more than ").number(tree::LEVELS as u64);
                 line.say(" levels deep; what is in it is not watched. Not said again for other directories");
             }
+            Shortfall::TooMany => {
+                push_path(line, directory, name);
+                line.say(" and what comes after it is not watched: there are more than ");
+                line.number(tree::ENTRIES_MAX.into())
+                    .say(" entries; do links lead in circles?");
+            }
         }
         line.send();
+    }
+
+    fn file_system(&mut self, fd: BorrowedFd<'_>) {
+        let Some(name) = rustix::fs::fstatfs(fd)
+            .ok()
+            .and_then(|stat| mount::remote_name(stat.f_type as u64))
+        else {
+            return;
+        };
+        if !core::mem::replace(&mut self.look.remote, true) && !self.previous.remote {
+            let line = self.log.line(Level::Warn);
+            push_path(line, fd, b"");
+            line.say(" is on ").value(name);
+            line.say(", where inotify does not tell of changes made elsewhere; the content is compared at intervals, too (CONFIG_POLL_INTERVAL)").send();
+        }
     }
 
     fn is_interrupted(&mut self) -> bool {
@@ -319,18 +393,45 @@ impl Visit for Looking<'_> {
     }
 }
 
-fn push_path(line: &mut Log, directory: &[u8], name: &[u8]) {
-    if !directory.is_empty() {
-        line.value(directory).say("/");
+/// What was seen before, while descriptors or memory are short: that something cannot be read for a moment is no change. After
+/// some time it is, so that one shortage that stays does not hide all changes.
+fn fingerprint_to_keep(
+    look: &Look,
+    previous: &Look,
+    short_since: &mut Option<Instant>,
+    now: Instant,
+) -> Option<Fingerprint> {
+    if !look.short {
+        *short_since = None;
+        return None;
     }
-    line.value(name);
+    let since = *short_since.get_or_insert(now);
+    let is_first = previous.files == 0 && previous.directories == 0;
+    (!is_first && now.ms_since(since) < RETRY_MS).then_some(previous.fingerprint)
+}
+
+/// Something that passes: it says nothing about the file.
+fn is_shortage(errno: Errno) -> bool {
+    matches!(errno, Errno::MFILE | Errno::NFILE | Errno::NOMEM)
+}
+
+/// The path of an entry of an open directory; without a name, of what is open.
+fn push_path(line: &mut Log, directory: BorrowedFd<'_>, name: &[u8]) {
+    let mut path = [0; 1024];
+    let mut link = tree::descriptor_path(directory);
+    let length = rustix::fs::readlinkat_raw(CWD, link.as_c_str(), &mut path).unwrap_or(0);
+    if length > 0 {
+        line.value(&path[..length]);
+    }
+    if !name.is_empty() {
+        line.say(if length > 0 { "/" } else { "" }).value(name);
+    }
 }
 
 /// What to do about a refusal; inotify(7), `/proc` interfaces.
 fn advise(line: &mut Log, errno: Errno) {
     match errno {
-        Errno::MFILE => line
-            .say(". Raise fs.inotify.max_user_instances on the node, or the limit of open files"),
+        Errno::MFILE => line.say(". Raise the limit of open files"),
         Errno::NFILE => line.say(". Raise fs.file-max on the node"),
         Errno::NOSPC => line.say(". Raise fs.inotify.max_user_watches on the node"),
         Errno::NOSYS => line.say(". This kernel has none"),

@@ -101,8 +101,9 @@ struct World {
     /// There are no events: what changed is found by comparing at intervals.
     blind: bool,
     last_look: Instant,
-    /// It is stopped, and the events that have come since are waiting.
-    stopped: Option<Option<Change>>,
+    /// It is stopped; what has come since waits.
+    is_stopped: bool,
+    waiting: Option<Change>,
     seen: usize,
     /// What comes in the next look.
     during: Option<Op>,
@@ -163,7 +164,8 @@ impl World {
             disk: 0,
             blind: false,
             last_look: now,
-            stopped: None,
+            is_stopped: false,
+            waiting: None,
             seen: 0,
             during: None,
             apps: [None; 2],
@@ -204,10 +206,10 @@ impl World {
             Restart(at) if self.apps[at].is_some() => self.start(at),
             Deny(at) if !self.denied[at] => self.denied[at] = true,
             Allow(at) if self.denied[at] => self.denied[at] = false,
-            Start(_) | End(_) | Restart(_) | Deny(_) | Allow(_) => return false,
-            Stop if self.stopped.is_none() => self.stopped = Some(None),
-            Continue if self.stopped.is_some() => {
-                if let Some(change) = self.stopped.take().flatten() {
+            Stop if !self.is_stopped => self.is_stopped = true,
+            Continue if self.is_stopped => {
+                self.is_stopped = false;
+                if let Some(change) = self.waiting.take() {
                     // When it happened nobody knows: between the last look and now.
                     self.last_event = self.now;
                     for app in self.apps.iter_mut().flatten() {
@@ -219,8 +221,8 @@ impl World {
                 }
                 self.pass(0);
             }
-            Stop | Continue => return false,
-            Demand | Poll if self.stopped.is_some() => return false,
+            Demand | Poll if self.is_stopped => return false,
+            Start(_) | End(_) | Restart(_) | Deny(_) | Allow(_) | Stop | Continue => return false,
             Demand => {
                 self.demand();
                 self.handle(Event::Demanded);
@@ -268,16 +270,19 @@ impl World {
 
     fn write(&mut self, new: usize, change: Change) {
         self.stir(new);
-        match &mut self.stopped {
-            _ if self.blind => {}
-            Some(waiting) => *waiting = (*waiting).max(Some(change)),
-            None => self.handle(Event::Changed(change)),
+        if self.blind {
+            return;
+        }
+        if self.is_stopped {
+            self.waiting = self.waiting.max(Some(change));
+        } else {
+            self.handle(Event::Changed(change));
         }
     }
 
     fn pass(&mut self, ms: u64) {
         let end = self.now.plus_ms(ms);
-        while self.broken.is_none() && self.stopped.is_none() {
+        while self.broken.is_none() && !self.is_stopped {
             let deadline = self.reload.deadline().map(|at| (at, Event::Woke));
             let poll_at = self
                 .blind
@@ -416,7 +421,7 @@ impl World {
     /// The rules that are about what comes later. What was broken before is left as it is.
     fn check(&mut self) {
         let mut ended = self.reload.clone();
-        if self.stopped.is_some() {
+        if self.is_stopped {
             // It hears of nothing before it is continued.
         } else if let (Action::Exit { undelivered: false }, _) =
             ended.step(Event::Stopped, self.now)

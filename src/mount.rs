@@ -1,0 +1,229 @@
+//! What is mounted where, as far as it decides whether a change can be noticed.
+
+use crate::config::CommaList;
+use crate::log::{Level, Log};
+use crate::read;
+use crate::text::{Text, parse_number};
+use crate::tree::descriptor_path;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{self, CWD, Mode, OFlags};
+use rustix::io::{self, Errno};
+
+/// One line of `/proc/self/mountinfo`; proc_pid_mountinfo(5).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Mount<'l> {
+    /// Which directory or file of the file system is mounted.
+    pub root: &'l [u8],
+    /// Where.
+    pub point: &'l [u8],
+}
+
+impl<'l> Mount<'l> {
+    /// Parses a line, in which the escapes are replaced.
+    pub fn parse(line: &'l mut [u8]) -> Option<Self> {
+        let mut fields = line.split_mut(|byte| *byte == b' ');
+        let root = fields.nth(3)?;
+        let point = fields.next()?;
+        Some(Self {
+            root: unescape(root),
+            point: unescape(point),
+        })
+    }
+
+    /// Whether what is mounted is what a volume held at one time, as by a `subPath`: the kubelet binds the file or directory that
+    /// the volume's links lead to then, below `volume-subpaths` on the way, and never again.
+    pub fn is_sub_path(&self) -> bool {
+        self.root.split(|byte| *byte == b'/').any(|name| {
+            let is_stamp = name.starts_with(b"..") && name.get(2).is_some_and(u8::is_ascii_digit);
+            is_stamp || name == b"volume-subpaths"
+        })
+    }
+
+    /// Whether one of the two lies in the other, or both are the same.
+    fn touches(&self, path: &[u8]) -> bool {
+        lies_in(self.point, path) || lies_in(path, self.point)
+    }
+}
+
+/// Whether `path` is `directory` or below it.
+fn lies_in(path: &[u8], directory: &[u8]) -> bool {
+    match path.strip_prefix(directory) {
+        Some(rest) => rest.is_empty() || rest[0] == b'/' || directory == b"/",
+        None => false,
+    }
+}
+
+/// Blanks, line ends and backslashes stand as a backslash with three octal digits.
+fn unescape(field: &mut [u8]) -> &[u8] {
+    let (mut from, mut to) = (0, 0);
+    while from < field.len() {
+        let escaped = field[from..]
+            .strip_prefix(b"\\")
+            .and_then(|rest| rest.get(..3))
+            .and_then(|digits| parse_number(digits, 8));
+        field[to] = escaped.map_or(field[from], |byte| byte as u8);
+        from += if escaped.is_some() { 4 } else { 1 };
+        to += 1;
+    }
+    &field[..to]
+}
+
+/// Opens the mount table of this program's namespace; a poll(2) for `POLLPRI` tells when it changes.
+///
+/// # Errors
+/// `/proc` is not there, or cannot be read.
+pub fn table() -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    fs::openat(CWD, c"/proc/self/mountinfo", flags, Mode::empty())
+}
+
+/// As much of a path is looked at: the buffers for it are touched at the start only, and pages stay.
+const PATH_SIZE: usize = 1024;
+
+/// Warns of each `subPath` among the roots, in them, or around them. A root that is not there is passed over, and so is one of a
+/// kilobyte.
+// Not inlined: its buffers are for the start only.
+#[inline(never)]
+pub fn report_sub_paths(roots: CommaList<'_>, log: &mut Log) {
+    for root in roots.iter() {
+        let mut path = [0; PATH_SIZE];
+        // Without a mount table there is nothing to report.
+        let _ = real_path(root, &mut path).and_then(|path| {
+            let table = table()?;
+            // Room for two paths: what comes after them in a line is not needed.
+            let mut buffer = [0; 2 * PATH_SIZE];
+            read::lines(table.as_fd(), &mut buffer, &mut |line| {
+                if let Some(mount) = Mount::parse(line)
+                    && mount.is_sub_path()
+                    && mount.touches(path)
+                {
+                    let line = log.line(Level::Warn).value(mount.point);
+                    line.say(" is a subPath mount, which Kubernetes never updates; mount the whole volume instead").send();
+                }
+            })
+        });
+    }
+}
+
+/// Where a path leads to through all links.
+fn real_path<'b>(path: &[u8], buffer: &'b mut [u8]) -> io::Result<&'b [u8]> {
+    let mut name = Text::<PATH_SIZE>::new();
+    name.push(path);
+    if name.is_cut() {
+        return Err(Errno::NAMETOOLONG);
+    }
+    let located = fs::openat(
+        CWD,
+        name.as_c_str(),
+        OFlags::PATH | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
+    let mut link = descriptor_path(located.as_fd());
+    let length = fs::readlinkat_raw(CWD, link.as_c_str(), &mut *buffer)?;
+    Ok(&buffer[..length])
+}
+
+/// File systems on which others can change files without this kernel knowing, by their numbers in statfs(2); a fixed width saves
+/// a pointer each.
+static REMOTE: [(u32, [u8; 8]); 17] = [
+    (0x6969, *b"nfs     "),
+    (0xff53_4d42, *b"cifs    "),
+    (0xfe53_4d42, *b"smb2    "),
+    (0x517b, *b"smb     "),
+    (0x6573_5546, *b"fuse    "),
+    (0x0102_1997, *b"9p      "),
+    (0x00c3_6400, *b"ceph    "),
+    (0x5346_414f, *b"afs     "),
+    (0x6b41_4653, *b"afs     "),
+    (0x7375_7245, *b"coda    "),
+    (0x0116_1970, *b"gfs2    "),
+    (0x7461_636f, *b"ocfs2   "),
+    (0x0bd0_0bd0, *b"lustre  "),
+    (0x4750_4653, *b"gpfs    "),
+    (0x786f_4256, *b"vboxsf  "),
+    (0xbacb_acbc, *b"vmhgfs  "),
+    (0x2003_0528, *b"orangefs"),
+];
+
+/// The name of the file system with this number, if others can change what is on it.
+pub fn remote_name(number: u64) -> Option<&'static [u8]> {
+    // Some architectures have it with a sign.
+    let entry = REMOTE.iter().find(|(remote, _)| *remote == number as u32)?;
+    Some(entry.1.trim_ascii_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    fn parsed(line: &str) -> Option<(Vec<u8>, Vec<u8>)> {
+        let mut line = line.as_bytes().to_vec();
+        Mount::parse(&mut line).map(|mount| (mount.root.to_vec(), mount.point.to_vec()))
+    }
+
+    fn mount<'l>(root: &'l str, point: &'l str) -> Mount<'l> {
+        Mount {
+            root: root.as_bytes(),
+            point: point.as_bytes(),
+        }
+    }
+
+    #[test]
+    fn a_line_gives_root_and_mount_point() {
+        let line = "36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue";
+        assert_eq!(parsed(line), Some((b"/mnt1".to_vec(), b"/mnt2".to_vec())));
+        for line in ["", "36", "36 35 98:0", "36 35 98:0 /root"] {
+            assert_eq!(parsed(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn escapes_stand_for_what_a_line_cannot_hold() {
+        let line = r"1 2 0:3 /with\040blank\134\011 /line\012end\04 rw - tmpfs x rw";
+        let expected = (b"/with blank\\\t".to_vec(), b"/line\nend\\04".to_vec());
+        assert_eq!(parsed(line), Some(expected));
+    }
+
+    #[test]
+    fn w9_a_sub_path_is_told_by_the_way_it_was_bound() {
+        let volume = "/var/lib/kubelet/pods/1234/volumes/kubernetes.io~configmap/config";
+        for root in [
+            &format!("{volume}/..2026_11_23_12_00_00.123456789/app.conf"),
+            &format!("{volume}/..2026_11_23_12_00_00.123456789/app.conf//deleted"),
+            "/..2026_11_23_12_00_00.123456789/key",
+            "/var/lib/kubelet/pods/1234/volume-subpaths/config/app/0",
+        ] {
+            assert!(mount(root, "/etc/app").is_sub_path(), "{root}");
+        }
+        for root in [volume, "/", "/volume-subpaths-of-mine", "/..", "/a/..b/c"] {
+            assert!(!mount(root, "/etc/app").is_sub_path(), "{root}");
+        }
+    }
+
+    #[test]
+    fn a_mount_concerns_the_roots_around_it_and_in_it() {
+        let mount = mount("/", "/etc/app");
+        for path in ["/etc/app", "/etc/app/conf.d", "/etc", "/"] {
+            assert!(mount.touches(path.as_bytes()), "{path}");
+        }
+        for path in ["/etc/application", "/etc/ap", "/etc/other", "/e"] {
+            assert!(!mount.touches(path.as_bytes()), "{path}");
+        }
+    }
+
+    #[test]
+    fn w8_network_and_fuse_file_systems_are_known_by_their_numbers() {
+        assert_eq!(remote_name(0x6969), Some(&b"nfs"[..]));
+        assert_eq!(remote_name(0x6573_5546), Some(&b"fuse"[..]));
+        // As it comes where the number has a sign.
+        assert_eq!(
+            remote_name(i64::from(0xff53_4d42_u32 as i32) as u64),
+            Some(&b"cifs"[..])
+        );
+        let (ext4, tmpfs, overlay) = (0xef53, 0x0102_1994, 0x794c_7630);
+        for number in [ext4, tmpfs, overlay, 0] {
+            assert_eq!(remote_name(number), None);
+        }
+    }
+}
