@@ -1,74 +1,13 @@
 //! Plain directories and files: what is a change and what is not (W1, W3, W4, W5, W6, W8).
 
 use crate::support::is_root;
-use crate::support::process::{Settings, Talker, Target};
+use crate::support::process::{Settings, Target};
+use crate::support::scene::{Scene, whole};
 use std::fs::{self, File, FileTimes, OpenOptions, Permissions};
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::SystemTime;
-
-/// A directory with `app.conf`, a target that reads it, and a sidecar on `root` below the directory.
-struct Scene {
-    directory: tempfile::TempDir,
-    target: Target,
-    sidecar: Talker,
-}
-
-impl Scene {
-    fn new(prepare: impl FnOnce(&Path) -> PathBuf) -> Self {
-        Self::with(prepare, |settings| settings)
-    }
-
-    fn with(
-        prepare: impl FnOnce(&Path) -> PathBuf,
-        adapt: impl FnOnce(Settings) -> Settings,
-    ) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        fs::write(directory.path().join("app.conf"), "start").unwrap();
-        let root = prepare(directory.path());
-        let target = Target::start(&directory.path().join("app.conf"));
-        let settings = Settings::new(root, &target.name)
-            .set("RELOAD_SETTLE", "20ms")
-            .set("RELOAD_MIN_INTERVAL", "0");
-        let sidecar = adapt(settings).start();
-        Self {
-            directory,
-            target,
-            sidecar,
-        }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
-    }
-
-    /// What `action` does is one change. It is told to the target, which reads `app.conf` and sees `content` in it.
-    #[track_caller]
-    fn changes(&mut self, what: &str, content: &str, action: impl FnOnce(&Self)) {
-        let before = self.target.count();
-        action(self);
-        assert_eq!(
-            self.target.signalled(),
-            ("SIGHUP".to_owned(), content.to_owned()),
-            "{what}"
-        );
-        assert_eq!(self.target.count(), before + 1, "{what}: one signal");
-    }
-
-    /// What `action` does gives events, and they are found to change nothing.
-    #[track_caller]
-    fn changes_nothing(&mut self, what: &str, action: impl FnOnce(&Self)) {
-        let before = self.target.count();
-        action(self);
-        self.sidecar.expect("the content is the same");
-        assert_eq!(self.target.count(), before, "{what}");
-    }
-}
-
-fn whole(directory: &Path) -> PathBuf {
-    directory.to_owned()
-}
 
 #[test]
 fn w3_every_way_of_changing_a_directory_is_one_signal() {

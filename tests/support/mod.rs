@@ -3,6 +3,7 @@
 #![allow(dead_code)]
 
 pub mod process;
+pub mod scene;
 pub mod volume;
 
 use std::path::PathBuf;

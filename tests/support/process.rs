@@ -95,6 +95,32 @@ impl Talker {
             .launch()
     }
 
+    /// Waits until the sidecar sleeps in `poll` without a deadline, which it does when nothing is settling and nothing is owed.
+    /// Whatever was done to its files before is dealt with then: an event wakes it before the call that caused it returns.
+    #[track_caller]
+    pub fn wait_at_rest(&self) {
+        let path = format!("/proc/{}/syscall", self.pid().as_raw_nonzero());
+        let is_asleep = || {
+            // ppoll(descriptors, count, timeout, signals, size): proc(5) begins with the number.
+            let call = std::fs::read_to_string(&path).unwrap();
+            let words: Vec<&str> = call.split(' ').collect();
+            words[0] == libc::SYS_ppoll.to_string() && words.get(3) == Some(&"0x0")
+        };
+        // Twice, a millisecond apart: a wake-up from another processor is on its way for a moment.
+        let mut times = 0;
+        eventually("at rest", || {
+            times = if is_asleep() { times + 1 } else { 0 };
+            times == 2
+        });
+    }
+
+    /// Asks it to end with SIGTERM; returns its status and everything that it has printed.
+    #[track_caller]
+    pub fn end(self) -> (ExitStatus, Vec<String>) {
+        self.signal(Signal::TERM);
+        self.finish()
+    }
+
     /// Signals the process's only child.
     pub fn signal_child(&self, signal: Signal) {
         let pid = self.pid().as_raw_nonzero();
@@ -119,8 +145,7 @@ impl Talker {
     #[track_caller]
     pub fn start_and_stop(mut self, what: &str, value: &str) {
         self.expect("watching");
-        self.signal(Signal::TERM);
-        let (status, lines) = self.finish();
+        let (status, lines) = self.end();
         assert_eq!(
             status.code(),
             Some(0),
@@ -224,6 +249,13 @@ impl Target {
             .unwrap();
         let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
         (now.tv_sec as u64 * 1000 + now.tv_nsec as u64 / 1_000_000).saturating_sub(ticks * 10)
+    }
+
+    /// The configuration that the process saw when the last signal came.
+    pub fn last(&mut self) -> Option<&str> {
+        let seen = self.talker.seen();
+        let line = seen.iter().rfind(|line| line.starts_with("SIG"))?;
+        line.splitn(3, ' ').nth(2)
     }
 
     /// How many signals have come so far.

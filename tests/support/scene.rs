@@ -1,0 +1,106 @@
+//! A directory, an application that reads a file in it, and the sidecar between them.
+
+use super::process::{Settings, Talker, Target, eventually};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A directory with `app.conf`, a target that reads it, and a sidecar on `root` below the directory.
+pub struct Scene {
+    pub directory: tempfile::TempDir,
+    pub target: Target,
+    pub sidecar: Talker,
+}
+
+impl Scene {
+    pub fn new(prepare: impl FnOnce(&Path) -> PathBuf) -> Self {
+        Self::with(prepare, |settings| settings)
+    }
+
+    pub fn with(
+        prepare: impl FnOnce(&Path) -> PathBuf,
+        adapt: impl FnOnce(Settings) -> Settings,
+    ) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("app.conf"), "start").unwrap();
+        let root = prepare(directory.path());
+        let target = Target::start(&directory.path().join("app.conf"));
+        let settings = Settings::new(root, &target.name)
+            .set("RELOAD_SETTLE", "20ms")
+            .set("RELOAD_MIN_INTERVAL", "0");
+        let sidecar = adapt(settings).start();
+        Self {
+            directory,
+            target,
+            sidecar,
+        }
+    }
+
+    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// What `action` does is one change. It is told to the target, which reads `app.conf` and sees `content` in it.
+    #[track_caller]
+    pub fn changes(&mut self, what: &str, content: &str, action: impl FnOnce(&Self)) {
+        let before = self.target.count();
+        action(self);
+        assert_eq!(
+            self.target.signalled(),
+            ("SIGHUP".to_owned(), content.to_owned()),
+            "{what}"
+        );
+        assert_eq!(self.target.count(), before + 1, "{what}: one signal");
+    }
+
+    /// What `action` does gives events, and they are found to change nothing.
+    #[track_caller]
+    pub fn changes_nothing(&mut self, what: &str, action: impl FnOnce(&Self)) {
+        let before = self.target.count();
+        action(self);
+        self.sidecar.expect("the content is the same");
+        assert_eq!(self.target.count(), before, "{what}");
+    }
+
+    /// Ends the sidecar as soon as it is at rest. Everything that it was to do it has done by then, so that its log, which is
+    /// returned, holds every signal that it ever sent.
+    #[track_caller]
+    pub fn finish(self) -> Ending {
+        self.sidecar.wait_at_rest();
+        let (status, log) = self.sidecar.end();
+        assert_eq!(status.code(), Some(0), "{log:#?}");
+        Ending {
+            target: self.target,
+            log,
+            _directory: self.directory,
+        }
+    }
+}
+
+/// What is left of a scene when its sidecar has ended.
+pub struct Ending {
+    pub target: Target,
+    pub log: Vec<String>,
+    _directory: tempfile::TempDir,
+}
+
+impl Ending {
+    /// How many lines of the log hold `part`.
+    pub fn count(&self, part: &str) -> usize {
+        self.log.iter().filter(|line| line.contains(part)).count()
+    }
+
+    /// How many signals were sent, and that the target saw `content` when the last one came.
+    #[track_caller]
+    pub fn signals(&mut self, content: &str) -> usize {
+        let log = self.log.join("\n");
+        eventually(&format!("read {content:?}; the log:\n{log}"), || {
+            self.target.last() == Some(content)
+        });
+        self.count("signal sent")
+    }
+}
+
+/// The whole directory as the root.
+pub fn whole(directory: &Path) -> PathBuf {
+    directory.to_owned()
+}
