@@ -5,18 +5,19 @@
 //! tree, because closing one makes the kernel wait for several milliseconds.
 
 mod event;
+mod looking;
 
 use crate::config::CommaList;
 use crate::fingerprint::Fingerprint;
 use crate::log::{Level, Log};
 use crate::mount;
 use crate::reload::{Change, Instant};
-use crate::tree::{self, Part, Shortfall, Visit};
+use crate::tree;
 use core::mem::MaybeUninit;
 use event::{decode, describe};
+use looking::{Looking, is_shortage};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
-use rustix::fs::{CWD, FileType};
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader};
 use rustix::io::Errno;
 
 /// Room for at least 15 events with the longest names.
@@ -25,18 +26,6 @@ const EVENTS_SIZE: usize = 4096;
 const EVENTS_MAX: u32 = 10_000;
 /// inotify that was refused is tried again after this time, in milliseconds.
 const RETRY_MS: u64 = 60_000;
-
-/// Of so many questions whether to break off a look, one is passed on: as many small files or pieces of a large one are read
-/// in a millisecond.
-const ASKED_IN_VAIN: u32 = 32;
-
-const NAMES: WatchFlags = WatchFlags::CREATE
-    .union(WatchFlags::DELETE)
-    .union(WatchFlags::MOVE);
-const CONTENT: WatchFlags = WatchFlags::MODIFY
-    .union(WatchFlags::CLOSE_WRITE)
-    .union(WatchFlags::ATTRIB);
-const ITSELF: WatchFlags = WatchFlags::DELETE_SELF.union(WatchFlags::MOVE_SELF);
 
 /// What a look found.
 #[derive(Clone, Copy, Debug, Default)]
@@ -276,123 +265,6 @@ impl Default for Watch {
     }
 }
 
-/// One look while it is taken.
-struct Looking<'l> {
-    watch: &'l mut Watch,
-    log: &'l mut Log,
-    interrupted: &'l dyn Fn() -> bool,
-    now: Instant,
-    look: Look,
-    previous: Look,
-    broken_off: bool,
-    asked: u32,
-}
-
-impl Visit for Looking<'_> {
-    fn arm(&mut self, fd: BorrowedFd<'_>, part: Part) -> bool {
-        let Some(inotify) = &self.watch.inotify else {
-            return false;
-        };
-        let mask = match part {
-            Part::Tree => NAMES | CONTENT,
-            Part::Names => NAMES,
-            Part::File => CONTENT,
-            Part::Itself => ITSELF,
-        };
-        let mut path = tree::descriptor_path(fd);
-        match inotify::add_watch(inotify, path.as_c_str(), mask | WatchFlags::MASK_ADD) {
-            Ok(watch) => {
-                let is_new = watch > self.watch.highest;
-                self.watch.highest = self.watch.highest.max(watch);
-                is_new
-            }
-            // A directory that may only be passed through cannot be watched; that it is renamed is the least of its events.
-            Err(Errno::ACCESS) if part == Part::Itself => false,
-            Err(errno) => {
-                self.watch
-                    .refused
-                    .get_or_insert((errno, self.now.plus_ms(RETRY_MS)));
-                false
-            }
-        }
-    }
-
-    fn found(&mut self, kind: FileType) {
-        if kind == FileType::Directory {
-            self.look.directories += 1;
-        } else {
-            self.look.files += 1;
-        }
-    }
-
-    fn falls_short(&mut self, directory: BorrowedFd<'_>, name: &[u8], shortfall: Shortfall) {
-        let is_short = match shortfall {
-            Shortfall::Unreadable(errno) => is_shortage(errno),
-            Shortfall::TooDeep | Shortfall::TooMany => false,
-        };
-        self.look.short |= is_short;
-        self.look.incomplete |= is_short;
-        let (count, before) = match shortfall {
-            Shortfall::Unreadable(_) => (&mut self.look.unreadable, self.previous.unreadable),
-            Shortfall::TooDeep => (&mut self.look.too_deep, self.previous.too_deep),
-            Shortfall::TooMany => (&mut self.look.too_many, self.previous.too_many),
-        };
-        *count += 1;
-        if *count > 1 || before > 0 {
-            return;
-        }
-        let line = self.log.line(Level::Warn);
-        match shortfall {
-            Shortfall::Unreadable(errno) => {
-                line.say("cannot read ");
-                push_path(line, directory, name);
-                line.say(": ").errno(errno);
-                if is_short {
-                    line.say("; trying again at intervals");
-                    advise(line, errno);
-                } else {
-                    line.say("; it counts by its size and time. Not said again for other files");
-                }
-            }
-            Shortfall::TooDeep => {
-                push_path(line, directory, name);
-                line.say(" lies more than ").number(tree::LEVELS as u64);
-                line.say(" levels deep; what is in it is not watched. Not said again for other directories");
-            }
-            Shortfall::TooMany => {
-                push_path(line, directory, name);
-                line.say(" and what comes after it is not watched: there are more than ");
-                line.number(tree::ENTRIES_MAX.into())
-                    .say(" entries; do links lead in circles?");
-            }
-        }
-        line.send();
-    }
-
-    fn file_system(&mut self, fd: BorrowedFd<'_>) {
-        let Some(name) = rustix::fs::fstatfs(fd)
-            .ok()
-            .and_then(|stat| mount::remote_name(stat.f_type as u64))
-        else {
-            return;
-        };
-        if !core::mem::replace(&mut self.look.remote, true) && !self.previous.remote {
-            let line = self.log.line(Level::Warn);
-            push_path(line, fd, b"");
-            line.say(" is on ").value(name);
-            line.say(", where inotify does not tell of changes made elsewhere; the content is compared at intervals, too (CONFIG_POLL_INTERVAL)").send();
-        }
-    }
-
-    fn is_interrupted(&mut self) -> bool {
-        self.asked = self.asked.wrapping_add(1);
-        if self.asked.is_multiple_of(ASKED_IN_VAIN) {
-            self.broken_off |= (self.interrupted)();
-        }
-        self.broken_off
-    }
-}
-
 /// What was seen before, while descriptors or memory are short: that something cannot be read for a moment is no change. After
 /// some time it is, so that one shortage that stays does not hide all changes.
 fn fingerprint_to_keep(
@@ -410,24 +282,6 @@ fn fingerprint_to_keep(
     (!is_first && now.ms_since(since) < RETRY_MS).then_some(previous.fingerprint)
 }
 
-/// Something that passes: it says nothing about the file.
-fn is_shortage(errno: Errno) -> bool {
-    matches!(errno, Errno::MFILE | Errno::NFILE | Errno::NOMEM)
-}
-
-/// The path of an entry of an open directory; without a name, of what is open.
-fn push_path(line: &mut Log, directory: BorrowedFd<'_>, name: &[u8]) {
-    let mut path = [0; 1024];
-    let mut link = tree::descriptor_path(directory);
-    let length = rustix::fs::readlinkat_raw(CWD, link.as_c_str(), &mut path).unwrap_or(0);
-    if length > 0 {
-        line.value(&path[..length]);
-    }
-    if !name.is_empty() {
-        line.say(if length > 0 { "/" } else { "" }).value(name);
-    }
-}
-
 /// What to do about a refusal; inotify(7), `/proc` interfaces.
 fn advise(line: &mut Log, errno: Errno) {
     match errno {
@@ -440,4 +294,64 @@ fn advise(line: &mut Log, errno: Errno) {
         }
         _ => line,
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Instant = Instant::from_nanoseconds(1_000_000_000_000);
+
+    fn look_of(number: u64, short: bool) -> Look {
+        let mut fingerprint = Fingerprint::default();
+        fingerprint.add(crate::fingerprint::Entry::of(
+            crate::fingerprint::Key::root(b"root"),
+            crate::fingerprint::Kind::Large,
+            &[number],
+        ));
+        Look {
+            fingerprint,
+            files: 1,
+            short,
+            ..Look::default()
+        }
+    }
+
+    #[test]
+    fn w8_inotify_that_was_refused_is_tried_again_every_minute() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().to_str().unwrap();
+        let mut log = Log::new();
+        let mut watch = Watch::new();
+        let mut look = |watch: &mut Watch, ms| {
+            let roots = CommaList::new(path.as_bytes());
+            watch.look(roots, START.plus_ms(ms), &mut log, &|| false)
+        };
+        watch.stale = false;
+        watch.refused = Some((Errno::NOSPC, START.plus_ms(RETRY_MS)));
+        assert!(look(&mut watch, 59_999).is_some());
+        assert!(watch.is_blind() && watch.inotify().is_none());
+        assert!(look(&mut watch, 60_000).is_some());
+        assert!(!watch.is_blind() && watch.inotify().is_some());
+    }
+
+    #[test]
+    fn what_was_read_before_counts_for_a_minute_of_shortage() {
+        let (full, short) = (look_of(1, false), look_of(2, true));
+        let mut since = None;
+        let mut keep =
+            |look: &Look, ms| fingerprint_to_keep(look, &full, &mut since, START.plus_ms(ms));
+        assert_eq!(keep(&short, 0), Some(full.fingerprint));
+        assert_eq!(keep(&short, 59_999), Some(full.fingerprint));
+        assert_eq!(keep(&short, 60_000), None, "one that stays hides nothing");
+        assert_eq!(keep(&full, 60_001), None);
+        assert_eq!(keep(&short, 70_000), Some(full.fingerprint), "another one");
+    }
+
+    #[test]
+    fn in_a_shortage_at_the_start_what_can_be_read_counts() {
+        let nothing = Look::default();
+        let kept = fingerprint_to_keep(&look_of(1, true), &nothing, &mut None, START);
+        assert_eq!(kept, None);
+    }
 }

@@ -28,6 +28,7 @@ mod commands;
 mod delivery;
 mod lifecycle;
 mod policy;
+mod recovery;
 mod settings;
 mod volume;
 mod watching;

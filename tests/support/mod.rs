@@ -2,6 +2,7 @@
 //! sidecar as a process whose log can be waited for.
 #![allow(dead_code)]
 
+pub mod kernel;
 pub mod process;
 pub mod scene;
 pub mod volume;

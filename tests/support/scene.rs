@@ -66,6 +66,12 @@ impl Scene {
     #[track_caller]
     pub fn finish(self) -> Ending {
         self.sidecar.wait_at_rest();
+        self.stop()
+    }
+
+    /// Ends a sidecar that never rests, because it compares at intervals.
+    #[track_caller]
+    pub fn stop(self) -> Ending {
         let (status, log) = self.sidecar.end();
         assert_eq!(status.code(), Some(0), "{log:#?}");
         Ending {

@@ -1,0 +1,158 @@
+//! One look while it is taken: what the walk comes across is armed, counted and, where it counts by less than its content, said.
+
+use super::{Look, RETRY_MS, Watch, advise};
+use crate::log::{Level, Log};
+use crate::mount;
+use crate::reload::Instant;
+use crate::tree::{self, Part, Shortfall, Visit};
+use rustix::fd::BorrowedFd;
+use rustix::fs::inotify::{self, WatchFlags};
+use rustix::fs::{CWD, FileType};
+use rustix::io::Errno;
+
+/// Of so many questions whether to break off a look, one is passed on: as many small files or pieces of a large one are read
+/// in a millisecond.
+const ASKED_IN_VAIN: u32 = 32;
+
+const NAMES: WatchFlags = WatchFlags::CREATE
+    .union(WatchFlags::DELETE)
+    .union(WatchFlags::MOVE);
+const CONTENT: WatchFlags = WatchFlags::MODIFY
+    .union(WatchFlags::CLOSE_WRITE)
+    .union(WatchFlags::ATTRIB);
+const ITSELF: WatchFlags = WatchFlags::DELETE_SELF.union(WatchFlags::MOVE_SELF);
+
+/// One look while it is taken.
+pub(super) struct Looking<'l> {
+    pub(super) watch: &'l mut Watch,
+    pub(super) log: &'l mut Log,
+    pub(super) interrupted: &'l dyn Fn() -> bool,
+    pub(super) now: Instant,
+    pub(super) look: Look,
+    pub(super) previous: Look,
+    pub(super) broken_off: bool,
+    pub(super) asked: u32,
+}
+
+impl Visit for Looking<'_> {
+    fn arm(&mut self, fd: BorrowedFd<'_>, part: Part) -> bool {
+        let Some(inotify) = &self.watch.inotify else {
+            return false;
+        };
+        let mask = match part {
+            Part::Tree => NAMES | CONTENT,
+            Part::Names => NAMES,
+            Part::File => CONTENT,
+            Part::Itself => ITSELF,
+        };
+        let mut path = tree::descriptor_path(fd);
+        match inotify::add_watch(inotify, path.as_c_str(), mask | WatchFlags::MASK_ADD) {
+            Ok(watch) => {
+                let is_new = watch > self.watch.highest;
+                self.watch.highest = self.watch.highest.max(watch);
+                is_new
+            }
+            // A directory that may only be passed through cannot be watched; that it is renamed is the least of its events.
+            Err(Errno::ACCESS) if part == Part::Itself => false,
+            Err(errno) => {
+                self.watch
+                    .refused
+                    .get_or_insert((errno, self.now.plus_ms(RETRY_MS)));
+                false
+            }
+        }
+    }
+
+    fn found(&mut self, kind: FileType) {
+        if kind == FileType::Directory {
+            self.look.directories += 1;
+        } else {
+            self.look.files += 1;
+        }
+    }
+
+    fn falls_short(&mut self, directory: BorrowedFd<'_>, name: &[u8], shortfall: Shortfall) {
+        let is_short = match shortfall {
+            Shortfall::Unreadable(errno) => is_shortage(errno),
+            Shortfall::TooDeep | Shortfall::TooMany => false,
+        };
+        self.look.short |= is_short;
+        self.look.incomplete |= is_short;
+        let (count, before) = match shortfall {
+            Shortfall::Unreadable(_) => (&mut self.look.unreadable, self.previous.unreadable),
+            Shortfall::TooDeep => (&mut self.look.too_deep, self.previous.too_deep),
+            Shortfall::TooMany => (&mut self.look.too_many, self.previous.too_many),
+        };
+        *count += 1;
+        if *count > 1 || before > 0 {
+            return;
+        }
+        let line = self.log.line(Level::Warn);
+        match shortfall {
+            Shortfall::Unreadable(errno) => {
+                line.say("cannot read ");
+                push_path(line, directory, name);
+                line.say(": ").errno(errno);
+                if is_short {
+                    line.say("; trying again at intervals");
+                    advise(line, errno);
+                } else {
+                    line.say("; it counts by its size and time. Not said again for other files");
+                }
+            }
+            Shortfall::TooDeep => {
+                push_path(line, directory, name);
+                line.say(" lies more than ").number(tree::LEVELS as u64);
+                line.say(" levels deep; what is in it is not watched. Not said again for other directories");
+            }
+            Shortfall::TooMany => {
+                push_path(line, directory, name);
+                line.say(" and what comes after it is not watched: there are more than ");
+                line.number(tree::ENTRIES_MAX.into())
+                    .say(" entries; do links lead in circles?");
+            }
+        }
+        line.send();
+    }
+
+    fn file_system(&mut self, fd: BorrowedFd<'_>) {
+        let Some(name) = rustix::fs::fstatfs(fd)
+            .ok()
+            .and_then(|stat| mount::remote_name(stat.f_type as u64))
+        else {
+            return;
+        };
+        if !core::mem::replace(&mut self.look.remote, true) && !self.previous.remote {
+            let line = self.log.line(Level::Warn);
+            push_path(line, fd, b"");
+            line.say(" is on ").value(name);
+            line.say(", where inotify does not tell of changes made elsewhere; the content is compared at intervals, too (CONFIG_POLL_INTERVAL)").send();
+        }
+    }
+
+    fn is_interrupted(&mut self) -> bool {
+        self.asked = self.asked.wrapping_add(1);
+        if self.asked.is_multiple_of(ASKED_IN_VAIN) {
+            self.broken_off |= (self.interrupted)();
+        }
+        self.broken_off
+    }
+}
+
+/// Something that passes: it says nothing about the file.
+pub(super) fn is_shortage(errno: Errno) -> bool {
+    matches!(errno, Errno::MFILE | Errno::NFILE | Errno::NOMEM)
+}
+
+/// The path of an entry of an open directory; without a name, of what is open.
+fn push_path(line: &mut Log, directory: BorrowedFd<'_>, name: &[u8]) {
+    let mut path = [0; 1024];
+    let mut link = tree::descriptor_path(directory);
+    let length = rustix::fs::readlinkat_raw(CWD, link.as_c_str(), &mut path).unwrap_or(0);
+    if length > 0 {
+        line.value(&path[..length]);
+    }
+    if !name.is_empty() {
+        line.say(if length > 0 { "/" } else { "" }).value(name);
+    }
+}
