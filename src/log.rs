@@ -57,6 +57,9 @@ pub struct Log {
     in_message: bool,
     /// Lines that standard error did not take.
     dropped: u64,
+    /// Takes the lines in the place of standard error.
+    #[cfg(fuzzing)]
+    pub sink: Option<fn(&[u8])>,
 }
 
 impl Log {
@@ -70,6 +73,8 @@ impl Log {
             in_string: false,
             in_message: true,
             dropped: 0,
+            #[cfg(fuzzing)]
+            sink: None,
         }
     }
 
@@ -218,6 +223,11 @@ impl Log {
 
     /// Whether the whole line was taken.
     fn write(&mut self) -> bool {
+        #[cfg(fuzzing)]
+        if let Some(sink) = self.sink {
+            sink(self.finish());
+            return true;
+        }
         let line = self.finish();
         let stderr = sys::stderr();
         // A pipe is ready when it takes a whole line, a socket long before it is full: after this the write does not block.

@@ -259,6 +259,19 @@ impl Watch {
     }
 }
 
+#[cfg(fuzzing)]
+impl Watch {
+    /// Takes events from `inotify`, and whether they have left the watches stale.
+    pub fn drain_from(inotify: OwnedFd, log: &mut Log) -> (Option<Change>, bool) {
+        let mut watch = Self {
+            inotify: Some(inotify),
+            stale: false,
+            ..Self::new()
+        };
+        (watch.drain(log), watch.stale)
+    }
+}
+
 impl Default for Watch {
     fn default() -> Self {
         Self::new()

@@ -1,0 +1,135 @@
+//! What the fuzz targets share: a log whose lines can be looked at, and a `/proc` to write into.
+
+use config_reloader_sidecar::log::{Format, LINE_MAX, Log};
+use config_reloader_sidecar::process::{Proc, Process, parse_stat};
+use rustix::process::Pid;
+use std::cell::RefCell;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+thread_local! {
+    static LINES: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// What the log says while `run` uses it. Every line is one line of text or one JSON object.
+pub fn logged(format: Format, verbose: bool, run: impl FnOnce(&mut Log)) -> Vec<String> {
+    let mut log = Log::new();
+    log.set(format, verbose);
+    log.sink = Some(|line| LINES.with_borrow_mut(|lines| lines.push(line.to_vec())));
+    run(&mut log);
+    LINES
+        .take()
+        .into_iter()
+        .map(|line| whole(format, line))
+        .collect()
+}
+
+/// One whole line, without its line feed.
+fn whole(format: Format, line: Vec<u8>) -> String {
+    assert!(line.len() <= LINE_MAX, "{} bytes", line.len());
+    let line = String::from_utf8(line).expect("a line is UTF-8");
+    let line = line.strip_suffix('\n').expect("a line ends as one");
+    assert!(!line.contains(char::is_control), "{line:?}");
+    if format == Format::Json {
+        json(line);
+    }
+    line.to_owned()
+}
+
+/// The members of a line of JSON beside time and level, in order: keys that sort in the order in which they were added.
+///
+/// # Panics
+/// It is no line of the log.
+pub fn json(line: &str) -> serde_json::Map<String, serde_json::Value> {
+    let parsed = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    let serde_json::Value::Object(mut members) = parsed else {
+        panic!("no object: {line}")
+    };
+    assert!(members.remove("time").is_some(), "{line}");
+    assert!(members.remove("level").is_some(), "{line}");
+    assert!(members.contains_key("message"), "{line}");
+    members
+}
+
+/// What a line of text says after its time and level.
+pub fn text(line: &str) -> &str {
+    &line["1970-01-01T00:00:00.000Z info  ".len()..]
+}
+
+/// A `/proc` with two processes in it: the sidecar, and [`TARGET`], of which `file` can be written.
+pub struct Fixture {
+    pub proc: Proc,
+    file: File,
+}
+
+/// The id of the process in the fixture.
+pub const TARGET: i32 = 7;
+
+/// A line of `/proc/PID/stat`, in which what is not read is 0.
+pub fn stat(pid: i32, comm: &[u8], parent: i32, start: u64) -> Vec<u8> {
+    let mut stat = format!("{pid} (").into_bytes();
+    stat.extend_from_slice(comm);
+    let rest = format!(") S {parent} 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 {start} 0 0\n");
+    stat.extend_from_slice(rest.as_bytes());
+    stat
+}
+
+/// The process that a line of [`stat`] tells of.
+///
+/// # Panics
+/// It tells of none.
+pub fn process(comm: &[u8]) -> Process {
+    parse_stat(&stat(TARGET, comm, 1, 100)).expect("a well-formed line")
+}
+
+impl Fixture {
+    /// # Panics
+    /// There is no place for temporary files.
+    pub fn new(file: &str) -> Self {
+        let directory = directory();
+        for (pid, comm) in [(1, "sidecar"), (TARGET, "app")] {
+            fs::create_dir(directory.join(pid.to_string())).unwrap();
+            let path = directory.join(format!("{pid}/stat"));
+            fs::write(path, stat(pid, comm.as_bytes(), 0, 100)).unwrap();
+        }
+        let path = directory.join(format!("{TARGET}/{file}"));
+        let file = File::create(path).unwrap();
+        let root = File::open(directory).unwrap();
+        Self {
+            proc: Proc::new(root.into(), Pid::INIT).unwrap(),
+            file,
+        }
+    }
+
+    /// Puts `content` into the file.
+    ///
+    /// # Panics
+    /// There is no room for it.
+    pub fn write(&self, content: &[u8]) {
+        self.file.set_len(0).unwrap();
+        self.file.write_all_at(content, 0).unwrap();
+    }
+}
+
+/// The target's id as the parsers give it.
+pub fn target() -> Pid {
+    Pid::from_raw(TARGET).unwrap_or(Pid::INIT)
+}
+
+/// An empty directory, in memory where there is such a place, that goes when the fuzzer exits.
+fn directory() -> &'static Path {
+    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+    extern "C" fn remove() {
+        if let Some(directory) = DIRECTORY.get() {
+            let _ = fs::remove_dir_all(directory);
+        }
+    }
+    DIRECTORY.get_or_init(|| {
+        // SAFETY: registers a function that may run at any time.
+        unsafe { libc::atexit(remove) };
+        let shared = tempfile::tempdir_in("/dev/shm");
+        shared.or_else(|_| tempfile::tempdir()).unwrap().keep()
+    })
+}
