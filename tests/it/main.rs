@@ -10,6 +10,7 @@
 //! - W5 a change anywhere on the way to the content is noticed
 //! - W6 a root that is missing is waited for
 //! - W8 where inotify is refused, the content is compared at intervals
+//! - W10 what differs is told in time, and what is put back in time is not
 //! - P1 a process is matched by whole names, its command line, its process file
 //! - P2 of several matches the ones without a matching ancestor are signalled, and never this program
 //! - P4 a signal that would end the process waits until it would not
@@ -30,5 +31,7 @@ mod lifecycle;
 mod policy;
 mod recovery;
 mod settings;
+mod settling;
+mod tree;
 mod volume;
 mod watching;

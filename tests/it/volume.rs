@@ -1,12 +1,10 @@
 //! Volumes written by the kubelet's AtomicWriter: exactly one signal per update, after its last step (W2).
 
-use crate::support::is_root;
 use crate::support::process::{Settings, Talker, Target};
 use crate::support::volume::{Order, Volume};
 use inotify::{EventMask, Inotify, WatchMask};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 
 const ORDERS: [Order; 2] = [Order::LinksFirst, Order::SwapFirst];
@@ -238,13 +236,9 @@ fn w4_an_update_of_keys_that_cannot_be_read_is_a_change_all_the_same() {
     // A Secret with `defaultMode: 0400`, and a sidecar that does not own it.
     volume.mode = 0;
     volume.update(&[("key", "one")]);
-    let mut sidecar = Settings::new(&volume.path, "nobody");
-    if is_root() {
-        sidecar = sidecar.adapt(|command| {
-            command.uid(65534).gid(65534);
-        });
-    }
-    let mut sidecar = sidecar.launch();
+    let mut sidecar = Settings::new(&volume.path, "nobody")
+        .unprivileged()
+        .launch();
     sidecar.expect("cannot read");
     sidecar.expect("watching");
     for content in ["two", "three"] {

@@ -1,6 +1,6 @@
 //! Processes that are spoken to by their output: the sidecar and its targets.
 
-use super::{DEADLINE, program, unique_name};
+use super::{DEADLINE, is_root, program, unique_name};
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
@@ -355,6 +355,18 @@ impl Settings {
     pub fn adapt(mut self, adapt: impl FnOnce(&mut Command)) -> Self {
         adapt(&mut self.0);
         self
+    }
+
+    /// As an ordinary user: root reads everything.
+    #[must_use]
+    pub fn unprivileged(self) -> Self {
+        use std::os::unix::process::CommandExt;
+        if !is_root() {
+            return self;
+        }
+        self.adapt(|command| {
+            command.uid(65534).gid(65534);
+        })
     }
 
     /// The same by means of another program, which is given it as its last arguments.

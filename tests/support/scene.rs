@@ -3,6 +3,7 @@
 use super::process::{Settings, Talker, Target, eventually};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// A directory with `app.conf`, a target that reads it, and a sidecar on `root` below the directory.
 pub struct Scene {
@@ -61,6 +62,13 @@ impl Scene {
         assert_eq!(self.target.count(), before, "{what}");
     }
 
+    /// The sidecar has said `part` up to now.
+    #[track_caller]
+    pub fn says(&mut self, part: &str) {
+        let seen = self.sidecar.seen();
+        assert!(seen.iter().any(|line| line.contains(part)), "{seen:#?}");
+    }
+
     /// Ends the sidecar as soon as it is at rest. Everything that it was to do it has done by then, so that its log, which is
     /// returned, holds every signal that it ever sent.
     #[track_caller]
@@ -93,6 +101,20 @@ impl Ending {
     /// How many lines of the log hold `part`.
     pub fn count(&self, part: &str) -> usize {
         self.log.iter().filter(|line| line.contains(part)).count()
+    }
+
+    /// The shortest pause between two lines of the log that hold `part`, to the millisecond.
+    pub fn shortest_pause(&self, part: &str) -> Duration {
+        const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+        // 2026-11-23T12:00:41.371Z
+        let time_ms = |line: &str| {
+            let number = |from: usize, to: usize| line[from..to].parse::<u64>().unwrap();
+            ((number(11, 13) * 60 + number(14, 16)) * 60 + number(17, 19)) * 1000 + number(20, 23)
+        };
+        let lines = self.log.iter().filter(|line| line.contains(part));
+        let times: Vec<u64> = lines.map(|line| time_ms(line)).collect();
+        let pause = |pair: &[u64]| Duration::from_millis((DAY_MS + pair[1] - pair[0]) % DAY_MS);
+        times.windows(2).map(pause).min().expect("two such lines")
     }
 
     /// How many signals were sent, and that the target saw `content` when the last one came.

@@ -1,0 +1,211 @@
+//! When what has changed is looked at and told: bursts, slow writers, storms, and what is put back in time (W10).
+
+use crate::support::process::{Settings, Talker, Target, eventually};
+use crate::support::scene::{Ending, Scene, whole};
+use rustix::process::Signal;
+use std::fs::{self, File, Permissions};
+use std::io::{Seek, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+#[test]
+fn w10_many_files_written_in_one_go_are_one_signal() {
+    let scene = Scene::with(whole, |settings| {
+        settings
+            .set("RELOAD_SETTLE", "1s")
+            .set("RELOAD_SETTLE_MAX", "1h")
+            .set("VERBOSE", "false")
+    });
+    for directory in 0..100 {
+        let path = scene.path(format!("{directory}"));
+        fs::create_dir(&path).unwrap();
+        for file in 0..10 {
+            fs::write(path.join(format!("{file}")), "content").unwrap();
+        }
+    }
+    fs::write(scene.path("app.conf"), "end").unwrap();
+    fs::remove_dir_all(scene.path("50")).unwrap();
+    assert_eq!(scene.finish().signals("end"), 1);
+}
+
+#[test]
+fn a_slow_writer_of_a_file_that_is_the_root_is_waited_for_as_well() {
+    let mut scene = Scene::with(
+        |directory| directory.join("app.conf"),
+        |settings| {
+            settings
+                .set("RELOAD_SETTLE", "0")
+                .set("RELOAD_SETTLE_MAX", "1h")
+        },
+    );
+    let mut file = overwrite(&scene.path("app.conf"));
+    for piece in ["one", " two"] {
+        file.write_all(piece.as_bytes()).unwrap();
+        scene.sidecar.expect("events=MODIFY");
+    }
+    scene.changes("closed", "one two", |_| drop(file));
+    assert_eq!(scene.finish().signals("one two"), 1);
+}
+
+/// Opens it for writing from its beginning, without emptying it.
+fn overwrite(path: &Path) -> File {
+    File::options().write(true).open(path).unwrap()
+}
+
+// Storms.
+
+/// Writes to `app.conf` without a pause until so many signals have come, and once more.
+fn storm(signals: usize, adapt: impl FnOnce(Settings) -> Settings) -> Ending {
+    let mut scene = Scene::with(whole, |settings| adapt(settings.set("VERBOSE", "false")));
+    let path = scene.path("app.conf");
+    let mut round = 0_u64..;
+    eventually("signalled so often", || {
+        for round in round.by_ref().take(100) {
+            fs::write(&path, format!("round {round}")).unwrap();
+        }
+        scene.target.count() >= signals
+    });
+    fs::write(path, "end").unwrap();
+    scene.finish()
+}
+
+#[test]
+fn w10_in_a_storm_that_never_stops_a_signal_comes_whenever_the_longest_time_is_over() {
+    const SETTLE_MAX: Duration = Duration::from_millis(200);
+    let mut ending = storm(5, |settings| {
+        // It is hardly ever quiet for so long: what is told is told for the longest time's sake.
+        settings
+            .set("RELOAD_SETTLE", "200ms")
+            .set("RELOAD_SETTLE_MAX", "200ms")
+    });
+    // The shortest of several: the machine may be busy with other tests.
+    let pause = ending.shortest_pause("signal sent");
+    assert!(pause < 2 * SETTLE_MAX, "{pause:?}");
+    assert!(ending.signals("end") > 5);
+}
+
+#[test]
+fn w10_in_a_storm_that_never_stops_no_two_signals_are_closer_than_the_least_interval() {
+    const INTERVAL: Duration = Duration::from_millis(300);
+    let mut ending = storm(5, |settings| {
+        settings
+            .set("RELOAD_SETTLE", "0")
+            .set("RELOAD_SETTLE_MAX", "50ms")
+            .set("RELOAD_MIN_INTERVAL", "300ms")
+    });
+    // The time of a line is taken after the one signal and before the least interval is counted from it, and is cut to
+    // milliseconds.
+    let pause = ending.shortest_pause("signal sent");
+    assert!(pause + Duration::from_millis(2) >= INTERVAL, "{pause:?}");
+    assert!(pause < 2 * INTERVAL, "{pause:?}");
+    assert!(ending.signals("end") > 5);
+}
+
+#[test]
+fn w3_a_storm_that_changes_no_content_gives_no_signal_and_is_looked_at_no_more_often_than_it_must_be()
+ {
+    const SETTLE: Duration = Duration::from_millis(20);
+    let scene = Scene::with(whole, |settings| settings.set("RELOAD_SETTLE_MAX", "100ms"));
+    let started = Instant::now();
+    for round in 0.. {
+        let mode = Permissions::from_mode(0o600 + round % 8);
+        fs::set_permissions(scene.path("app.conf"), mode).unwrap();
+        thread::sleep(Duration::from_millis(1));
+        if started.elapsed() > Duration::from_secs(1) {
+            break;
+        }
+    }
+    let ending = scene.finish();
+    let looks = ending.count("the content is the same");
+    // After each quiet time at the most.
+    let most = started.elapsed().as_millis() / SETTLE.as_millis();
+    assert!(
+        (1..=most).contains(&(looks as u128)),
+        "{looks} of at most {most} looks"
+    );
+    assert_eq!(ending.count("signal sent"), 0);
+}
+
+// There and back.
+
+/// The log of a sidecar that has come to rest says that `told` alone was signalled.
+#[track_caller]
+fn expect_only(told: &Target, sidecar: Talker) {
+    sidecar.wait_at_rest();
+    let (_, log) = sidecar.end();
+    let sent: Vec<_> = log
+        .iter()
+        .filter(|line| line.contains("signal sent"))
+        .collect();
+    let pid = format!(" pid={} ", told.talker.pid().as_raw_nonzero());
+    assert!(sent.len() == 1 && sent[0].contains(&pid), "{log:#?}");
+}
+
+#[test]
+fn w10_of_what_is_put_back_only_a_process_that_started_meanwhile_is_told() {
+    // What is being written is not looked at before it is closed, however long it takes to start a process.
+    let mut scene = Scene::with(whole, |settings| {
+        settings
+            .set("RELOAD_SETTLE", "0")
+            .set("RELOAD_SETTLE_MAX", "1h")
+    });
+    let path = scene.path("app.conf");
+    let mut file = overwrite(&path);
+    file.write_all(b"other").unwrap();
+    scene.sidecar.expect("events=MODIFY");
+    let mut meanwhile = Target::start_as(&scene.target.name, &path, &[]);
+    file.rewind().unwrap();
+    file.write_all(b"start").unwrap();
+    scene.sidecar.expect("events=MODIFY");
+    drop(file);
+    assert_eq!(meanwhile.signalled().1, "start");
+    scene.sidecar.expect("signal sent");
+    // Once told, it is one like the others.
+    scene.changes_nothing("there and back again", |_| {
+        let mut file = overwrite(&path);
+        file.write_all(b"other").unwrap();
+        file.rewind().unwrap();
+        file.write_all(b"start").unwrap();
+    });
+    expect_only(&meanwhile, scene.sidecar);
+}
+
+#[test]
+fn w10_of_a_pending_reload_that_is_cancelled_only_a_process_that_started_meanwhile_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("app.conf");
+    fs::write(&path, "start").unwrap();
+    let unready = Target::start_as(&crate::support::unique_name(), &path, &["--late", "1"]);
+    let mut sidecar = Settings::new(directory.path(), &unready.name)
+        .set("RELOAD_MIN_INTERVAL", "0")
+        .start();
+    fs::write(&path, "other").unwrap();
+    sidecar.expect("reload pending");
+    let mut meanwhile = Target::start_as(&unready.name, &path, &[]);
+    fs::write(&path, "start").unwrap();
+    sidecar.expect("the content is again what it was; the pending reload is cancelled");
+    assert_eq!(meanwhile.signalled().1, "start");
+    unready.talker.signal(Signal::USR2);
+    expect_only(&meanwhile, sidecar);
+}
+
+#[test]
+fn w10_what_is_put_back_within_the_least_interval_is_not_told() {
+    let mut scene = Scene::with(whole, |settings| settings.set("RELOAD_MIN_INTERVAL", "1h"));
+    let path = scene.path("app.conf");
+    scene.changes("first", "first", |_| fs::write(&path, "first").unwrap());
+    fs::write(&path, "second").unwrap();
+    scene.sidecar.expect("content changed");
+    scene.sidecar.expect("content changed");
+    fs::write(&path, "first").unwrap();
+    scene.sidecar.expect("the pending reload is cancelled");
+    let (_, log) = scene.sidecar.end();
+    let log = log.join("\n");
+    assert_eq!(log.matches("signal sent").count(), 1, "{log}");
+    assert!(
+        !log.contains("undelivered") && !log.contains("not delivered"),
+        "{log}"
+    );
+}
