@@ -108,7 +108,7 @@ pub static SETTINGS: [Setting; COUNT] = [
     setting("RELOAD_SETTLE_MAX", Kind::Duration, "2s", "decide at the latest this long after the first event"),
     setting("RELOAD_MIN_INTERVAL", Kind::Duration, "1s", "least time between two signals"),
     setting("RELOAD_GUARD", Kind::Boolean, "true", "never send a signal whose arrival would kill the process"),
-    reserved("RELOAD_CATCH_UP", Kind::Boolean, "true", "at start, signal a process older than the newest change"),
+    setting("RELOAD_CATCH_UP", Kind::Boolean, "true", "at start, signal a process older than the newest change"),
     reserved("RELOAD_CONFIRM", Kind::Choice(&["warn", "retry", "off"]), "warn", "after a signal, watch the files being re-read"),
     setting("CONFIG_POLL_INTERVAL", Kind::Interval, "automatic", "also compare the content at this interval; 0 never"),
     setting("LOG_FORMAT", Kind::Choice(&["text", "json"]), "text", "text or json"),
@@ -130,6 +130,7 @@ enum Var {
     ReloadSettleMax,
     ReloadMinInterval,
     ReloadGuard,
+    ReloadCatchUp,
     ConfigPollInterval = 14,
     LogFormat,
 }
@@ -187,6 +188,8 @@ pub struct Config<'e> {
     pub min_interval_ms: u64,
     /// `RELOAD_GUARD`.
     pub guard: bool,
+    /// `RELOAD_CATCH_UP`.
+    pub catch_up: bool,
     /// `CONFIG_POLL_INTERVAL`.
     pub poll: PollInterval,
     /// `VERBOSE`.
@@ -253,6 +256,7 @@ pub fn parse<'e>(
         settle_max_ms: number(Var::ReloadSettleMax),
         min_interval_ms: number(Var::ReloadMinInterval),
         guard: number(Var::ReloadGuard) != 0,
+        catch_up: number(Var::ReloadCatchUp) != 0,
         poll: match number(Var::ConfigPollInterval) {
             0 => PollInterval::Never,
             AUTOMATIC => PollInterval::Automatic,

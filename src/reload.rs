@@ -144,7 +144,8 @@ impl Reload {
         self.delivered = catch_up.is_none().then_some(fingerprint);
         self.looked_at = now;
         if let Some(changed_at) = catch_up {
-            self.owe(now, changed_at, None);
+            // Nobody need be there: who starts later reads what is there now.
+            self.owe(now, Instant::BOOT, Some((Instant::BOOT, changed_at)));
         }
         (self.next(now), None)
     }
@@ -357,10 +358,14 @@ impl Reload {
             }
             None => self.settled(),
         }
+        let since_boot =
+            (owed.order.started_between).is_some_and(|(from, _)| from == Instant::BOOT);
         let note = if attempt.signalled > 0 || owed.partly {
-            owed.said.map(|_| Note::Arrived {
+            let arrived = Note::Arrived {
                 after_ms: now.ms_since(owed.since),
-            })
+            };
+            let caught_up = since_boot.then_some(Note::CaughtUp);
+            owed.said.map(|_| arrived).or(caught_up)
         } else {
             for_everyone.then_some(Note::NotNeeded)
         };

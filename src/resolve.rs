@@ -62,7 +62,7 @@ fn resolve_once(
             rest.skip();
             continue;
         }
-        let kind = kind_of(directory, name);
+        let kind = kind_of(directory, name, &mut *visit);
         // Here this one name decides: the directory is armed, and then the name is looked at again.
         if kind != Ok(FileType::Directory) && !is_armed {
             visit.arm(directory, Part::Names);

@@ -5,7 +5,7 @@ use crate::deliver::{self, Delivery};
 use crate::fingerprint::Fingerprint;
 use crate::log::{Level, Log};
 use crate::mount;
-use crate::process::Proc;
+use crate::process::{Proc, TICK_MS};
 use crate::reload::{Action, Event, Instant, Note, Reload, Timing};
 use crate::sys;
 use crate::text::Word;
@@ -149,7 +149,11 @@ impl<'c> Sidecar<'c> {
             .send();
         let started = Event::Started {
             fingerprint: look.fingerprint,
-            catch_up: None,
+            catch_up: self.config.catch_up.then(|| {
+                // A process that started within the tick after it may have read what was there before.
+                let age_ms = sys::wall_ms().saturating_sub(look.newest_ms + TICK_MS);
+                sys::now().minus_ms(age_ms)
+            }),
         };
         self.handle(started, log);
         true
@@ -287,6 +291,10 @@ impl<'c> Sidecar<'c> {
             Note::Reverted => log
                 .line(Level::Info)
                 .say("the content is again what it was; the pending reload is cancelled")
+                .send(),
+            Note::CaughtUp => log
+                .line(Level::Info)
+                .say("the process had started before the newest change of what was there at start")
                 .send(),
             Note::NotNeeded => log
                 .line(Level::Info)

@@ -58,6 +58,8 @@ pub trait Visit {
     fn arm(&mut self, fd: BorrowedFd<'_>, part: Part) -> bool;
     /// A directory or file was found that counts with its content.
     fn found(&mut self, kind: FileType);
+    /// What decides what is read has this status: a directory, a file, or a link that was followed.
+    fn passed(&mut self, stat: &Stat);
     /// The entry `name` in `directory` counts by less.
     fn falls_short(&mut self, directory: BorrowedFd<'_>, name: &[u8], shortfall: Shortfall);
     /// What is found from now on is on the same file system as this.
@@ -147,11 +149,12 @@ impl Walk<'_> {
         }
         self.ancestors[level] = id;
         self.visit.arm(fd.as_fd(), Part::Tree);
+        self.visit.passed(&stat);
         self.visit.found(FileType::Directory);
         self.fingerprint.add(Entry::of(key, Kind::Directory, &[]));
         // The visible entries of a volume laid out by the kubelet's AtomicWriter are links through `..data`. What is behind
         // them counts under their names; the names that begin with two dots are the writer's own and change every time.
-        let is_volume = kind_of(fd.as_fd(), c"..data") == Ok(FileType::Symlink);
+        let is_volume = kind_of(fd.as_fd(), c"..data", &mut *self.visit) == Ok(FileType::Symlink);
         let mut buffer = [MaybeUninit::uninit(); ENTRIES_SIZE];
         let mut entries = RawDir::new(fd, &mut buffer);
         while let Some(entry) = entries.next() {
@@ -192,7 +195,7 @@ impl Walk<'_> {
     ) -> io::Result<()> {
         let kind = match kind {
             // Some file systems do not tell with the name.
-            FileType::Unknown => kind_of(directory, name)?,
+            FileType::Unknown => kind_of(directory, name, &mut *self.visit)?,
             kind => kind,
         };
         match kind {
@@ -232,6 +235,7 @@ impl Walk<'_> {
             self.visit.arm(fd.as_fd(), Part::File);
         }
         self.visit.found(FileType::RegularFile);
+        self.visit.passed(&stat);
         if stat.st_size as u64 > FULL_READ_MAX {
             self.fingerprint
                 .add(Entry::of(key, Kind::Large, &metadata(&stat)));
@@ -289,10 +293,18 @@ fn open(directory: BorrowedFd<'_>, name: &CStr, more: OFlags) -> io::Result<Owne
     fs::openat(directory, name, flags, Mode::empty())
 }
 
-/// What a name stands for; of a link the link itself.
-pub fn kind_of(directory: BorrowedFd<'_>, name: &CStr) -> io::Result<FileType> {
+/// What a name stands for; of a link, which is passed then, the link itself.
+pub fn kind_of(
+    directory: BorrowedFd<'_>,
+    name: &CStr,
+    visit: &mut dyn Visit,
+) -> io::Result<FileType> {
     let stat = fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
-    Ok(FileType::from_raw_mode(stat.st_mode))
+    let kind = FileType::from_raw_mode(stat.st_mode);
+    if kind == FileType::Symlink {
+        visit.passed(&stat);
+    }
+    Ok(kind)
 }
 
 /// Size, modification time and inode, which stand in for content.

@@ -36,6 +36,8 @@ pub struct Look {
     pub files: u32,
     /// Directories, the roots among them.
     pub directories: u32,
+    /// When the newest change was made of what was read, in milliseconds since the epoch by the file system's clock.
+    pub newest_ms: u64,
     /// One bit for each root that was not there.
     pub missing: u64,
     /// Something could not be read that no event may tell of when it can.

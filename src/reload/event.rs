@@ -24,6 +24,12 @@ impl Instant {
         Self(self.0.saturating_add(ms.saturating_mul(1_000_000)))
     }
 
+    /// Moved into the past, though not before boot.
+    #[must_use]
+    pub const fn minus_ms(self, ms: u64) -> Self {
+        Self(self.0.saturating_sub(ms.saturating_mul(1_000_000)))
+    }
+
     /// Nanoseconds from `earlier` to here, 0 if it is not earlier.
     pub const fn nanoseconds_since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
@@ -180,6 +186,8 @@ pub enum Note {
         /// How long it took since the first event, in milliseconds.
         after_ms: u64,
     },
+    /// What was on disk at the start has been told to a process from before its newest change.
+    CaughtUp,
     /// All matching processes started after the change.
     NotNeeded,
 }

@@ -957,14 +957,16 @@ fn a_demand_nobody_could_be_told_of_still_waives_the_least_interval_when_the_con
 #[test]
 fn a_process_older_than_the_newest_change_is_signalled_at_start() {
     let (mut machine, order) = Machine::catching_up(0);
-    assert!(order.concerns(at(0)) && !order.concerns(at(1)));
-    assert_eq!(machine.sleeps(told(1), 0, None), None);
+    assert!(order.concerns(Instant::BOOT) && order.concerns(at(0)) && !order.concerns(at(1)));
+    assert_eq!(machine.sleeps(told(1), 0, None), Some(Note::CaughtUp));
 }
 
 #[test]
-fn where_every_process_is_younger_than_the_newest_change_nothing_is_owed() {
-    let (mut machine, _) = Machine::catching_up(0);
-    assert_eq!(machine.sleeps(told(0), 0, None), Some(Note::NotNeeded));
+fn where_every_process_is_younger_than_the_newest_change_or_none_is_there_nothing_is_owed() {
+    for attempted in [told(0), held(Waiting::NoProcess), held(Waiting::PidFile)] {
+        let (mut machine, _) = Machine::catching_up(0);
+        assert_eq!(machine.sleeps(attempted, 0, None), None);
+    }
 }
 
 #[test]

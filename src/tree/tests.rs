@@ -43,6 +43,8 @@ impl Visit for Recorder {
         self.shortfalls.push((path, shortfall));
     }
 
+    fn passed(&mut self, _: &rustix::fs::Stat) {}
+
     fn file_system(&mut self, _: BorrowedFd<'_>) {}
 
     fn is_interrupted(&mut self) -> bool {

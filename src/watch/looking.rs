@@ -7,7 +7,7 @@ use crate::reload::Instant;
 use crate::tree::{self, Part, Shortfall, Visit};
 use rustix::fd::BorrowedFd;
 use rustix::fs::inotify::{self, WatchFlags};
-use rustix::fs::{CWD, FileType};
+use rustix::fs::{CWD, FileType, Stat};
 use rustix::io::Errno;
 
 /// Of so many questions whether to break off a look, one is passed on: as many small files or pieces of a large one are read
@@ -69,6 +69,12 @@ impl Visit for Looking<'_> {
         } else {
             self.look.files += 1;
         }
+    }
+
+    fn passed(&mut self, stat: &Stat) {
+        // Not the time of the last modification, which anybody can set, and which whoever copies a file with its times does.
+        let changed_ms = stat.st_ctime as u64 * 1000 + stat.st_ctime_nsec as u64 / 1_000_000;
+        self.look.newest_ms = self.look.newest_ms.max(changed_ms);
     }
 
     fn falls_short(&mut self, directory: BorrowedFd<'_>, name: &[u8], shortfall: Shortfall) {

@@ -25,6 +25,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod catch_up;
 mod commands;
 mod delivery;
 mod lifecycle;
