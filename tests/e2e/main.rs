@@ -6,6 +6,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod editors;
+mod git;
 mod image;
 mod nginx;
 

@@ -450,25 +450,28 @@ fn w4_a_directory_that_cannot_be_read_is_said_once_and_read_when_it_can_be() {
         Settings::unprivileged,
     );
     scene.says(": EACCES; it counts by its size and time. Not said again for other files");
-    let mut changes = |mode: u32, name: Option<&str>| {
-        let closed = scene.path("closed");
-        match name {
-            Some(name) => fs::write(closed.join(name), "").unwrap(),
-            None => fs::set_permissions(&closed, Permissions::from_mode(mode)).unwrap(),
-        }
+    let [closed, other] = ["closed", "other"].map(|name| scene.path(name));
+    let mut changes = |what: &str, action: &dyn Fn()| {
+        action();
+        println!("{what}");
         scene.sidecar.expect("content changed");
     };
-    changes(0o755, None);
-    changes(0o755, Some("file"));
-    // Its names can be read, but not what they stand for.
-    changes(0o744, None);
+    let open = |path: &Path, mode: u32| {
+        fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    };
+    let write = |name: &str| fs::write(closed.join(name), "").unwrap();
+    changes("it can be read", &|| open(&closed, 0o755));
+    changes("in it", &|| write("file"));
+    changes("only its names can be read", &|| open(&closed, 0o444));
     if is_root() {
-        changes(0o744, Some("new"));
+        changes("a name in it", &|| write("new"));
     }
-    // What they stand for could be read, but not its names.
-    changes(0o711, None);
-    changes(0o755, None);
-    changes(0o755, Some("newer"));
+    changes("only what its names stand for can be read", &|| {
+        open(&closed, 0o111)
+    });
+    changes("it can be read again", &|| open(&closed, 0o755));
+    changes("in it, again", &|| write("newer"));
+    changes("the other one, too", &|| open(&other, 0o755));
     let warnings = scene
         .sidecar
         .seen()

@@ -1,11 +1,13 @@
 //! Volumes written by the kubelet's AtomicWriter: exactly one signal per update, after its last step (W2).
 
-use crate::support::process::{Settings, Talker, Target};
+use crate::support::process::{Settings, Talker, Target, eventually};
+use crate::support::unique_name;
 use crate::support::volume::{Order, Volume};
 use inotify::{EventMask, Inotify, WatchMask};
 use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
+use std::thread;
 
 const ORDERS: [Order; 2] = [Order::LinksFirst, Order::SwapFirst];
 
@@ -245,4 +247,204 @@ fn w4_an_update_of_keys_that_cannot_be_read_is_a_change_all_the_same() {
         volume.update(&[("key", content)]);
         sidecar.expect("content changed");
     }
+}
+
+#[test]
+fn w4_keys_that_become_readable_after_the_swap_are_read_in_the_end() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
+    let mut volume = Volume::new(
+        directory.path().join("volume"),
+        Order::SwapFirst,
+        &[("key", "start")],
+    );
+    let mut sidecar = Settings::new(&volume.path, "nobody").unprivileged().start();
+    // What kubernetes#114461 is about: for a moment the new files are not yet the group's that `fsGroup` gives them to.
+    volume.mode = 0;
+    volume.update(&[("key", "update")]);
+    let unread = fingerprint_after(&sidecar.expect("content changed"));
+    fs::set_permissions(volume.path.join("key"), Permissions::from_mode(0o644)).unwrap();
+    let read = fingerprint_after(&sidecar.expect("content changed"));
+    assert_ne!(read, unread);
+    // What was read is what anybody reads who comes now.
+    let mut fresh = Settings::new(&volume.path, "nobody").unprivileged().start();
+    volume.update(&[("key", "another")]);
+    let line = fresh.expect("content changed");
+    assert!(line.contains(&format!("before={read} ")), "{line}");
+}
+
+fn fingerprint_after(line: &str) -> String {
+    line.rsplit_once("after=").unwrap().1.to_owned()
+}
+
+#[test]
+fn w2_re_owning_files_after_an_update_is_no_second_signal() {
+    let (_directory, volume, mut target, sidecar) = scene(Order::SwapFirst, |settings| settings);
+    for content in ["one", "two"] {
+        volume.update(&[("app.conf", content)]);
+        // What `fsGroup` makes the kubelet do.
+        let data = fs::canonicalize(volume.path.join("..data")).unwrap();
+        for path in [&data, &data.join("app.conf"), &volume.path] {
+            let mode = fs::metadata(path).unwrap().permissions().mode();
+            fs::set_permissions(path, Permissions::from_mode(mode | 0o070)).unwrap();
+        }
+        assert_eq!(target.signalled().1, content);
+        sidecar.wait_at_rest();
+    }
+    let (_, log) = sidecar.end();
+    assert_eq!(log.join("\n").matches("signal sent").count(), 2, "{log:#?}");
+}
+
+#[test]
+fn w2_a_projected_volume_of_nested_keys_gives_one_signal_for_each_update_of_any_of_its_sources() {
+    // A projected volume has one payload, whatever it is gathered from.
+    let updates: [&[(&str, &str)]; 6] = [
+        // A ConfigMap below a path, a token, the labels.
+        &[
+            ("app.conf", "1"),
+            ("etc/a/b.conf", "1"),
+            ("token", "t1"),
+            ("meta/labels", "x"),
+        ],
+        // The token is rotated.
+        &[
+            ("app.conf", "1"),
+            ("etc/a/b.conf", "1"),
+            ("token", "t2"),
+            ("meta/labels", "x"),
+        ],
+        // A key beside a nested one, and one below a new directory.
+        &[
+            ("app.conf", "2"),
+            ("etc/a/b.conf", "1"),
+            ("etc/a/c.conf", "1"),
+            ("etc/d/e/f.conf", "1"),
+            ("token", "t2"),
+            ("meta/labels", "x"),
+        ],
+        // A nested directory goes, and a source with all its keys.
+        &[("app.conf", "3"), ("etc/a/c.conf", "1"), ("token", "t2")],
+        // What was a directory is a file now, and the other way round.
+        &[("app.conf", "4"), ("etc", "1"), ("token/t", "t2")],
+        // Nothing but one key is left.
+        &[("app.conf", "5")],
+    ];
+    for order in ORDERS {
+        // However slowly the steps follow each other, there is no quiet between them.
+        let (_directory, volume, mut target, sidecar) =
+            scene(order, |settings| settings.set("RELOAD_SETTLE", "1s"));
+        for update in updates {
+            volume.update(update);
+            assert_eq!(target.signalled().1, update[0].1, "{order:?}");
+            sidecar.wait_at_rest();
+        }
+        let (_, log) = sidecar.end();
+        assert_eq!(
+            log.join("\n").matches("signal sent").count(),
+            updates.len(),
+            "{order:?}: {log:#?}"
+        );
+    }
+}
+
+#[test]
+fn w2_a_volume_below_the_root_and_a_key_linked_in_from_another_give_one_signal_an_update() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().join("root");
+    let below = Volume::new(root.join("conf.d"), Order::SwapFirst, &[("app.conf", "0")]);
+    let outside = Volume::new(
+        directory.path().join("other"),
+        Order::SwapFirst,
+        &[("app.conf", "0"), ("beside", "0")],
+    );
+    // What is done in the place of a `subPath`.
+    symlink(outside.path.join("app.conf"), root.join("linked.conf")).unwrap();
+    let mut target = Target::start(&root.join("linked.conf"));
+    let mut sidecar = Settings::new(&root, &target.name)
+        .set("RELOAD_MIN_INTERVAL", "0")
+        .start();
+    let mut expected = 0;
+    for round in ["1", "2", "3"] {
+        outside.update(&[("app.conf", round), ("beside", "0")]);
+        assert_eq!(target.signalled().1, round);
+        below.update(&[("app.conf", round)]);
+        assert_eq!(target.signalled().1, round);
+        // A key that nothing leads to.
+        outside.update(&[("app.conf", round), ("beside", round)]);
+        sidecar.expect("the content is the same");
+        expected += 2;
+    }
+    sidecar.wait_at_rest();
+    let (_, log) = sidecar.end();
+    assert_eq!(
+        log.join("\n").matches("signal sent").count(),
+        expected,
+        "{log:#?}"
+    );
+}
+
+#[test]
+fn w2_a_volume_whose_first_update_comes_later_is_told_then_and_once_for_every_update_after_it() {
+    for exists in [true, false] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("mounts/volume");
+        if exists {
+            fs::create_dir_all(&path).unwrap();
+        }
+        let mut target = Target::start(&path.join("app.conf"));
+        // The first update has no last step: it takes less time than is waited for quiet.
+        let sidecar = Settings::new(&path, &target.name)
+            .set("RELOAD_SETTLE", "1s")
+            .set("RELOAD_MIN_INTERVAL", "0")
+            .start();
+        let volume = Volume::new(&path, Order::SwapFirst, &[("app.conf", "first")]);
+        assert_eq!(target.signalled().1, "first", "there before: {exists}");
+        for content in ["second", "third"] {
+            volume.update(&[("app.conf", content), (content, "")]);
+            assert_eq!(target.signalled().1, content, "there before: {exists}");
+        }
+        sidecar.wait_at_rest();
+        let (_, log) = sidecar.end();
+        let log = log.join("\n");
+        assert_eq!(log.matches("signal sent").count(), 3, "{log}");
+        assert_eq!(log.contains("is there again"), !exists, "{log}");
+    }
+}
+
+#[test]
+fn two_volumes_written_by_two_kubelets_at_once_end_on_the_newest_content_of_both() {
+    const UPDATES: usize = 50;
+    let directory = tempfile::tempdir().unwrap();
+    let volumes = ["a", "b"].map(|name| directory.path().join(name));
+    for path in &volumes {
+        fs::create_dir(path).unwrap();
+    }
+    let name = unique_name();
+    let mut targets = volumes
+        .each_ref()
+        .map(|path| Target::start_as(&name, &path.join("app.conf"), &[]));
+    let roots = format!("{},{}", volumes[0].display(), volumes[1].display());
+    let sidecar = Settings::new(roots, &name)
+        .set("RELOAD_SETTLE", "5ms")
+        .set("RELOAD_MIN_INTERVAL", "0")
+        .set("VERBOSE", "false")
+        .start();
+    thread::scope(|scope| {
+        for (path, order) in volumes.iter().zip(ORDERS) {
+            scope.spawn(move || {
+                let volume = Volume::new(path, order, &[("app.conf", "0")]);
+                for update in 1..=UPDATES {
+                    let key = format!("key-{}", update % 3);
+                    volume.update(&[("app.conf", &update.to_string()), (&key, "")]);
+                }
+            });
+        }
+    });
+    sidecar.wait_at_rest();
+    for target in &mut targets {
+        eventually("read the last update", || {
+            target.last() == Some(&UPDATES.to_string())
+        });
+    }
+    assert_eq!(sidecar.end().0.code(), Some(0));
 }

@@ -1,0 +1,433 @@
+//! The programs with which people and scripts change files: a save is one signal, and a save of the same bytes is none.
+//!
+//! Watched is the one file, or the directory that it is in. What a program leaves beside the file, or keeps there while it runs,
+//! counts for the directory only: an application could read it. Each test prints a line of how many signals there were.
+
+use crate::support::process::{Settings, eventually};
+use crate::support::scene::{Scene, whole};
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+/// Where a program is to save something.
+struct Place {
+    /// The file, which holds one line.
+    file: PathBuf,
+    /// For what the program needs besides: it is outside every root.
+    elsewhere: tempfile::TempDir,
+}
+
+impl Place {
+    /// A file outside that holds `line`.
+    fn source(&self, line: &str) -> PathBuf {
+        let source = self.elsewhere.path().join("app.conf");
+        fs::write(&source, format!("{line}\n")).unwrap();
+        source
+    }
+
+    /// Runs `words`, of which `FILE` is the file, without any settings of the user's.
+    fn run(&self, words: &[&str]) {
+        let output = self.command(words).output().unwrap();
+        assert!(output.status.success(), "{words:?}: {output:?}");
+    }
+
+    /// The same with something on standard input.
+    fn feed(&self, words: &[&str], input: &str) {
+        let mut child = self.command(words).stdin(Stdio::piped()).spawn().unwrap();
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(input.as_bytes())
+            .unwrap();
+        assert!(child.wait().unwrap().success(), "{words:?}");
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(words[0]);
+        for word in &words[1..] {
+            match *word {
+                "FILE" => command.arg(&self.file),
+                word => command.arg(word),
+            };
+        }
+        command
+            .current_dir(self.elsewhere.path())
+            .env("HOME", self.elsewhere.path())
+            .env("LC_ALL", "C")
+            .env("TERM", "vt100")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
+        command
+    }
+
+    /// The same on a terminal of its own.
+    fn on_terminal(&self, words: &[&str]) -> Terminal {
+        let quoted = words
+            .join(" ")
+            .replace("FILE", &self.file.display().to_string());
+        let sized = format!("stty rows 24 columns 80; exec {quoted}");
+        let mut command = self.command(&[
+            "script",
+            "--quiet",
+            "--flush",
+            "--return",
+            "--command",
+            &sized,
+            "/dev/null",
+        ]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        Terminal::new(command.spawn().unwrap())
+    }
+
+    /// Changes whenever the file is saved, even with the same bytes.
+    fn version(&self) -> Option<(u64, i64, i64)> {
+        let stat = fs::metadata(&self.file).ok()?;
+        Some((stat.ino(), stat.mtime(), stat.mtime_nsec()))
+    }
+
+    /// Does what makes the program save, and waits until it has begun to.
+    fn saves(&self, action: impl FnOnce()) {
+        let before = self.version();
+        action();
+        eventually("saved", || {
+            let now = self.version();
+            now.is_some() && now != before
+        });
+    }
+}
+
+/// A program on a terminal, which is read and typed at.
+struct Terminal {
+    child: Child,
+    keys: ChildStdin,
+    screen: Arc<Mutex<String>>,
+}
+
+impl Terminal {
+    fn new(mut child: Child) -> Self {
+        let keys = child.stdin.take().unwrap();
+        let mut output = child.stdout.take().unwrap();
+        let screen = Arc::new(Mutex::new(String::new()));
+        let written = Arc::clone(&screen);
+        thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(count @ 1..) = output.read(&mut bytes) {
+                written
+                    .lock()
+                    .unwrap()
+                    .push_str(&String::from_utf8_lossy(&bytes[..count]));
+            }
+        });
+        Self {
+            child,
+            keys,
+            screen,
+        }
+    }
+
+    /// Waits until `text` was shown.
+    #[track_caller]
+    fn shows(&self, text: &str) {
+        eventually(&format!("shown {text:?}"), || {
+            self.screen.lock().unwrap().contains(text)
+        });
+    }
+
+    fn keys(&mut self, keys: &str) {
+        self.keys.write_all(keys.as_bytes()).unwrap();
+        self.keys.flush().unwrap();
+    }
+
+    /// Waits for the program's end.
+    #[track_caller]
+    fn ends(mut self) {
+        eventually("ended", || self.child.try_wait().unwrap().is_some());
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What is watched.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Root {
+    File,
+    Directory,
+}
+
+fn scene(root: Root, adapt: impl FnOnce(Settings) -> Settings) -> (Scene, Place) {
+    let prepare = |directory: &Path| {
+        let file = directory.join("app.conf");
+        fs::write(&file, "start\n").unwrap();
+        match root {
+            Root::File => file,
+            Root::Directory => whole(directory),
+        }
+    };
+    let scene = Scene::with(prepare, adapt);
+    let place = Place {
+        file: scene.path("app.conf"),
+        elsewhere: tempfile::tempdir().unwrap(),
+    };
+    (scene, place)
+}
+
+/// How many signals it gives that `save` puts a line into a file that says `start`.
+fn signals(root: Root, line: &str, save: &dyn Fn(&Place, &str)) -> usize {
+    // Longer than any of these programs pauses between two of its steps.
+    let (scene, place) = scene(root, |settings| {
+        settings
+            .set("RELOAD_SETTLE", "1s")
+            .set("RELOAD_SETTLE_MAX", "1m")
+    });
+    save(&place, line);
+    assert_eq!(
+        fs::read_to_string(&place.file).unwrap(),
+        format!("{line}\n")
+    );
+    let mut ending = scene.finish();
+    assert_ne!(
+        ending.count(" event "),
+        0,
+        "something was done: {:#?}",
+        ending.log
+    );
+    match ending.count("signal sent") {
+        0 => 0,
+        _ => ending.signals(line),
+    }
+}
+
+/// `save` puts a line into the file. A changed one is one signal, whatever is watched; the one that is there already is none,
+/// but for `left` where the directory is watched, because of what the program leaves in it.
+#[track_caller]
+fn each_save_is_one_signal(program: &str, left: usize, save: impl Fn(&Place, &str) + Sync) {
+    let save = &save;
+    let counts = thread::scope(|scope| {
+        [
+            (Root::File, "new"),
+            (Root::File, "start"),
+            (Root::Directory, "new"),
+            (Root::Directory, "start"),
+        ]
+        .map(|(root, line)| scope.spawn(move || signals(root, line, save)))
+        .map(|counting| counting.join().unwrap())
+    });
+    println!(
+        "{program:24} signals of a save: file {}, directory {}; of the same bytes: file {}, directory {}",
+        counts[0], counts[2], counts[1], counts[3]
+    );
+    assert_eq!(counts, [1, 0, 1, left], "{program}");
+}
+
+#[test]
+fn vim() {
+    each_save_is_one_signal("vim", 0, |place, line| {
+        let replace = format!("%s/.*/{line}/");
+        place.run(&[
+            "vim.tiny", "-u", "NONE", "-es", "-c", &replace, "-c", "wq", "FILE",
+        ]);
+    });
+}
+
+#[test]
+fn vim_with_a_copy_as_its_backup() {
+    each_save_is_one_signal("vim backupcopy=yes", 0, |place, line| {
+        let replace = format!("%s/.*/{line}/");
+        place.run(&[
+            "vim.tiny",
+            "-u",
+            "NONE",
+            "-es",
+            "-c",
+            "set backupcopy=yes",
+            "-c",
+            &replace,
+            "-c",
+            "wq",
+            "FILE",
+        ]);
+    });
+}
+
+/// It keeps backups, but not of what is below /tmp, where these tests are.
+const WITH_BACKUP: &str = "(setq backup-enable-predicate (lambda (_) t))";
+
+#[test]
+fn emacs() {
+    // The backup that it leaves is a new file.
+    each_save_is_one_signal("emacs", 1, |place, line| {
+        let save = format!(
+            r#"(progn (erase-buffer) (insert "{line}\n") (set-buffer-modified-p t) (save-buffer))"#
+        );
+        place.run(&[
+            "emacs",
+            "--quick",
+            "--batch",
+            "--eval",
+            WITH_BACKUP,
+            "FILE",
+            "--eval",
+            &save,
+        ]);
+    });
+}
+
+#[test]
+fn nano() {
+    each_save_is_one_signal("nano", 0, |place, line| {
+        let mut nano = place.on_terminal(&["nano", "--ignorercfiles", "FILE"]);
+        nano.shows("start");
+        // Cuts the line, types another, writes out.
+        place.saves(|| nano.keys(&format!("\x0b{line}\x0f\r")));
+        nano.keys("\x18");
+        nano.ends();
+    });
+}
+
+#[test]
+fn ed() {
+    each_save_is_one_signal("ed", 0, |place, line| {
+        place.feed(&["ed", "-s", "FILE"], &format!("1c\n{line}\n.\nw\nq\n"));
+    });
+}
+
+#[test]
+fn sed_in_place() {
+    each_save_is_one_signal("sed -i", 0, |place, line| {
+        place.run(&["sed", "-i", &format!("s/.*/{line}/"), "FILE"]);
+    });
+}
+
+#[test]
+fn perl_in_place() {
+    each_save_is_one_signal("perl -i", 0, |place, line| {
+        place.run(&["perl", "-i", "-pe", &format!("s/.+/{line}/"), "FILE"]);
+    });
+}
+
+/// With a file from elsewhere, whose name is put after `words`.
+fn copied(program: &'static str, words: &[&str]) {
+    each_save_is_one_signal(program, 0, |place, line| {
+        let source = place.source(line);
+        let words = [words, &[source.to_str().unwrap(), "FILE"]].concat();
+        place.run(&words);
+    });
+}
+
+#[test]
+fn cp() {
+    copied("cp", &["cp"]);
+    copied("cp --remove-destination", &["cp", "--remove-destination"]);
+}
+
+#[test]
+fn mv() {
+    copied("mv", &["mv"]);
+}
+
+#[test]
+fn install() {
+    copied("install", &["install"]);
+}
+
+#[test]
+fn ln() {
+    copied("ln -sf", &["ln", "-sf"]);
+}
+
+#[test]
+fn rsync() {
+    copied("rsync", &["rsync", "--ignore-times"]);
+    copied("rsync --inplace", &["rsync", "--ignore-times", "--inplace"]);
+}
+
+#[test]
+fn tar() {
+    each_save_is_one_signal("tar x", 0, |place, line| {
+        place.source(line);
+        place.run(&["tar", "-cf", "archive.tar", "app.conf"]);
+        let directory = place.file.parent().unwrap().to_str().unwrap();
+        place.run(&["tar", "-xf", "archive.tar", "-C", directory]);
+    });
+}
+
+#[test]
+fn tee_and_the_shell() {
+    each_save_is_one_signal("tee", 0, |place, line| {
+        place.feed(&["tee", "FILE"], &format!("{line}\n"));
+    });
+    each_save_is_one_signal("sh -c 'echo > file'", 0, |place, line| {
+        place.run(&["sh", "-c", r#"echo "$1" > "$0""#, "FILE", line]);
+    });
+}
+
+// Editors that stay open.
+
+/// An editor that is opened, told to put `new` into the file and to save it, and left. Every step is settled before the next. How
+/// many signals it gives in all, which is at least one with the new line.
+fn session(root: Root, words: &[&str], save: &str, leave: &str) -> usize {
+    let (mut scene, place) = scene(root, |settings| settings.set("RELOAD_SETTLE", "1s"));
+    let mut editor = place.on_terminal(words);
+    editor.shows("start");
+    scene.sidecar.wait_at_rest();
+    place.saves(|| editor.keys(save));
+    while scene.target.signalled().1 != "new" {}
+    scene.sidecar.wait_at_rest();
+    editor.keys(leave);
+    editor.ends();
+    let signals = scene.finish().signals("new");
+    println!("{:24} signals of a session: {root:?} {signals}", words[0]);
+    signals
+}
+
+#[test]
+fn vim_that_stays_open() {
+    let session = |root| {
+        let words = ["vim.tiny", "-u", "NONE", "-N", "FILE"];
+        session(root, &words, ":%s/.*/new/\r:w\r", ":q\r")
+    };
+    assert_eq!(session(Root::File), 1);
+    // The swap file comes, the file is saved, the swap file goes; and what was typed may be written to it before.
+    let signals = session(Root::Directory);
+    assert!((3..=4).contains(&signals), "{signals}");
+}
+
+#[test]
+fn emacs_that_stays_open() {
+    let session = |root| {
+        let with_backup = format!("'{WITH_BACKUP}'");
+        let words = [
+            "emacs",
+            "--quick",
+            "--no-window-system",
+            "--eval",
+            &with_backup,
+            "FILE",
+        ];
+        session(root, &words, "\x0bnew\x18\x13", "\x18\x03")
+    };
+    assert_eq!(session(Root::File), 1);
+    // A lock may be seen between the first key and the saving.
+    let signals = session(Root::Directory);
+    assert!((1..=2).contains(&signals), "{signals}");
+}
+
+#[test]
+fn nano_that_stays_open() {
+    let session = |root| {
+        let words = ["nano", "--ignorercfiles", "FILE"];
+        session(root, &words, "\x0bnew\x0f\r", "\x18")
+    };
+    assert_eq!(session(Root::File), 1);
+    assert_eq!(session(Root::Directory), 1);
+}
