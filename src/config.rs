@@ -7,6 +7,7 @@ mod value;
 
 pub use problem::Errors;
 
+use crate::confirm::Mode;
 use crate::log::Format;
 use crate::process::{Matcher, Select};
 use crate::signal::Signal;
@@ -109,7 +110,7 @@ pub static SETTINGS: [Setting; COUNT] = [
     setting("RELOAD_MIN_INTERVAL", Kind::Duration, "1s", "least time between two signals"),
     setting("RELOAD_GUARD", Kind::Boolean, "true", "never send a signal whose arrival would kill the process"),
     setting("RELOAD_CATCH_UP", Kind::Boolean, "true", "at start, signal a process older than the newest change"),
-    reserved("RELOAD_CONFIRM", Kind::Choice(&["warn", "retry", "off"]), "warn", "after a signal, watch the files being re-read"),
+    setting("RELOAD_CONFIRM", Kind::Choice(&["warn", "retry", "off"]), "warn", "after a signal, watch the files being read again"),
     setting("CONFIG_POLL_INTERVAL", Kind::Interval, "automatic", "also compare the content at this interval; 0 never"),
     setting("LOG_FORMAT", Kind::Choice(&["text", "json"]), "text", "text or json"),
     reserved("LISTEN_ADDR", Kind::Address, "off", "host:port for metrics and health"),
@@ -131,7 +132,8 @@ enum Var {
     ReloadMinInterval,
     ReloadGuard,
     ReloadCatchUp,
-    ConfigPollInterval = 14,
+    ReloadConfirm,
+    ConfigPollInterval,
     LogFormat,
 }
 
@@ -190,6 +192,8 @@ pub struct Config<'e> {
     pub guard: bool,
     /// `RELOAD_CATCH_UP`.
     pub catch_up: bool,
+    /// `RELOAD_CONFIRM`.
+    pub confirm: Mode,
     /// `CONFIG_POLL_INTERVAL`.
     pub poll: PollInterval,
     /// `VERBOSE`.
@@ -257,6 +261,11 @@ pub fn parse<'e>(
         min_interval_ms: number(Var::ReloadMinInterval),
         guard: number(Var::ReloadGuard) != 0,
         catch_up: number(Var::ReloadCatchUp) != 0,
+        confirm: match number(Var::ReloadConfirm) {
+            0 => Mode::Warn,
+            1 => Mode::Retry,
+            _ => Mode::Off,
+        },
         poll: match number(Var::ConfigPollInterval) {
             0 => PollInterval::Never,
             AUTOMATIC => PollInterval::Automatic,

@@ -1,11 +1,13 @@
 //! Delivery: a signal that never hits a recycled id, and why it may have to wait.
 
 use crate::config::{CommaList, Config};
+use crate::confirm::Confirm;
 use crate::guard::{Verdict, guard};
 use crate::log::{Level, Log};
 use crate::process::{Proc, Process, Scanned};
 use crate::reload::{Attempt, Instant, Order, Waiting};
 use crate::sys;
+use rustix::fd::OwnedFd;
 use rustix::io::{self, Errno};
 use rustix::process::{
     Pid, PidfdFlags, geteuid, getpid, kill_process, pidfd_open, pidfd_send_signal,
@@ -28,8 +30,23 @@ struct Known {
 #[derive(Clone, Copy, Debug)]
 struct Obstacle {
     process: Process,
+    waiting: Waiting,
+    /// When it is worth another try, if that is known.
+    ready_at: Option<Instant>,
     uid: Option<u32>,
     errno: Option<Errno>,
+}
+
+/// What an attempt needs from the outside.
+pub struct Means<'m, 'c> {
+    /// Whom to signal, and how.
+    pub config: &'m Config<'c>,
+    /// Where processes are looked for.
+    pub proc: &'m Proc,
+    /// Where it is told what was done.
+    pub log: &'m mut Log,
+    /// Who is told of each signal.
+    pub confirm: &'m mut Confirm,
 }
 
 /// Attempts to deliver, and what is remembered between two of them.
@@ -68,11 +85,10 @@ impl Delivery {
     pub fn attempt(
         &mut self,
         order: Order,
-        config: &Config<'_>,
-        proc: &Proc,
         changed_at: Instant,
-        log: &mut Log,
+        means: &mut Means<'_, '_>,
     ) -> Attempt {
+        let (config, proc) = (means.config, means.proc);
         let mut attempt = Attempt {
             signalled: 0,
             waiting: None,
@@ -87,7 +103,7 @@ impl Delivery {
             let same = |process: &Process| process.start == known.start;
             match proc.live(known.pid).filter(same) {
                 Some(process) => {
-                    self.offer(&process, order, config, proc, changed_at, log, &mut attempt);
+                    self.offer(&process, order, changed_at, means, &mut attempt);
                 }
                 None => self.known[at] = None,
             }
@@ -95,7 +111,7 @@ impl Delivery {
         // Whoever was in the way then is met again now.
         attempt.waiting = None;
         let scanned = proc.select(&config.matcher, config.select, &mut |process| {
-            self.offer(process, order, config, proc, changed_at, log, &mut attempt);
+            self.offer(process, order, changed_at, means, &mut attempt);
         });
         match scanned {
             Ok(scanned) => {
@@ -107,7 +123,9 @@ impl Delivery {
                 }
             }
             Err(errno) => {
-                log.line(Level::Debug)
+                means
+                    .log
+                    .line(Level::Debug)
                     .say("cannot read /proc: ")
                     .errno(errno)
                     .send();
@@ -118,15 +136,12 @@ impl Delivery {
     }
 
     /// Signals one process, if the order concerns it and it has not been told.
-    #[allow(clippy::too_many_arguments)]
     fn offer(
         &mut self,
         process: &Process,
         order: Order,
-        config: &Config<'_>,
-        proc: &Proc,
         changed_at: Instant,
-        log: &mut Log,
+        means: &mut Means<'_, '_>,
         attempt: &mut Attempt,
     ) {
         let is_this = |known: &Known| known.pid == process.pid && known.start == process.start;
@@ -134,7 +149,9 @@ impl Delivery {
         if known.is_some_and(|known| known.told == order.generation) {
             return;
         }
+        let is_first = attempt.signalled == 0;
         if !order.concerns(process.start) {
+            let log = &mut *means.log;
             process.name_in(
                 log.line(Level::Debug)
                     .say("started after the change, needs no signal"),
@@ -142,23 +159,24 @@ impl Delivery {
             log.send();
             return;
         }
-        match Self::tell(process, config, proc, log) {
-            Ok(()) => {
+        match Self::tell(process, is_first, means) {
+            Ok(pidfd) => {
+                let now = sys::now();
                 attempt.signalled += 1;
                 self.remember(process, order.generation);
-                let line = log.line(Level::Info).say("signal sent");
-                line.key("signal", config.signal.name().as_bytes());
+                means.confirm.signalled(process, pidfd, now);
+                let line = means.log.line(Level::Info).say("signal sent");
+                line.key("signal", means.config.signal.name().as_bytes());
                 process.name_in(line);
-                line.key_number("after_ms", sys::now().ms_since(changed_at))
-                    .send();
+                line.key_number("after_ms", now.ms_since(changed_at)).send();
             }
             // Of several the first one counts, but one that has just ended leaves nothing to be told of.
-            Err((waiting, obstacle)) => {
+            Err(obstacle) => {
                 if attempt
                     .waiting
                     .is_none_or(|(reason, _)| reason == Waiting::NoProcess)
                 {
-                    attempt.waiting = Some(waiting);
+                    attempt.waiting = Some((obstacle.waiting, obstacle.ready_at));
                     self.obstacle = Some(obstacle);
                 }
             }
@@ -190,37 +208,43 @@ impl Delivery {
 
     fn tell(
         process: &Process,
-        config: &Config<'_>,
-        proc: &Proc,
-        log: &mut Log,
-    ) -> Result<(), ((Waiting, Option<Instant>), Obstacle)> {
+        is_first: bool,
+        means: &mut Means<'_, '_>,
+    ) -> Result<Option<OwnedFd>, Obstacle> {
+        let (config, proc) = (means.config, means.proc);
         let now = sys::now();
         let ready_at = process.start.plus_ms(config.min_age_ms);
         let mut obstacle = Obstacle {
             process: *process,
+            waiting: Waiting::Failed,
+            ready_at: None,
             uid: None,
             errno: None,
         };
-        let waiting = if ready_at > now {
-            (Waiting::TooYoung, Some(ready_at))
-        } else if config.guard && guard(process, config.signal, proc, log) == Verdict::Hold {
-            (Waiting::Guarded, None)
+        obstacle.waiting = if ready_at > now {
+            obstacle.ready_at = Some(ready_at);
+            Waiting::TooYoung
+        } else if config.guard && guard(process, config.signal, proc, means.log) == Verdict::Hold {
+            Waiting::Guarded
         } else {
+            if is_first {
+                means.confirm.before_signal();
+            }
             match send(process, config, proc) {
-                Ok(()) => return Ok(()),
+                Ok(pidfd) => return Ok(pidfd),
                 // It has just ended: what comes in its place is found by the next attempt.
-                Err(Errno::SRCH) => (Waiting::NoProcess, None),
+                Err(Errno::SRCH) => Waiting::NoProcess,
                 Err(Errno::PERM) => {
                     obstacle.uid = proc.status(process.pid).ok().map(|status| status.uid);
-                    (Waiting::NotPermitted, None)
+                    Waiting::NotPermitted
                 }
                 Err(errno) => {
                     obstacle.errno = Some(errno);
-                    (Waiting::Failed, None)
+                    Waiting::Failed
                 }
             }
         };
-        Err((waiting, obstacle))
+        Err(obstacle)
     }
 
     /// Says why a reload waits and what to do about it.
@@ -299,8 +323,8 @@ pub fn name_matcher(line: &mut Log, config: &Config<'_>) {
 }
 
 /// Sends to the very process that was found: the descriptor is opened first, and what it refers to is looked at again before
-/// it is used; pidfd_open(2), pidfd_send_signal(2).
-fn send(process: &Process, config: &Config<'_>, proc: &Proc) -> io::Result<()> {
+/// it is used; pidfd_open(2), pidfd_send_signal(2). Returns the descriptor, if the kernel has such.
+fn send(process: &Process, config: &Config<'_>, proc: &Proc) -> io::Result<Option<OwnedFd>> {
     let signal = sys::to_rustix(config.signal);
     let pidfd = match pidfd_open(process.pid, PidfdFlags::empty()) {
         // Linux before 5.3, or a seccomp profile older than that, which answers EPERM.
@@ -313,9 +337,11 @@ fn send(process: &Process, config: &Config<'_>, proc: &Proc) -> io::Result<()> {
     if !again.is_some_and(|again| proc.matches(&again, &config.matcher)) {
         return Err(Errno::SRCH);
     }
-    match pidfd.map(|pidfd| pidfd_send_signal(pidfd, signal)) {
+    let sent = pidfd.as_ref().map(|pidfd| pidfd_send_signal(pidfd, signal));
+    match sent {
         // Linux 5.1 and 5.2 have this call and not the other; no kernel has it the other way round, but a profile may.
-        None | Some(Err(Errno::NOSYS)) => kill_process(process.pid, signal),
-        Some(sent) => sent,
+        None | Some(Err(Errno::NOSYS)) => kill_process(process.pid, signal)?,
+        Some(sent) => sent?,
     }
+    Ok(pidfd)
 }

@@ -42,7 +42,8 @@ impl Key {
     }
 }
 
-fn hash(seed: u64, bytes: &[u8]) -> u64 {
+/// XXH64.
+pub(crate) fn hash(seed: u64, bytes: &[u8]) -> u64 {
     let mut hash = Xxh64::new(seed);
     hash.update(bytes);
     hash.digest()

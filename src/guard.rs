@@ -22,24 +22,13 @@ pub fn verdict(
     blocked_in_a_thread: impl FnOnce() -> bool,
 ) -> Verdict {
     let mask = mask(signal);
-    let number = i32::from(signal.number());
-    // Whoever configures one of these wants the process to end or stop.
-    let is_meant = [
-        libc::SIGTERM,
-        libc::SIGINT,
-        libc::SIGQUIT,
-        libc::SIGKILL,
-        libc::SIGABRT,
-        libc::SIGSTOP,
-    ]
-    .contains(&number);
     let is_harmless = matches!(
         signal.default_action(),
         DefaultAction::Ignore | DefaultAction::Continue
     );
     if status.ignored & mask != 0 {
         Verdict::SendIgnored
-    } else if is_meant
+    } else if is_meant_to_end(signal)
         || is_harmless
         || (status.caught | status.blocked) & mask != 0
         || blocked_in_a_thread()
@@ -48,6 +37,19 @@ pub fn verdict(
     } else {
         Verdict::Hold
     }
+}
+
+/// Whether whoever configures this signal wants the process to end or stop.
+pub fn is_meant_to_end(signal: Signal) -> bool {
+    [
+        libc::SIGTERM,
+        libc::SIGINT,
+        libc::SIGQUIT,
+        libc::SIGKILL,
+        libc::SIGABRT,
+        libc::SIGSTOP,
+    ]
+    .contains(&signal.number().into())
 }
 
 fn mask(signal: Signal) -> u64 {

@@ -1,7 +1,7 @@
 //! Signals an application when its mounted Kubernetes configuration changes.
 //!
 //! ```text
-//! environment -> config -> run (the only loop: poll) -> reload (pure: state, event, time -> action) -> process -> guard -> deliver
+//! environment -> config -> run (the only loop: poll) -> reload (pure: state, event, time -> action) -> process -> guard -> deliver -> confirm
 //!                           |  inotify, signals              ^
 //!                           `> watch -> tree (walk) -> fingerprint                                         every step -> log
 //!                           `> mount        `> resolve (links)
@@ -17,12 +17,14 @@
 //!
 //! # Limits
 //! 64 roots, 64 process names, 16 levels of directories, 1,048,576 entries below a root, 8 MiB of a file read in full, log lines
-//! of 2,048 bytes, 16 processes remembered between two deliveries.
+//! of 2,048 bytes, 16 processes remembered between two deliveries, 8 watched for their end and 64 directories or files for being
+//! opened after a signal.
 
 #![cfg_attr(not(test), no_std)]
 
 pub mod command;
 pub mod config;
+pub mod confirm;
 pub mod deliver;
 pub mod fingerprint;
 pub mod guard;

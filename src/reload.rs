@@ -122,6 +122,13 @@ impl Reload {
                 self.demanded = true;
                 (self.changed(Change::Complete, now, now), None)
             }
+            Event::Unconfirmed => {
+                // Whatever is going on ends with a signal as well, or shows that none is needed.
+                if self.settling.is_none() && self.owed.is_none() {
+                    self.owe(now, now, None);
+                }
+                (self.next(now), None)
+            }
             Event::PollDue => (Action::Look, None),
             Event::Woke => (self.next(now), None),
             Event::Stopped => {

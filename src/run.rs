@@ -1,7 +1,8 @@
 //! The sidecar itself: opens everything, then waits in one `poll` for whatever comes first.
 
 use crate::config::{Config, PollInterval, SETTINGS};
-use crate::deliver::{self, Delivery};
+use crate::confirm::{Confirm, TARGETS_MAX};
+use crate::deliver::{self, Delivery, Means};
 use crate::fingerprint::Fingerprint;
 use crate::log::{Level, Log};
 use crate::mount;
@@ -48,6 +49,7 @@ struct Sidecar<'c> {
     watch: Watch,
     reload: Reload,
     delivery: Delivery,
+    confirm: Confirm,
     last_look: Instant,
 }
 
@@ -77,6 +79,7 @@ impl<'c> Sidecar<'c> {
             watch: Watch::new(),
             reload: Reload::new(timing),
             delivery: Delivery::new(),
+            confirm: Confirm::new(config),
             last_look: sys::now(),
         })
     }
@@ -132,6 +135,10 @@ impl<'c> Sidecar<'c> {
             if self.poll_at().is_some_and(|at| at <= now) {
                 self.handle(Event::PollDue, log);
             }
+            if self.confirm.due(self.config, now, log) {
+                self.handle(Event::Unconfirmed, log);
+            }
+            self.confirm.rest(self.reload.changed_since().is_some());
         }
     }
 
@@ -184,10 +191,12 @@ impl<'c> Sidecar<'c> {
 
     /// Sleeps until something comes or is due.
     fn wait(&mut self) -> io::Result<()> {
-        let deadline = match (self.reload.deadline(), self.poll_at()) {
-            (Some(one), Some(other)) => Some(one.min(other)),
-            (one, other) => one.or(other),
-        };
+        let deadlines = [
+            self.reload.deadline(),
+            self.poll_at(),
+            self.confirm.deadline(),
+        ];
+        let deadline = deadlines.into_iter().flatten().min();
         let timeout = deadline.map(|deadline| {
             let nanoseconds = deadline.nanoseconds_since(sys::now());
             Timespec {
@@ -195,16 +204,23 @@ impl<'c> Sidecar<'c> {
                 tv_nsec: (nanoseconds % 1_000_000_000) as _,
             }
         });
-        // A descriptor is missing where the kernel has refused it; the one for signals stands in its place.
-        let none = self.signals.as_fd();
-        let mut descriptors = [
-            PollFd::new(&self.signals, PollFlags::IN),
-            PollFd::from_borrowed_fd(self.watch.inotify().unwrap_or(none), PollFlags::IN),
-            PollFd::from_borrowed_fd(self.watch.mounts().unwrap_or(none), PollFlags::PRI),
-        ];
-        match poll(&mut descriptors, timeout.as_ref()) {
+        let mut descriptors: [PollFd<'_>; 4 + TARGETS_MAX] =
+            core::array::from_fn(|_| PollFd::new(&self.signals, PollFlags::IN));
+        let inotify = self.watch.inotify().map(|fd| (fd, PollFlags::IN));
+        let mounts = self.watch.mounts().map(|fd| (fd, PollFlags::PRI));
+        let confirm = self.confirm.descriptors().map(|fd| (fd, PollFlags::IN));
+        let mut count = 1;
+        for (fd, flags) in inotify.into_iter().chain(mounts).chain(confirm) {
+            descriptors[count] = PollFd::from_borrowed_fd(fd, flags);
+            count += 1;
+        }
+        match poll(&mut descriptors[..count], timeout.as_ref()) {
             Ok(_) => {
-                if descriptors[2].revents().contains(PollFlags::PRI) {
+                // The only one that is polled for this.
+                let mounts_changed = descriptors[..count]
+                    .iter()
+                    .any(|descriptor| descriptor.revents().contains(PollFlags::PRI));
+                if mounts_changed {
                     self.watch.mounts_changed();
                 }
                 Ok(())
@@ -229,6 +245,9 @@ impl<'c> Sidecar<'c> {
         loop {
             let (action, note) = self.reload.step(event, sys::now());
             if let Some(note) = note {
+                if matches!(note, Note::Changed { .. }) {
+                    self.confirm.content_changed();
+                }
                 self.tell(note, log);
             }
             event = match action {
@@ -245,13 +264,13 @@ impl<'c> Sidecar<'c> {
                 }
                 Action::Deliver(order) => {
                     let since = self.reload.changed_since().unwrap_or(Instant::NEVER);
-                    Event::Attempted(self.delivery.attempt(
-                        order,
-                        self.config,
-                        &self.proc,
-                        since,
-                        log,
-                    ))
+                    let mut means = Means {
+                        config: self.config,
+                        proc: &self.proc,
+                        log: &mut *log,
+                        confirm: &mut self.confirm,
+                    };
+                    Event::Attempted(self.delivery.attempt(order, since, &mut means))
                 }
             };
         }
@@ -261,16 +280,18 @@ impl<'c> Sidecar<'c> {
     fn look(&mut self, log: &mut Log) -> Option<Look> {
         let signals = &self.signals;
         let interrupted = || {
-            let at_once = Timespec {
-                tv_sec: 0,
-                tv_nsec: 0,
-            };
-            poll(&mut [PollFd::new(signals, PollFlags::IN)], Some(&at_once))
-                .is_ok_and(|ready| ready > 0)
+            poll(
+                &mut [PollFd::new(signals, PollFlags::IN)],
+                Some(&sys::AT_ONCE),
+            )
+            .is_ok_and(|ready| ready > 0)
         };
+        let now = sys::now();
+        let openings = self.confirm.before_look(now);
         let look = self
             .watch
-            .look(self.config.roots, sys::now(), log, &interrupted);
+            .look(self.config.roots, now, openings, log, &interrupted);
+        self.confirm.after_look(look.map(|look| look.files));
         self.last_look = sys::now();
         // One that came at the end goes first, too: after SIGCONT nobody knows what was read when.
         look.filter(|_| !interrupted())

@@ -5,6 +5,7 @@ use crate::reload::Instant;
 use crate::signal::Signal;
 use core::ffi::{CStr, c_char, c_int};
 use core::ptr;
+use rustix::event::Timespec;
 use rustix::fd::{BorrowedFd, FromRawFd, OwnedFd};
 use rustix::io::{self, Errno};
 
@@ -12,6 +13,12 @@ unsafe extern "C" {
     /// The environment as the C start-up code found it; environ(7).
     static environ: *const *const c_char;
 }
+
+/// For a poll(2) that does not wait.
+pub const AT_ONCE: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 0,
+};
 
 /// The environment's entries, `NAME=value`, as they were at start; environ(7).
 pub fn environment() -> impl Iterator<Item = &'static [u8]> {

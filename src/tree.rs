@@ -62,6 +62,8 @@ pub trait Visit {
     fn passed(&mut self, stat: &Stat);
     /// The entry `name` in `directory` counts by less.
     fn falls_short(&mut self, directory: BorrowedFd<'_>, name: &[u8], shortfall: Shortfall);
+    /// Everything in this directory, or in this file that a link leads to, has been read.
+    fn read(&mut self, fd: BorrowedFd<'_>);
     /// What is found from now on is on the same file system as this.
     fn file_system(&mut self, fd: BorrowedFd<'_>);
     /// Whether to break off; asked often.
@@ -127,6 +129,7 @@ impl Walk<'_> {
             FileType::RegularFile => {
                 open(CWD, descriptor_path(fd.as_fd()).as_c_str(), OFlags::empty())
                     .and_then(|fd| self.file(&fd, key))
+                    .inspect(|()| self.visit.read(fd.as_fd()))
             }
             _ => {
                 self.fingerprint.add(Entry::of(key, Kind::Special, &[]));
@@ -182,6 +185,7 @@ impl Walk<'_> {
                 }
             }
         }
+        self.visit.read(fd.as_fd());
         Ok(())
     }
 

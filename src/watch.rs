@@ -8,6 +8,7 @@ mod event;
 mod looking;
 
 use crate::config::CommaList;
+use crate::confirm::Openings;
 use crate::fingerprint::Fingerprint;
 use crate::log::{Level, Log};
 use crate::mount;
@@ -112,11 +113,12 @@ impl Watch {
         self.refused.is_some() || self.last.incomplete || self.last.remote
     }
 
-    /// Arms everything below the roots and reads it. `None` if `interrupted` said so on the way.
+    /// Arms everything below the roots and reads it; arms what was read in `openings`. `None` if `interrupted` said so on the way.
     pub fn look(
         &mut self,
         roots: CommaList<'_>,
         now: Instant,
+        openings: &mut Openings,
         log: &mut Log,
         interrupted: &dyn Fn() -> bool,
     ) -> Option<Look> {
@@ -138,6 +140,7 @@ impl Watch {
         let previous = self.last;
         let mut looking = Looking {
             watch: self,
+            openings,
             log,
             interrupted,
             now,
@@ -340,7 +343,13 @@ mod tests {
         let mut watch = Watch::new();
         let mut look = |watch: &mut Watch, ms| {
             let roots = CommaList::new(path.as_bytes());
-            watch.look(roots, START.plus_ms(ms), &mut log, &|| false)
+            watch.look(
+                roots,
+                START.plus_ms(ms),
+                &mut Openings::new(false),
+                &mut log,
+                &|| false,
+            )
         };
         watch.stale = false;
         watch.refused = Some((Errno::NOSPC, START.plus_ms(RETRY_MS)));

@@ -43,6 +43,7 @@ fn without_more_than_what_is_required_everything_has_its_default() {
         min_interval_ms: 1_000,
         guard: true,
         catch_up: true,
+        confirm: Mode::Warn,
         poll: PollInterval::Automatic,
         verbose: false,
         log_format: Format::Text,
@@ -59,7 +60,7 @@ fn the_defaults_of_the_table_are_those_that_hold() {
         .map(|setting| format!("{}={}", setting.name, setting.default))
         .collect();
     let defaults: Vec<&str> = defaults.iter().map(String::as_str).collect();
-    assert_eq!(defaults.len(), 11);
+    assert_eq!(defaults.len(), 12);
     assert_eq!(with(&defaults), with(&[]));
 }
 
@@ -79,6 +80,7 @@ fn every_setting_arrives_where_it_belongs() {
         "RELOAD_MIN_INTERVAL=4m",
         "RELOAD_GUARD=no",
         "RELOAD_CATCH_UP=no",
+        "RELOAD_CONFIRM=retry",
         "CONFIG_POLL_INTERVAL=5h",
         "LOG_FORMAT=json",
     ];
@@ -100,6 +102,7 @@ fn every_setting_arrives_where_it_belongs() {
         min_interval_ms: 240_000,
         guard: false,
         catch_up: false,
+        confirm: Mode::Retry,
         poll: PollInterval::Every(18_000_000),
         verbose: true,
         log_format: Format::Json,
@@ -124,6 +127,7 @@ fn the_variables_are_numbered_as_they_stand_in_the_table() {
         (Var::ReloadMinInterval, "RELOAD_MIN_INTERVAL"),
         (Var::ReloadGuard, "RELOAD_GUARD"),
         (Var::ReloadCatchUp, "RELOAD_CATCH_UP"),
+        (Var::ReloadConfirm, "RELOAD_CONFIRM"),
         (Var::ConfigPollInterval, "CONFIG_POLL_INTERVAL"),
         (Var::LogFormat, "LOG_FORMAT"),
     ] {

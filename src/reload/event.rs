@@ -141,6 +141,8 @@ pub enum Event {
     Attempted(Attempt),
     /// SIGUSR1: look and signal now.
     Demanded,
+    /// The signal had no effect and is to be sent again.
+    Unconfirmed,
     /// The time to compare the content without an event.
     PollDue,
     /// A deadline has passed.

@@ -825,6 +825,28 @@ fn an_event_ends_the_comparing_of_two_looks() {
     machine.delivers(looked(2), 5_050);
 }
 
+// Confirmation.
+
+#[test]
+fn a_signal_without_effect_is_sent_again_to_all_within_the_least_interval() {
+    let mut machine = Machine::told();
+    machine.sleeps(Event::Unconfirmed, 500, Some(1_000));
+    let order = machine.delivers(WOKE, 1_000);
+    assert!(order.concerns(at(500)) && !order.concerns(at(501)));
+    assert_eq!(machine.sleeps(told(1), 1_000, None), None);
+}
+
+#[test]
+fn a_signal_is_not_sent_again_where_another_is_to_come_or_may_be() {
+    let mut machine = Machine::told();
+    machine.sleeps(FINISHED, 500, Some(600));
+    machine.sleeps(Event::Unconfirmed, 510, Some(600));
+    machine.looks(WOKE, 600);
+    assert!(!machine.delivers(looked(1), 1_000).concerns(at(0)));
+    let mut machine = Machine::held(Waiting::NotPermitted);
+    machine.sleeps(Event::Unconfirmed, 10, Some(100));
+}
+
 // SIGSTOP and SIGCONT.
 
 #[test]

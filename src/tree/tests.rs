@@ -45,6 +45,8 @@ impl Visit for Recorder {
 
     fn passed(&mut self, _: &rustix::fs::Stat) {}
 
+    fn read(&mut self, _: BorrowedFd<'_>) {}
+
     fn file_system(&mut self, _: BorrowedFd<'_>) {}
 
     fn is_interrupted(&mut self) -> bool {

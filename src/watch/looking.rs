@@ -1,6 +1,7 @@
 //! One look while it is taken: what the walk comes across is armed, counted and, where it counts by less than its content, said.
 
 use super::{Look, RETRY_MS, Watch, advise};
+use crate::confirm::Openings;
 use crate::log::{Level, Log};
 use crate::mount;
 use crate::reload::Instant;
@@ -25,6 +26,7 @@ const ITSELF: WatchFlags = WatchFlags::DELETE_SELF.union(WatchFlags::MOVE_SELF);
 /// One look while it is taken.
 pub(super) struct Looking<'l> {
     pub(super) watch: &'l mut Watch,
+    pub(super) openings: &'l mut Openings,
     pub(super) log: &'l mut Log,
     pub(super) interrupted: &'l dyn Fn() -> bool,
     pub(super) now: Instant,
@@ -69,6 +71,10 @@ impl Visit for Looking<'_> {
         } else {
             self.look.files += 1;
         }
+    }
+
+    fn read(&mut self, fd: BorrowedFd<'_>) {
+        self.openings.arm(fd);
     }
 
     fn passed(&mut self, stat: &Stat) {

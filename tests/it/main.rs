@@ -27,6 +27,7 @@ mod support;
 
 mod catch_up;
 mod commands;
+mod confirm;
 mod delivery;
 mod lifecycle;
 mod policy;

@@ -313,13 +313,15 @@ pub struct Settings(Command);
 
 impl Settings {
     /// Watches `config` and signals processes called `name`, without waiting for their age, verbosely. What is there at start
-    /// counts as read: a test writes its files a moment before it starts the target, within the same clock tick perhaps.
+    /// counts as read: a test writes its files a moment before it starts the target, within the same clock tick perhaps. What
+    /// comes of a signal is not waited for, so that the sidecar is at rest as soon as it was sent.
     pub fn new(config: impl AsRef<OsStr>, name: &str) -> Self {
         Self::bare()
             .set("CONFIG_DIR", config)
             .set("PROCESS_NAME", name)
             .set("PROCESS_MIN_AGE", "0")
             .set("RELOAD_CATCH_UP", "false")
+            .set("RELOAD_CONFIRM", "off")
             .set("VERBOSE", "true")
     }
 

@@ -4,6 +4,7 @@
 //! usage: target CONFIG [OPTION VALUE]...
 //!
 //! `--default N` leaves signal N alone, `--ignore N` ignores it, `--late N` catches it only after SIGUSR2 has come.
+//! `--drop N` does nothing for the first N signals, `--die N` ends it at the Nth.
 //! `--children N` starts N processes of the same name. `--note TEXT` does nothing: it is there to be found.
 //!
 //! It catches every other signal that can be caught but SIGTERM, SIGINT and SIGCHLD, and ends when it loses its parent.
@@ -26,6 +27,7 @@ fn main() {
     let mut left = vec![libc::SIGTERM, libc::SIGINT, libc::SIGCHLD];
     let mut late = Vec::new();
     let mut children = Vec::new();
+    let (mut to_drop, mut to_live) = (0, u32::MAX);
     while let (Some(option), Some(value)) = (arguments.next(), arguments.next()) {
         let signal = || value.parse::<i32>().expect("a signal's number");
         match option.as_str() {
@@ -35,6 +37,8 @@ fn main() {
                 late.push(signal());
             }
             "--note" => {}
+            "--drop" => to_drop = value.parse().expect("a number"),
+            "--die" => to_live = value.parse().expect("a number"),
             "--ignore" => {
                 left.push(signal());
                 // SAFETY: a constant disposition.
@@ -76,6 +80,14 @@ fn main() {
     println!("ready");
     let mut message = [0; 12];
     while reader.read_exact(&mut message).is_ok() {
+        to_live -= 1;
+        if to_live == 0 {
+            return;
+        }
+        if to_drop > 0 {
+            to_drop -= 1;
+            continue;
+        }
         let signal = i32::from_le_bytes(message[..4].try_into().unwrap());
         let time = i64::from_le_bytes(message[4..].try_into().unwrap());
         let name = signal_name(signal).map_or_else(|| format!("SIG{signal}"), str::to_owned);

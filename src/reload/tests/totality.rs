@@ -82,6 +82,7 @@ impl Observed {
             Event::Started { .. }
             | Event::Attempted(_)
             | Event::PollDue
+            | Event::Unconfirmed
             | Event::Woke
             | Event::Stopped => {}
         }
@@ -266,7 +267,7 @@ fn explore(
     known.len()
 }
 
-fn alphabet() -> [Event; 18] {
+fn alphabet() -> [Event; 19] {
     let young = Event::Attempted(Attempt {
         signalled: 0,
         waiting: Some((Waiting::TooYoung, Some(at(900)))),
@@ -288,6 +289,7 @@ fn alphabet() -> [Event; 18] {
         young,
         Event::Demanded,
         Event::PollDue,
+        Event::Unconfirmed,
         WOKE,
         Event::Stopped,
     ]

@@ -1,0 +1,291 @@
+//! After the signal: whether the files were read again, and whether the process survived it.
+//!
+//! A look leaves behind, for each directory and linked file that it has read, a watch for being opened, on an inotify instance
+//! of its own. What opens files there after the signal is taken for the application; that a directory is opened says nothing,
+//! because whoever writes the next update does so. The program's own looks open files as well: what came until the end of a look
+//! is thrown away, and a window in which a look was taken ends without a warning.
+
+mod window;
+
+use crate::config::Config;
+use crate::guard::is_meant_to_end;
+use crate::log::{Level, Log};
+use crate::process::Process;
+use crate::reload::Instant;
+use crate::tree::descriptor_path;
+use core::mem::MaybeUninit;
+use rustix::event::{PollFd, PollFlags};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
+use window::{Outcome, WINDOW_MS, Window};
+
+/// So many directories and linked files are watched for being opened. Whoever reads more of them reads these, too.
+const PLACES_MAX: u32 = 64;
+/// So many signalled processes are watched for their end.
+pub const TARGETS_MAX: usize = 8;
+/// How often a signal that had no effect is sent again.
+const RETRIES: u8 = 3;
+
+/// What `RELOAD_CONFIRM` asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mode {
+    /// Say so where nothing was read again.
+    Warn,
+    /// Say so and signal again.
+    Retry,
+    /// Do not look.
+    Off,
+}
+
+/// The watches for being opened.
+#[derive(Debug)]
+pub struct Openings {
+    is_wanted: bool,
+    inotify: Option<OwnedFd>,
+    /// The first and the last watch set since [`disarm`](Self::disarm); the kernel counts upwards.
+    first: i32,
+    last: i32,
+    count: u32,
+}
+
+impl Openings {
+    /// None; there will be some if they are wanted.
+    pub const fn new(is_wanted: bool) -> Self {
+        Self {
+            is_wanted,
+            inotify: None,
+            first: 0,
+            last: 0,
+            count: 0,
+        }
+    }
+
+    /// Watches a directory or file that was read just now. Where the kernel refuses, nothing can be confirmed.
+    pub fn arm(&mut self, fd: BorrowedFd<'_>) {
+        if !self.is_wanted || self.count == PLACES_MAX {
+            return;
+        }
+        if self.inotify.is_none() {
+            self.inotify = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).ok();
+        }
+        let Some(inotify) = &self.inotify else { return };
+        let mut path = descriptor_path(fd);
+        if let Ok(watch) = inotify::add_watch(inotify, path.as_c_str(), WatchFlags::OPEN)
+            && watch > self.last
+        {
+            if self.count == 0 {
+                self.first = watch;
+            }
+            self.last = watch;
+            self.count += 1;
+        }
+    }
+
+    /// Removes the watches one by one: closing the instance would make the kernel wait for several milliseconds.
+    fn disarm(&mut self) {
+        let Some(inotify) = &self.inotify else { return };
+        if self.count > 0 {
+            for watch in self.first..=self.last {
+                // One on a file that is gone has gone with it.
+                let _ = inotify::remove_watch(inotify, watch);
+            }
+        }
+        self.count = 0;
+    }
+
+    /// Calls `opened` for each time that a file was opened, with its watch and its name, if that is another file's watch.
+    fn take(&mut self, opened: &mut dyn FnMut(i32, &[u8])) {
+        let Some(inotify) = &self.inotify else { return };
+        let mut buffer = [MaybeUninit::uninit(); 1024];
+        let mut reader = Reader::new(inotify, &mut buffer);
+        while let Ok(event) = reader.next() {
+            let events = event.events();
+            if events.contains(ReadFlags::OPEN) && !events.contains(ReadFlags::ISDIR) {
+                let name = event.file_name().map_or(&b""[..], |name| name.to_bytes());
+                opened(event.wd(), name);
+            }
+        }
+    }
+
+    fn discard(&mut self) {
+        self.take(&mut |_, _| {});
+    }
+}
+
+/// A process that was signalled a moment ago.
+#[derive(Debug)]
+struct Target {
+    process: Process,
+    /// Readable when it has ended; pidfd_open(2).
+    pidfd: OwnedFd,
+    sent: Instant,
+}
+
+/// What is watched after a signal.
+#[derive(Debug)]
+pub struct Confirm {
+    openings: Openings,
+    mode: Mode,
+    /// There are files that can be opened.
+    has_files: bool,
+    window: Option<Window>,
+    targets: [Option<Target>; TARGETS_MAX],
+    retries_left: u8,
+}
+
+impl Confirm {
+    /// Nothing was signalled yet.
+    pub fn new(config: &Config<'_>) -> Self {
+        // Whoever means to end the process does not expect it to read anything.
+        let mode = if is_meant_to_end(config.signal) {
+            Mode::Off
+        } else {
+            config.confirm
+        };
+        Self {
+            openings: Openings::new(mode != Mode::Off),
+            mode,
+            has_files: false,
+            window: None,
+            targets: [const { None }; TARGETS_MAX],
+            retries_left: RETRIES,
+        }
+    }
+
+    /// What a look arms. What the application opens meanwhile cannot be told from what the look opens.
+    pub fn before_look(&mut self, now: Instant) -> &mut Openings {
+        self.gather(now);
+        &mut self.openings
+    }
+
+    /// A look has been taken, and so many files were found; `None` if it was broken off.
+    pub fn after_look(&mut self, files: Option<u32>) {
+        self.has_files = files.map_or(self.has_files, |files| files > 0);
+        self.openings.discard();
+        if let Some(window) = &mut self.window {
+            window.blur();
+        }
+    }
+
+    /// The content is another: what was tried for the last one counts no longer.
+    pub const fn content_changed(&mut self) {
+        self.retries_left = RETRIES;
+    }
+
+    /// Processes are about to be signalled: what was opened until now was not on account of it.
+    pub fn before_signal(&mut self) {
+        self.openings.discard();
+        self.window = None;
+    }
+
+    /// A process was signalled, by way of `pidfd` if the kernel has that.
+    pub fn signalled(&mut self, process: &Process, pidfd: Option<OwnedFd>, now: Instant) {
+        if self.mode == Mode::Off {
+            return;
+        }
+        if self.openings.count > 0 && self.has_files {
+            self.window.get_or_insert_with(|| Window::new(now));
+        }
+        let Some(pidfd) = pidfd else { return };
+        let is_same = |slot: &Option<Target>| {
+            (slot.as_ref()).is_some_and(|target| target.process.pid == process.pid)
+        };
+        let place = (self.targets.iter().position(is_same))
+            .or_else(|| self.targets.iter().position(Option::is_none));
+        if let Some(place) = place {
+            self.targets[place] = Some(Target {
+                process: *process,
+                pidfd,
+                sent: now,
+            });
+        }
+    }
+
+    /// Nothing is going on; what was armed is given up unless a signal is still to come.
+    pub fn rest(&mut self, is_owed: bool) {
+        if self.window.is_none() && !is_owed {
+            self.openings.disarm();
+        }
+    }
+
+    /// When [`due`](Self::due) is to be called at the latest.
+    pub fn deadline(&self) -> Option<Instant> {
+        let window = self.window.as_ref().map(Window::deadline);
+        let targets = self.targets.iter().flatten().map(Target::deadline);
+        targets.chain(window).min()
+    }
+
+    /// What to poll: whatever has not been waited for until then is [`due`](Self::due).
+    pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let window = self.window.as_ref().filter(|window| window.is_waiting());
+        let openings = window.and(self.openings.inotify.as_ref());
+        let targets = self.targets.iter().flatten().map(|target| &target.pidfd);
+        targets.chain(openings).map(AsFd::as_fd)
+    }
+
+    /// Says what has come of the signal, if that is clear by now. Whether it is to be sent again.
+    pub fn due(&mut self, config: &Config<'_>, now: Instant, log: &mut Log) -> bool {
+        for slot in &mut self.targets {
+            let Some(target) = slot else { continue };
+            if has_ended(&target.pidfd) {
+                log.line(Level::Error)
+                    .say("the process has ended after the signal; is the new configuration valid?");
+                log.key("signal", config.signal.name().as_bytes());
+                target
+                    .process
+                    .name_in(log)
+                    .key_number("after_ms", now.ms_since(target.sent))
+                    .send();
+                *slot = None;
+                // Whoever has ended reads nothing.
+                self.window = None;
+            } else if target.deadline() <= now {
+                *slot = None;
+            }
+        }
+        self.gather(now);
+        let Some(outcome) = (self.window.as_ref()).and_then(|window| window.outcome(now)) else {
+            return false;
+        };
+        self.window = None;
+        match outcome {
+            Outcome::Confirmed { files, after_ms } => {
+                self.retries_left = RETRIES;
+                log.line(Level::Info)
+                    .say("reload confirmed")
+                    .key_number("files", files.into())
+                    .key_number("after_ms", after_ms)
+                    .send();
+                false
+            }
+            Outcome::Unknown => false,
+            Outcome::Unread => {
+                let again = self.mode == Mode::Retry && self.retries_left > 0;
+                log.line(Level::Warn).say("the signal was sent, and none of the watched files has been opened since; does the application read them again on this signal?");
+                log.say(if again { " Sending it again" } else { "" })
+                    .key("signal", config.signal.name().as_bytes())
+                    .send();
+                self.retries_left -= u8::from(again);
+                again
+            }
+        }
+    }
+
+    fn gather(&mut self, now: Instant) {
+        if let Some(window) = &mut self.window {
+            self.openings
+                .take(&mut |watch, name| window.opened(watch, name, now));
+        }
+    }
+}
+
+impl Target {
+    const fn deadline(&self) -> Instant {
+        self.sent.plus_ms(WINDOW_MS)
+    }
+}
+
+fn has_ended(pidfd: &OwnedFd) -> bool {
+    let mut descriptors = [PollFd::new(pidfd, PollFlags::IN)];
+    rustix::event::poll(&mut descriptors, Some(&crate::sys::AT_ONCE)).is_ok_and(|ready| ready > 0)
+}

@@ -1,0 +1,243 @@
+//! After the signal: the files are read again or are not, the process lives or does not (A1, A2).
+
+use crate::support::process::{Settings, Talker, Target};
+use crate::support::volume::{Order, Volume};
+use rustix::process::Signal;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+struct Scene {
+    _directory: tempfile::TempDir,
+    volume: Volume,
+    target: Target,
+    sidecar: Talker,
+}
+
+/// A volume with two keys, a target that reads `reads` when it is signalled, and a sidecar that is `set` to something.
+fn scene(reads: impl FnOnce(&Path) -> PathBuf, options: &[&str], set: &[(&str, &str)]) -> Scene {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("elsewhere"), "x").unwrap();
+    let volume = Volume::new(
+        directory.path().join("volume"),
+        Order::SwapFirst,
+        &[("app.conf", "start"), ("other", "1")],
+    );
+    let name = crate::support::unique_name();
+    let target = Target::start_as(&name, &reads(&volume.path), options);
+    let settings = Settings::new(&volume.path, &name).set("RELOAD_CONFIRM", "warn");
+    let settings = set.iter().fold(settings, |settings, (name, value)| {
+        settings.set(name, value)
+    });
+    Scene {
+        _directory: directory,
+        volume,
+        target,
+        sidecar: settings.start(),
+    }
+}
+
+fn elsewhere(volume: &Path) -> PathBuf {
+    volume.parent().unwrap().join("elsewhere")
+}
+
+fn update(scene: &Scene, content: &str) {
+    scene
+        .volume
+        .update(&[("app.conf", content), ("other", "1")]);
+}
+
+#[test]
+fn a1_a_file_that_is_opened_after_the_signal_confirms_the_reload() {
+    let mut scene = scene(|volume| volume.join("app.conf"), &[], &[]);
+    for content in ["one", "two"] {
+        update(&scene, content);
+        assert_eq!(scene.target.signalled().1, content);
+        let line = scene.sidecar.expect("reload confirmed");
+        assert!(line.contains("files=1 after_ms="), "{line}");
+    }
+    scene.sidecar.wait_at_rest();
+    let (_, log) = scene.sidecar.end();
+    let log = log.join("\n");
+    assert_eq!(log.matches("reload confirmed").count(), 2, "{log}");
+    assert!(!log.contains(" warn "), "{log}");
+}
+
+#[test]
+fn a1_a_directory_that_is_listed_confirms_nothing() {
+    let mut scene = scene(Path::to_owned, &[], &[]);
+    update(&scene, "one");
+    scene
+        .sidecar
+        .expect("none of the watched files has been opened since");
+}
+
+#[test]
+fn a1_where_there_is_no_file_nothing_is_expected() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut target = Target::start(directory.path());
+    let sidecar = Settings::new(directory.path(), &target.name)
+        .set("RELOAD_CONFIRM", "warn")
+        .start();
+    fs::create_dir(directory.path().join("conf.d")).unwrap();
+    assert_eq!(target.signalled().1, "conf.d");
+    sidecar.wait_at_rest();
+    let (_, log) = sidecar.end();
+    assert!(!log.iter().any(|line| line.contains(" warn ")), "{log:?}");
+}
+
+#[test]
+fn a1_files_in_plain_directories_confirm_it_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("conf.d/app.conf");
+    fs::create_dir(directory.path().join("conf.d")).unwrap();
+    fs::write(&file, "start").unwrap();
+    let mut target = Target::start(&file);
+    let mut sidecar = Settings::new(directory.path(), &target.name)
+        .set("RELOAD_CONFIRM", "warn")
+        .start();
+    fs::write(&file, "new").unwrap();
+    assert_eq!(target.signalled().1, "new");
+    let line = sidecar.expect("reload confirmed");
+    assert!(line.contains("files=1 after_ms="), "{line}");
+}
+
+#[test]
+fn a1_a_process_that_opens_nothing_is_called_out() {
+    let mut scene = scene(elsewhere, &[], &[]);
+    update(&scene, "one");
+    let line = scene
+        .sidecar
+        .expect("none of the watched files has been opened since");
+    assert!(
+        line.contains(" warn ") && line.ends_with("signal=SIGHUP"),
+        "{line}"
+    );
+    scene.sidecar.wait_at_rest();
+    let (_, log) = scene.sidecar.end();
+    let log = log.join("\n");
+    assert_eq!(log.matches("none of the watched files").count(), 1, "{log}");
+    assert_eq!(log.matches("signal sent").count(), 1, "{log}");
+    assert!(!log.contains("confirmed"), "{log}");
+}
+
+#[test]
+fn a1_retry_signals_again_until_the_files_are_read() {
+    // Its first signal does nothing.
+    let mut scene = scene(
+        |volume| volume.join("app.conf"),
+        &["--drop", "1"],
+        &[("RELOAD_CONFIRM", "retry")],
+    );
+    update(&scene, "one");
+    scene.sidecar.expect("has been opened since; does the application read them again on this signal? Sending it again");
+    scene.sidecar.expect("signal sent");
+    assert_eq!(scene.target.signalled().1, "one");
+    scene.sidecar.expect("reload confirmed");
+    scene.sidecar.wait_at_rest();
+    let (_, log) = scene.sidecar.end();
+    let log = log.join("\n");
+    assert_eq!(log.matches("signal sent").count(), 2, "{log}");
+}
+
+#[test]
+fn a1_retry_gives_up_after_three_more_signals() {
+    let mut scene = scene(elsewhere, &[], &[("RELOAD_CONFIRM", "retry")]);
+    update(&scene, "one");
+    for _ in 0..3 {
+        scene.sidecar.expect("Sending it again");
+    }
+    let last = scene.sidecar.expect("none of the watched files");
+    assert!(!last.contains("Sending"), "{last}");
+    scene.sidecar.wait_at_rest();
+    let (_, log) = scene.sidecar.end();
+    assert_eq!(
+        log.iter()
+            .filter(|line| line.contains("signal sent"))
+            .count(),
+        4
+    );
+}
+
+#[test]
+fn a1_what_is_opened_before_the_signal_confirms_nothing() {
+    let mut scene = scene(elsewhere, &[], &[("RELOAD_MIN_INTERVAL", "2s")]);
+    update(&scene, "one");
+    scene.sidecar.expect("signal sent");
+    update(&scene, "two");
+    scene.sidecar.expect("content changed");
+    // Armed by the look, and the signal for it is still to come.
+    fs::read(scene.volume.path.join("app.conf")).unwrap();
+    scene.sidecar.expect("signal sent");
+    scene.sidecar.expect("none of the watched files");
+}
+
+#[test]
+fn a2_a_process_that_ends_after_the_signal_is_an_error() {
+    let mut scene = scene(|volume| volume.join("app.conf"), &["--die", "1"], &[]);
+    let pid = scene.target.talker.pid().as_raw_nonzero();
+    update(&scene, "broken");
+    let line = scene
+        .sidecar
+        .expect("the process has ended after the signal; is the new configuration valid?");
+    assert!(
+        line.contains(" error ")
+            && line.contains(&format!(
+                "signal=SIGHUP pid={pid} process={} after_ms=",
+                scene.target.name
+            )),
+        "{line}"
+    );
+}
+
+#[test]
+fn a2_a_process_that_is_meant_to_end_is_no_error() {
+    let mut scene = scene(
+        |volume| volume.join("app.conf"),
+        &[],
+        &[("RELOAD_SIGNAL", "TERM")],
+    );
+    update(&scene, "new");
+    scene.sidecar.expect("signal sent");
+    scene.sidecar.wait_at_rest();
+    let (_, log) = scene.sidecar.end();
+    assert!(!log.iter().any(|line| line.contains(" error ")), "{log:?}");
+}
+
+#[test]
+fn a1_turned_off_nothing_is_watched_after_a_signal() {
+    let mut scene = scene(elsewhere, &[], &[("RELOAD_CONFIRM", "off")]);
+    update(&scene, "one");
+    scene.target.signalled();
+    scene.sidecar.wait_at_rest();
+    scene.sidecar.signal(Signal::TERM);
+    let (_, log) = scene.sidecar.finish();
+    assert!(!log.iter().any(|line| line.contains(" warn ")), "{log:?}");
+}
+
+#[test]
+fn l4_a_reload_that_was_confirmed_leaves_nothing_behind() {
+    let mut scene = scene(
+        |volume| volume.join("app.conf"),
+        &[],
+        &[("RELOAD_MIN_INTERVAL", "0"), ("VERBOSE", "false")],
+    );
+    let watches = |sidecar: &Talker| {
+        let directory = format!("/proc/{}/fdinfo", sidecar.pid().as_raw_nonzero());
+        let files = fs::read_dir(directory).unwrap();
+        let infos = files.map(|file| fs::read_to_string(file.unwrap().path()).unwrap());
+        let infos: Vec<String> = infos.collect();
+        (infos.len(), infos.join("").matches("inotify wd:").count())
+    };
+    let measure = |scene: &mut Scene, content: &str| {
+        update(scene, content);
+        while scene.target.signalled().1 != content {}
+        scene.sidecar.wait_at_rest();
+        watches(&scene.sidecar)
+    };
+    let first = measure(&mut scene, "first");
+    for number in 0..200 {
+        update(&scene, &number.to_string());
+        while scene.target.signalled().1 != number.to_string() {}
+    }
+    assert_eq!(measure(&mut scene, "last"), first);
+}
