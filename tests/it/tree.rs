@@ -1,7 +1,7 @@
 //! What an application can read below a root, however it gets there (W1, W3, W4, W5).
 
 use crate::support::is_root;
-use crate::support::process::Settings;
+use crate::support::process::{Settings, Target};
 use crate::support::scene::{Scene, whole};
 use rustix::fs::{CWD, Mode, OFlags, RenameFlags, mkdirat, openat, renameat_with};
 use rustix::io::Errno;
@@ -223,6 +223,31 @@ fn w5_a_link_that_leads_nowhere_yet_is_waited_for_step_by_step() {
         fs::write(scene.path("later/on/file"), "").unwrap();
     });
     assert_eq!(scene.finish().signals("start"), 3);
+}
+
+#[test]
+fn w1_roots_that_overlap_are_one_change_each_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    fs::create_dir(path("sub")).unwrap();
+    fs::write(path("sub/app.conf"), "start").unwrap();
+    symlink("sub", path("link")).unwrap();
+    let mut target = Target::start(&path("sub/app.conf"));
+    // The directory, one in it, a file in that one, and a link to it: whatever changes is below most of them.
+    let roots = ["", "sub", "sub/app.conf", "link"].map(|name| path(name).display().to_string());
+    let sidecar = Settings::new(roots.join(","), &target.name)
+        .set("RELOAD_MIN_INTERVAL", "0")
+        .start();
+    fs::write(path("sub/app.conf"), "written").unwrap();
+    assert_eq!(target.signalled().1, "written");
+    fs::write(path("sub/tmp"), "renamed").unwrap();
+    fs::rename(path("sub/tmp"), path("sub/app.conf")).unwrap();
+    assert_eq!(target.signalled().1, "renamed");
+    fs::write(path("sub/app.conf"), "written again").unwrap();
+    assert_eq!(target.signalled().1, "written again");
+    sidecar.wait_at_rest();
+    let (_, log) = sidecar.end();
+    assert_eq!(log.join("\n").matches("signal sent").count(), 3, "{log:#?}");
 }
 
 // Hard links.

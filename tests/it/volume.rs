@@ -28,6 +28,13 @@ fn scene(
     (directory, volume, target, sidecar)
 }
 
+/// Quiet is waited for as good as for ever: whatever is told is told because an update's last step was seen.
+fn at_the_last_step(settings: Settings) -> Settings {
+    settings
+        .set("RELOAD_SETTLE", "1h")
+        .set("RELOAD_SETTLE_MAX", "1h")
+}
+
 #[test]
 fn the_writer_of_these_tests_gives_the_events_of_the_kubelets() {
     for order in ORDERS {
@@ -123,6 +130,18 @@ fn w2_keys_added_and_removed_in_the_same_update_are_there_and_gone_when_the_sign
         let data = fs::read_link(path.join("..data")).unwrap();
         let names = format!("{} ..data added app.conf nested other", data.display());
         assert_eq!(target.signalled().1, names, "{order:?}");
+    }
+}
+
+#[test]
+fn w2_nothing_is_waited_for_after_the_last_step() {
+    for order in ORDERS {
+        let (_directory, volume, mut target, sidecar) = scene(order, at_the_last_step);
+        for content in ["one", "two"] {
+            volume.update(&[("app.conf", content)]);
+            assert_eq!(target.signalled().1, content, "{order:?}");
+            sidecar.wait_at_rest();
+        }
     }
 }
 
@@ -330,9 +349,7 @@ fn w2_a_projected_volume_of_nested_keys_gives_one_signal_for_each_update_of_any_
         &[("app.conf", "5")],
     ];
     for order in ORDERS {
-        // However slowly the steps follow each other, there is no quiet between them.
-        let (_directory, volume, mut target, sidecar) =
-            scene(order, |settings| settings.set("RELOAD_SETTLE", "1s"));
+        let (_directory, volume, mut target, sidecar) = scene(order, at_the_last_step);
         for update in updates {
             volume.update(update);
             assert_eq!(target.signalled().1, update[0].1, "{order:?}");
@@ -360,9 +377,8 @@ fn w2_a_volume_below_the_root_and_a_key_linked_in_from_another_give_one_signal_a
     // What is done in the place of a `subPath`.
     symlink(outside.path.join("app.conf"), root.join("linked.conf")).unwrap();
     let mut target = Target::start(&root.join("linked.conf"));
-    let mut sidecar = Settings::new(&root, &target.name)
-        .set("RELOAD_MIN_INTERVAL", "0")
-        .start();
+    let settings = Settings::new(&root, &target.name).set("RELOAD_MIN_INTERVAL", "0");
+    let mut sidecar = at_the_last_step(settings).start();
     let mut expected = 0;
     for round in ["1", "2", "3"] {
         outside.update(&[("app.conf", round), ("beside", "0")]);
