@@ -286,10 +286,11 @@ impl Reload {
             return None;
         }
         let is_another = burst.found.is_some_and(|found| found != fingerprint);
-        match disturbed.or(is_another.then_some(Change::Finished)) {
+        let change = disturbed.or(is_another.then_some(Change::Finished));
+        match change {
             Some(change) => Some(Settling {
                 last: now,
-                due: self.due_after(change, burst.limit, now).max(burst.due),
+                due: self.due_after(change, burst.limit, now),
                 found: burst.found.map(|_| fingerprint),
                 ..burst
             }),

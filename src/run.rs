@@ -89,7 +89,8 @@ impl<'c> Sidecar<'c> {
         mount::report_sub_paths(self.config.roots, log);
         let mut is_watching = self.start(log);
         loop {
-            if let Err(errno) = self.wait() {
+            let waited = self.wait();
+            if let Err(errno) = waited {
                 log.line(Level::Error)
                     .say("cannot wait for events: poll: ")
                     .errno(errno)
@@ -132,7 +133,12 @@ impl<'c> Sidecar<'c> {
             {
                 self.handle(Event::Woke, log);
             }
-            if self.poll_at().is_some_and(|at| at <= now) {
+            if waited == Ok(true) {
+                log.line(Level::Debug)
+                    .say("the mount table has changed")
+                    .send();
+            }
+            if waited == Ok(true) || self.poll_at().is_some_and(|at| at <= now) {
                 self.handle(Event::PollDue, log);
             }
             if self.confirm.due(self.config, now, log) {
@@ -189,8 +195,8 @@ impl<'c> Sidecar<'c> {
         }
     }
 
-    /// Sleeps until something comes or is due.
-    fn wait(&mut self) -> io::Result<()> {
+    /// Sleeps until something comes or is due. Whether the mount table has changed.
+    fn wait(&self) -> io::Result<bool> {
         let deadlines = [
             self.reload.deadline(),
             self.poll_at(),
@@ -220,12 +226,9 @@ impl<'c> Sidecar<'c> {
                 let mounts_changed = descriptors[..count]
                     .iter()
                     .any(|descriptor| descriptor.revents().contains(PollFlags::PRI));
-                if mounts_changed {
-                    self.watch.mounts_changed();
-                }
-                Ok(())
+                Ok(mounts_changed)
             }
-            Err(Errno::INTR) => Ok(()),
+            Err(Errno::INTR) => Ok(false),
             Err(errno) => Err(errno),
         }
     }

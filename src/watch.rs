@@ -67,7 +67,6 @@ pub struct Watch {
     refused: Option<(Errno, Instant)>,
     /// Tells when something is mounted or unmounted, which gives no event.
     mounts: Option<OwnedFd>,
-    mounts_changed: bool,
     /// Descriptors or memory have been short since then.
     short_since: Option<Instant>,
     last: Look,
@@ -82,7 +81,6 @@ impl Watch {
             stale: true,
             refused: None,
             mounts: mount::table().ok(),
-            mounts_changed: false,
             short_since: None,
             last: Look::default(),
         }
@@ -93,14 +91,9 @@ impl Watch {
         self.inotify.as_ref().map(AsFd::as_fd)
     }
 
-    /// The mount table; when it changes, [`mounts_changed`](Self::mounts_changed) is to be called.
+    /// The mount table: when it changes, what is watched may be covered, or uncovered.
     pub fn mounts(&self) -> Option<BorrowedFd<'_>> {
         self.mounts.as_ref().map(AsFd::as_fd)
-    }
-
-    /// Something may be mounted over what is watched.
-    pub fn mounts_changed(&mut self) {
-        self.mounts_changed = true;
     }
 
     /// The next look arms everything anew, and tries inotify again if it was refused.
@@ -218,19 +211,10 @@ impl Watch {
 
     /// Takes the events that have come. The strongest change among them, if there was one.
     pub fn drain(&mut self, log: &mut Log) -> Option<Change> {
-        let mut strongest = None;
-        if core::mem::take(&mut self.mounts_changed) {
-            log.line(Level::Debug)
-                .say("the mount table has changed")
-                .send();
-            self.stale = true;
-            strongest = Some(Change::Finished);
-        }
-        let Some(inotify) = &self.inotify else {
-            return strongest;
-        };
+        let inotify = self.inotify.as_ref()?;
         let mut buffer = [MaybeUninit::uninit(); EVENTS_SIZE];
         let mut reader = Reader::new(inotify, &mut buffer);
+        let mut strongest = None;
         for _ in 0..EVENTS_MAX {
             match reader.next() {
                 Ok(event) => {

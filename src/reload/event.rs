@@ -143,7 +143,7 @@ pub enum Event {
     Demanded,
     /// The signal had no effect and is to be sent again.
     Unconfirmed,
-    /// The time to compare the content without an event.
+    /// The content is to be compared without an event: at an interval, or because something was mounted or unmounted.
     PollDue,
     /// A deadline has passed.
     Woke,

@@ -880,14 +880,21 @@ fn a_comparison_without_an_event_does_not_cut_short_what_is_settling() {
     machine.looks(Event::PollDue, 500);
     // Half of the file is there.
     assert_eq!(machine.sleeps(looked(1), 501, Some(2_000)), None);
+    // What disturbs it counts as what it is.
     machine.looks(Event::PollDue, 1_000);
     assert_eq!(
-        machine.sleeps(looked_unsteadily(1), 1_001, Some(2_000)),
+        machine.sleeps(looked_unsteadily(1), 1_001, Some(1_101)),
         None
     );
-    machine.sleeps(FINISHED, 1_500, Some(1_600));
-    machine.looks(WOKE, 1_600);
-    let (order, note) = machine.delivers_noting(looked(2), 1_600);
+    machine.sleeps(WRITING, 1_050, Some(2_000));
+    machine.looks(Event::PollDue, 1_400);
+    let disturbed = Event::Looked {
+        fingerprint: content(1),
+        disturbed: Some(Change::Complete),
+    };
+    assert_eq!(machine.sleeps(disturbed, 1_500, Some(1_501)), None);
+    machine.looks(WOKE, 1_501);
+    let (order, note) = machine.delivers_noting(looked(2), 1_501);
     assert_eq!(note, Some(changed(0, 2)));
     assert_eq!(order.started_before, at(1_500));
 }

@@ -4,51 +4,44 @@ use crate::support::process::{Settings, Talker, Target};
 use crate::support::volume::{Order, Volume};
 use rustix::process::Signal;
 use std::fs;
-use std::path::{Path, PathBuf};
 
 struct Scene {
-    _directory: tempfile::TempDir,
-    volume: Volume,
+    directory: tempfile::TempDir,
     target: Target,
     sidecar: Talker,
 }
 
-/// A volume with two keys, a target that reads `reads` when it is signalled, and a sidecar that is `set` to something.
-fn scene(reads: impl FnOnce(&Path) -> PathBuf, options: &[&str], set: &[(&str, &str)]) -> Scene {
+/// A root with two files, a target that reads `reads` when it is signalled, and a sidecar that is `set` to something.
+fn scene(reads: &str, options: &[&str], set: &[(&str, &str)]) -> Scene {
     let directory = tempfile::tempdir().unwrap();
-    fs::write(directory.path().join("elsewhere"), "x").unwrap();
-    let volume = Volume::new(
-        directory.path().join("volume"),
-        Order::SwapFirst,
-        &[("app.conf", "start"), ("other", "1")],
-    );
+    let root = directory.path().join("root");
+    fs::create_dir(&root).unwrap();
+    for file in ["elsewhere", "root/app.conf", "root/other"] {
+        fs::write(directory.path().join(file), "start").unwrap();
+    }
     let name = crate::support::unique_name();
-    let target = Target::start_as(&name, &reads(&volume.path), options);
-    let settings = Settings::new(&volume.path, &name).set("RELOAD_CONFIRM", "warn");
+    let target = Target::start_as(&name, &directory.path().join(reads), options);
+    let settings = Settings::new(&root, &name).set("RELOAD_CONFIRM", "warn");
     let settings = set.iter().fold(settings, |settings, (name, value)| {
         settings.set(name, value)
     });
     Scene {
-        _directory: directory,
-        volume,
+        directory,
         target,
         sidecar: settings.start(),
     }
 }
 
-fn elsewhere(volume: &Path) -> PathBuf {
-    volume.parent().unwrap().join("elsewhere")
-}
-
+/// One event, so that no look of the sidecar's follows on the one before the signal.
 fn update(scene: &Scene, content: &str) {
-    scene
-        .volume
-        .update(&[("app.conf", content), ("other", "1")]);
+    let path = |name: &str| scene.directory.path().join(name);
+    fs::write(path("new"), content).unwrap();
+    fs::rename(path("new"), path("root/app.conf")).unwrap();
 }
 
 #[test]
 fn a1_a_file_that_is_opened_after_the_signal_confirms_the_reload() {
-    let mut scene = scene(|volume| volume.join("app.conf"), &[], &[]);
+    let mut scene = scene("root/app.conf", &[], &[]);
     for content in ["one", "two"] {
         update(&scene, content);
         assert_eq!(scene.target.signalled().1, content);
@@ -64,7 +57,7 @@ fn a1_a_file_that_is_opened_after_the_signal_confirms_the_reload() {
 
 #[test]
 fn a1_a_directory_that_is_listed_confirms_nothing() {
-    let mut scene = scene(Path::to_owned, &[], &[]);
+    let mut scene = scene("root", &[], &[]);
     update(&scene, "one");
     scene
         .sidecar
@@ -86,16 +79,14 @@ fn a1_where_there_is_no_file_nothing_is_expected() {
 }
 
 #[test]
-fn a1_files_in_plain_directories_confirm_it_too() {
+fn a1_keys_of_a_volume_that_are_opened_through_its_links_confirm_it_too() {
     let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("conf.d/app.conf");
-    fs::create_dir(directory.path().join("conf.d")).unwrap();
-    fs::write(&file, "start").unwrap();
-    let mut target = Target::start(&file);
-    let mut sidecar = Settings::new(directory.path(), &target.name)
+    let volume = Volume::new(directory.path(), Order::SwapFirst, &[("app.conf", "start")]);
+    let mut target = Target::start(&volume.path.join("app.conf"));
+    let mut sidecar = Settings::new(&volume.path, &target.name)
         .set("RELOAD_CONFIRM", "warn")
         .start();
-    fs::write(&file, "new").unwrap();
+    volume.update(&[("app.conf", "new"), ("added", "1")]);
     assert_eq!(target.signalled().1, "new");
     let line = sidecar.expect("reload confirmed");
     assert!(line.contains("files=1 after_ms="), "{line}");
@@ -103,7 +94,7 @@ fn a1_files_in_plain_directories_confirm_it_too() {
 
 #[test]
 fn a1_a_process_that_opens_nothing_is_called_out() {
-    let mut scene = scene(elsewhere, &[], &[]);
+    let mut scene = scene("elsewhere", &[], &[]);
     update(&scene, "one");
     let line = scene
         .sidecar
@@ -124,7 +115,7 @@ fn a1_a_process_that_opens_nothing_is_called_out() {
 fn a1_retry_signals_again_until_the_files_are_read() {
     // Its first signal does nothing.
     let mut scene = scene(
-        |volume| volume.join("app.conf"),
+        "root/app.conf",
         &["--drop", "1"],
         &[("RELOAD_CONFIRM", "retry")],
     );
@@ -141,7 +132,7 @@ fn a1_retry_signals_again_until_the_files_are_read() {
 
 #[test]
 fn a1_retry_gives_up_after_three_more_signals() {
-    let mut scene = scene(elsewhere, &[], &[("RELOAD_CONFIRM", "retry")]);
+    let mut scene = scene("elsewhere", &[], &[("RELOAD_CONFIRM", "retry")]);
     update(&scene, "one");
     for _ in 0..3 {
         scene.sidecar.expect("Sending it again");
@@ -160,20 +151,20 @@ fn a1_retry_gives_up_after_three_more_signals() {
 
 #[test]
 fn a1_what_is_opened_before_the_signal_confirms_nothing() {
-    let mut scene = scene(elsewhere, &[], &[("RELOAD_MIN_INTERVAL", "2s")]);
+    let mut scene = scene("elsewhere", &[], &[("RELOAD_MIN_INTERVAL", "2s")]);
     update(&scene, "one");
     scene.sidecar.expect("signal sent");
     update(&scene, "two");
     scene.sidecar.expect("content changed");
     // Armed by the look, and the signal for it is still to come.
-    fs::read(scene.volume.path.join("app.conf")).unwrap();
+    fs::read(scene.directory.path().join("root/app.conf")).unwrap();
     scene.sidecar.expect("signal sent");
     scene.sidecar.expect("none of the watched files");
 }
 
 #[test]
 fn a2_a_process_that_ends_after_the_signal_is_an_error() {
-    let mut scene = scene(|volume| volume.join("app.conf"), &["--die", "1"], &[]);
+    let mut scene = scene("root/app.conf", &["--die", "1"], &[]);
     let pid = scene.target.talker.pid().as_raw_nonzero();
     update(&scene, "broken");
     let line = scene
@@ -191,11 +182,7 @@ fn a2_a_process_that_ends_after_the_signal_is_an_error() {
 
 #[test]
 fn a2_a_process_that_is_meant_to_end_is_no_error() {
-    let mut scene = scene(
-        |volume| volume.join("app.conf"),
-        &[],
-        &[("RELOAD_SIGNAL", "TERM")],
-    );
+    let mut scene = scene("root/app.conf", &[], &[("RELOAD_SIGNAL", "TERM")]);
     update(&scene, "new");
     scene.sidecar.expect("signal sent");
     scene.sidecar.wait_at_rest();
@@ -205,7 +192,7 @@ fn a2_a_process_that_is_meant_to_end_is_no_error() {
 
 #[test]
 fn a1_turned_off_nothing_is_watched_after_a_signal() {
-    let mut scene = scene(elsewhere, &[], &[("RELOAD_CONFIRM", "off")]);
+    let mut scene = scene("elsewhere", &[], &[("RELOAD_CONFIRM", "off")]);
     update(&scene, "one");
     scene.target.signalled();
     scene.sidecar.wait_at_rest();
@@ -217,7 +204,7 @@ fn a1_turned_off_nothing_is_watched_after_a_signal() {
 #[test]
 fn l4_a_reload_that_was_confirmed_leaves_nothing_behind() {
     let mut scene = scene(
-        |volume| volume.join("app.conf"),
+        "root/app.conf",
         &[],
         &[("RELOAD_MIN_INTERVAL", "0"), ("VERBOSE", "false")],
     );

@@ -161,7 +161,7 @@ fn l5_a_full_standard_error_blocks_nothing_and_the_loss_is_counted() {
     let config = config();
     let file = config.path().join("app.conf");
     let mut target = Target::start(&file);
-    let (reader, writer) = rustix::pipe::pipe().unwrap();
+    let (reader, writer) = pipe();
     let mut sidecar = Settings::new(config.path(), &target.name)
         .set("RELOAD_SETTLE", "0")
         .set("RELOAD_MIN_INTERVAL", "0")
@@ -190,9 +190,14 @@ fn l5_a_full_standard_error_blocks_nothing_and_the_loss_is_counted() {
     assert!(sidecar.is_running());
 }
 
+/// Closed in the children of other tests, which would keep it open otherwise.
+fn pipe() -> (OwnedFd, OwnedFd) {
+    rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap()
+}
+
 /// Whether `part` is among what can be read without taking it out: a pipe's content is copied by `tee`.
 fn holds(reader: &OwnedFd, part: &str) -> bool {
-    let (copy, writer) = rustix::pipe::pipe().unwrap();
+    let (copy, writer) = pipe();
     if rustix::pipe::tee(reader, &writer, 65536, rustix::pipe::SpliceFlags::NONBLOCK).is_err() {
         return false;
     }
@@ -217,7 +222,7 @@ fn l5_a_reader_that_goes_away_does_not_take_the_sidecar_with_it() {
     let config = config();
     let file = config.path().join("app.conf");
     let mut target = Target::start(&file);
-    let (reader, writer) = rustix::pipe::pipe().unwrap();
+    let (reader, writer) = pipe();
     let settings = Settings::new(config.path(), &target.name).set("RELOAD_MIN_INTERVAL", "0");
     let mut sidecar = settings
         .adapt(|command| {
