@@ -98,7 +98,7 @@ fn git(directory: &Path, arguments: &[&str]) -> String {
 }
 
 /// The number of signals that a sidecar has sent until it came to rest.
-fn signals(sidecar: Talker) -> usize {
+fn signals(mut sidecar: Talker) -> usize {
     sidecar.wait_at_rest();
     let (_, log) = sidecar.end();
     log.iter()
@@ -115,7 +115,7 @@ fn synced(commits: usize, link: &str, root: impl FnOnce(&Path) -> PathBuf) -> us
     fs::create_dir_all(link.parent().unwrap()).unwrap();
     let mut worktree = repository.sync(&repository.commit("start"), &link);
     let mut target = Target::start(&link.join("app.conf"));
-    let sidecar = Settings::new(root(directory.path()), &target.name)
+    let mut sidecar = Settings::new(root(directory.path()), &target.name)
         // Longer than git pauses between two of its steps.
         .set("RELOAD_SETTLE", "1s")
         .set("RELOAD_SETTLE_MAX", "1m")
@@ -178,7 +178,7 @@ fn a_checkout_of_other_content_is_one_signal_and_one_of_the_same_is_none() {
         } else {
             worktree.join("app.conf")
         };
-        let sidecar = Settings::new(root, &target.name)
+        let mut sidecar = Settings::new(root, &target.name)
             .set("RELOAD_SETTLE", "1s")
             .set("RELOAD_SETTLE_MAX", "1m")
             .start();

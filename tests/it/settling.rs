@@ -132,7 +132,7 @@ fn w3_a_storm_that_changes_no_content_gives_no_signal_and_is_looked_at_no_more_o
 
 /// The log of a sidecar that has come to rest says that `told` alone was signalled.
 #[track_caller]
-fn expect_only(told: &Target, sidecar: Talker) {
+fn expect_only(told: &Target, mut sidecar: Talker) {
     sidecar.wait_at_rest();
     let (_, log) = sidecar.end();
     let sent: Vec<_> = log

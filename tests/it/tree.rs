@@ -235,7 +235,7 @@ fn w1_roots_that_overlap_are_one_change_each_time() {
     let mut target = Target::start(&path("sub/app.conf"));
     // The directory, one in it, a file in that one, and a link to it: whatever changes is below most of them.
     let roots = ["", "sub", "sub/app.conf", "link"].map(|name| path(name).display().to_string());
-    let sidecar = Settings::new(roots.join(","), &target.name)
+    let mut sidecar = Settings::new(roots.join(","), &target.name)
         .set("RELOAD_MIN_INTERVAL", "0")
         .start();
     fs::write(path("sub/app.conf"), "written").unwrap();

@@ -98,7 +98,7 @@ impl Talker {
     /// Waits until the sidecar sleeps in `poll` without a deadline, which it does when nothing is settling and nothing is owed.
     /// Whatever was done to its files before is dealt with then: an event wakes it before the call that caused it returns.
     #[track_caller]
-    pub fn wait_at_rest(&self) {
+    pub fn wait_at_rest(&mut self) {
         let path = format!("/proc/{}/syscall", self.pid().as_raw_nonzero());
         let is_asleep = || {
             // ppoll(descriptors, count, timeout, signals, size): proc(5) begins with the number.
@@ -106,12 +106,18 @@ impl Talker {
             let words: Vec<&str> = call.split(' ').collect();
             words[0] == libc::SYS_ppoll.to_string() && words.get(3) == Some(&"0x0")
         };
+        let deadline = Instant::now() + DEADLINE;
         // Twice, a millisecond apart: a wake-up from another processor is on its way for a moment.
         let mut times = 0;
-        eventually("at rest", || {
+        while times < 2 {
             times = if is_asleep() { times + 1 } else { 0 };
-            times == 2
-        });
+            assert!(
+                Instant::now() < deadline,
+                "never at rest; seen:\n{}",
+                self.seen().join("\n")
+            );
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Asks it to end with SIGTERM; returns its status and everything that it has printed.

@@ -72,7 +72,7 @@ impl Scene {
     /// Ends the sidecar as soon as it is at rest. Everything that it was to do it has done by then, so that its log, which is
     /// returned, holds every signal that it ever sent.
     #[track_caller]
-    pub fn finish(self) -> Ending {
+    pub fn finish(mut self) -> Ending {
         self.sidecar.wait_at_rest();
         self.stop()
     }
