@@ -154,7 +154,7 @@ fn nanoseconds() -> i64 {
 
 fn one_file_among_many(root: &Path, file: &Path) {
     let mut target = Target::start(file);
-    let sidecar = settings(root, &target.name)
+    let mut sidecar = settings(root, &target.name)
         .set("RELOAD_MIN_INTERVAL", "0")
         .start();
     let mut count = 0;
@@ -187,7 +187,7 @@ fn processor_time(process: &Talker) -> f64 {
 fn storm(what: &str, root: &Path, file: &Path) {
     fs::write(file, "").unwrap();
     let mut target = Target::start(file);
-    let sidecar = settings(root, &target.name).start();
+    let mut sidecar = settings(root, &target.name).start();
     sidecar.wait_at_rest();
     let before = processor_time(&sidecar);
     let start = Instant::now();

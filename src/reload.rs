@@ -177,7 +177,7 @@ impl Reload {
     fn due(&self, change: Change, limit: Instant, now: Instant) -> Instant {
         match change {
             Change::Writing => limit,
-            Change::Finished => limit.min(now.plus_ms(self.timing.settle_ms)),
+            Change::Finished | Change::Gone => limit.min(now.plus_ms(self.timing.settle_ms)),
             Change::Complete => now,
         }
     }
@@ -185,7 +185,12 @@ impl Reload {
     /// When to look again after a look that was disturbed: not at once, because the loop has to come round to anything else
     /// even where there is always something that disturbs.
     fn due_after(&self, change: Change, limit: Instant, now: Instant) -> Instant {
-        self.due(change, limit, now).max(now.plus_ms(1))
+        let due = match change {
+            // There is nothing to settle.
+            Change::Gone => now,
+            Change::Writing | Change::Finished | Change::Complete => self.due(change, limit, now),
+        };
+        due.max(now.plus_ms(1))
     }
 
     fn looked(

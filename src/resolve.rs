@@ -3,7 +3,7 @@
 
 use crate::config::PATH_MAX;
 use crate::sys;
-use crate::tree::{Part, Visit, kind_of};
+use crate::tree::{Armed, Part, Visit, kind_of};
 use core::ffi::CStr;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{self, CWD, FileType, Mode, OFlags};
@@ -75,7 +75,12 @@ fn resolve_once(
                 if links > LINKS_MAX {
                     return Err(Errno::LOOP);
                 }
-                if rest.follow(directory)? == Start::Root {
+                let start = match rest.follow(directory) {
+                    // It is no link any more.
+                    Err(Errno::INVAL) => continue,
+                    start => start?,
+                };
+                if start == Start::Root {
                     at = Some(locate(CWD, c"/")?);
                     is_armed = false;
                 }
@@ -87,11 +92,14 @@ fn resolve_once(
                     if rest.name().is_some() {
                         return Err(Errno::NOTDIR);
                     }
-                    visit.arm(fd.as_fd(), Part::File);
+                    // By its name at least, where the directory can be watched.
+                    if visit.arm(fd.as_fd(), Part::File) == Armed::Denied {
+                        visit.arm(directory, Part::Tree);
+                    }
                     return Ok((fd, kind));
                 }
                 if !is_armed {
-                    *news |= visit.arm(fd.as_fd(), Part::Itself);
+                    *news |= visit.arm(fd.as_fd(), Part::Itself) == Armed::New;
                 }
                 at = Some(fd);
                 is_armed = false;

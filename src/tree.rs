@@ -24,9 +24,9 @@ const FULL_READ_MAX: u64 = 8 << 20;
 const READ_SIZE: usize = 4096;
 /// For the entries of one directory at a time; there is one such buffer for each level. The longest entry takes 280 bytes.
 const ENTRIES_SIZE: usize = 512;
-/// At most so many entries are looked at below one root. It takes some seconds then, and links that lead from each of a dozen
+/// At most so many entries are looked at below one root. It takes a few seconds then, and links that lead from each of a dozen
 /// directories to all the others make billions.
-pub const ENTRIES_MAX: u32 = 1 << 20;
+pub const ENTRIES_MAX: u32 = 1 << 18;
 
 /// What a watch on a directory or file is to notice.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,6 +39,17 @@ pub enum Part {
     File,
     /// A directory on the way: its own removal or renaming only.
     Itself,
+}
+
+/// What came of setting a watch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Armed {
+    /// There was none before.
+    New,
+    /// There was one before, or there is none because the kernel refuses watches altogether.
+    Known,
+    /// What may not be read may not be watched; EACCES of inotify_add_watch(2).
+    Denied,
 }
 
 /// Why an entry counts by less than its content.
@@ -54,8 +65,8 @@ pub enum Shortfall {
 
 /// Whoever wants the walk done.
 pub trait Visit {
-    /// Sets a watch. Whether it is a new one.
-    fn arm(&mut self, fd: BorrowedFd<'_>, part: Part) -> bool;
+    /// Sets a watch.
+    fn arm(&mut self, fd: BorrowedFd<'_>, part: Part) -> Armed;
     /// A directory or file was found that counts with its content.
     fn found(&mut self, kind: FileType);
     /// What decides what is read has this status: a directory, a file, or a link that was followed.
@@ -113,10 +124,7 @@ impl Walk<'_> {
     ) -> io::Result<()> {
         let (fd, kind) = match resolve(&mut *self.visit, base, base_is_armed, path) {
             Ok(found) => found,
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {
-                self.fingerprint.add(Entry::of(key, Kind::Dangling, &[]));
-                return Err(Errno::NOENT);
-            }
+            Err(errno) if leads_nowhere(errno) => return self.dangling(key),
             Err(errno) => return Err(errno),
         };
         let read = match kind {
@@ -136,10 +144,18 @@ impl Walk<'_> {
                 Ok(())
             }
         };
-        if let Err(errno) = read {
-            self.unreadable(base, path, key, fs::fstat(&fd).ok().as_ref(), errno);
+        match read {
+            // It went while the way to it was followed.
+            Err(errno) if leads_nowhere(errno) => return self.dangling(key),
+            Err(errno) => self.unreadable(base, path, key, fs::fstat(&fd).ok().as_ref(), errno),
+            Ok(()) => {}
         }
         Ok(())
+    }
+
+    fn dangling(&mut self, key: Key) -> io::Result<()> {
+        self.fingerprint.add(Entry::of(key, Kind::Dangling, &[]));
+        Err(Errno::NOENT)
     }
 
     fn directory(&mut self, fd: &OwnedFd, key: Key, level: usize) -> io::Result<()> {
@@ -178,7 +194,8 @@ impl Walk<'_> {
             let key = key.child(bytes);
             match self.entry(fd.as_fd(), name, entry.file_type(), key, level) {
                 // Gone, or of another type than a moment ago: there is an event for it, and another look.
-                Ok(()) | Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR | Errno::NXIO) => {}
+                Err(errno) if leads_nowhere(errno) => {}
+                Ok(()) => {}
                 Err(errno) => {
                     let stat = fs::statat(fd, name, AtFlags::SYMLINK_NOFOLLOW).ok();
                     self.unreadable(fd.as_fd(), bytes, key, stat.as_ref(), errno);
@@ -289,6 +306,14 @@ impl Walk<'_> {
         self.fingerprint.add(Entry::of(key, Kind::TooDeep, &[]));
         self.visit.falls_short(directory, name, Shortfall::TooDeep);
     }
+}
+
+/// Whether what was looked for is not there, or is not what it was a moment ago.
+fn leads_nowhere(errno: Errno) -> bool {
+    matches!(
+        errno,
+        Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NXIO
+    )
 }
 
 /// For reading without waiting: a FIFO that took a file's place a moment ago must not block the program.

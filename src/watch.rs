@@ -6,6 +6,7 @@
 
 mod event;
 mod looking;
+mod writing;
 
 use crate::config::CommaList;
 use crate::confirm::Openings;
@@ -20,6 +21,7 @@ use looking::{Looking, is_shortage};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader};
 use rustix::io::Errno;
+use writing::Writing;
 
 /// Room for at least 15 events with the longest names.
 const EVENTS_SIZE: usize = 4096;
@@ -69,6 +71,7 @@ pub struct Watch {
     mounts: Option<OwnedFd>,
     /// Descriptors or memory have been short since then.
     short_since: Option<Instant>,
+    writing: Writing,
     last: Look,
 }
 
@@ -82,6 +85,7 @@ impl Watch {
             refused: None,
             mounts: mount::table().ok(),
             short_since: None,
+            writing: Writing::default(),
             last: Look::default(),
         }
     }
@@ -115,6 +119,8 @@ impl Watch {
         log: &mut Log,
         interrupted: &dyn Fn() -> bool,
     ) -> Option<Look> {
+        // Whoever keeps a file open for ever is not waited for twice.
+        self.writing = Writing::default();
         let refused_before = self.refused;
         let retry = refused_before.is_some_and(|(_, at)| at <= now);
         if self.stale || retry {
@@ -227,11 +233,12 @@ impl Watch {
                     line.send();
                     self.stale |= decoded.stale;
                     strongest = strongest.max(decoded.change);
+                    self.writing.event(event.wd(), name, event.events());
                     if event.events().contains(ReadFlags::QUEUE_OVERFLOW) {
                         log.line(Level::Warn).say("inotify's queue overflowed and events were lost; reading everything again. If this goes on, raise fs.inotify.max_queued_events").send();
                     }
                 }
-                Err(Errno::AGAIN) => return strongest,
+                Err(Errno::AGAIN) => break,
                 Err(Errno::INTR) => {}
                 Err(errno) => {
                     log.line(Level::Error)
@@ -244,7 +251,13 @@ impl Watch {
                 }
             }
         }
-        strongest
+        match strongest {
+            // Another file is half written.
+            Some(Change::Gone | Change::Finished) if self.writing.is_going_on() => {
+                Some(Change::Writing)
+            }
+            strongest => strongest,
+        }
     }
 }
 

@@ -55,6 +55,9 @@ pub struct Timing {
 /// What inotify had to say, the strongest of a batch; later variants are stronger.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Change {
+    /// A directory on the way to the content is gone. Where others hold it open, that is told late: after the last step of an
+    /// update, perhaps while the look is taken that the step has led to.
+    Gone,
     /// A file was written to and is still open, so more is likely to come: the quiet time does not end this.
     Writing,
     /// Something was finished: closed, renamed, made, removed.

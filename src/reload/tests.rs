@@ -379,6 +379,22 @@ fn a_demand_is_looked_at_again_as_well_if_it_was_disturbed() {
 }
 
 #[test]
+fn a_look_during_which_a_directory_went_is_taken_again_at_once() {
+    let gone = |number| Event::Looked {
+        fingerprint: content(number),
+        disturbed: Some(Change::Gone),
+    };
+    let mut machine = Machine::started();
+    machine.looks(COMPLETE, 0);
+    machine.sleeps(gone(1), 1, Some(2));
+    machine.looks(WOKE, 2);
+    machine.delivers(looked(1), 2);
+    // As an event of its own it is one like others.
+    let mut machine = Machine::started();
+    machine.sleeps(Event::Changed(Change::Gone), 0, Some(100));
+}
+
+#[test]
 fn a_disturbed_look_within_the_least_interval_holds_the_delivery_up_for_the_next_look_only() {
     let mut machine = Machine::told();
     machine.sleeps(WRITING, 100, Some(2_100));

@@ -17,17 +17,27 @@ struct Recorder {
     shortfalls: Vec<(PathBuf, Shortfall)>,
     /// How often it may still be asked before it breaks the walk off.
     patience: Option<u32>,
+    /// A directory that is removed when it is armed for the second time, and how often it was.
+    removed: Option<(PathBuf, u32)>,
 }
 
 impl Visit for Recorder {
-    fn arm(&mut self, fd: BorrowedFd<'_>, part: Part) -> bool {
+    fn arm(&mut self, fd: BorrowedFd<'_>, part: Part) -> Armed {
         let path = path_of(fd);
         // As the kernel counts: what is armed for something more is no new watch.
         let is_new = self.armed.iter().all(|(_, known)| *known != path);
+        if let Some((removed, times)) = &mut self.removed
+            && *removed == path
+        {
+            *times += 1;
+            if *times == 2 {
+                fs::remove_dir(removed).unwrap();
+            }
+        }
         if !self.armed.contains(&(part, path.clone())) {
             self.armed.push((part, path));
         }
-        is_new
+        if is_new { Armed::New } else { Armed::Known }
     }
 
     fn found(&mut self, kind: FileType) {
@@ -373,6 +383,23 @@ fn a_walk_that_is_broken_off_ends_soon() {
         };
         let (_, recorder, _) = disk.walk_with("root", recorder);
         assert!(recorder.files <= patience, "{} files", recorder.files);
+    }
+}
+
+#[test]
+fn a_directory_that_goes_while_the_way_to_it_is_followed_is_gone_and_not_unreadable() {
+    for root in ["root", "gone"] {
+        let disk = Disk::new();
+        disk.directory("root");
+        disk.directory("gone");
+        disk.link("root/link", "../gone");
+        let recorder = Recorder {
+            removed: Some((disk.path("gone"), 0)),
+            ..Recorder::default()
+        };
+        let (_, recorder, _) = disk.walk_with(root, recorder);
+        assert!(!disk.path("gone").exists());
+        assert_eq!(recorder.shortfalls, [], "{root}");
     }
 }
 

@@ -25,6 +25,8 @@ pub(super) fn decode(events: ReadFlags, name: &[u8]) -> Decoded {
     } else if old_volume {
         // The writer removes the previous timestamped directory when everything else is done.
         Some(Change::Complete)
+    } else if events.contains(ReadFlags::DELETE_SELF) {
+        Some(Change::Gone)
     } else if events.contains(ReadFlags::MODIFY) {
         Some(Change::Writing)
     } else {
@@ -99,6 +101,11 @@ mod tests {
             change(ReadFlags::CLOSE_WRITE, "app.conf"),
             Some(Change::Finished)
         );
+    }
+
+    #[test]
+    fn a_directory_on_the_way_that_is_removed_is_gone() {
+        assert_eq!(change(ReadFlags::DELETE_SELF, ""), Some(Change::Gone));
     }
 
     #[test]

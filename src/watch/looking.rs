@@ -5,7 +5,7 @@ use crate::confirm::Openings;
 use crate::log::{Level, Log};
 use crate::mount;
 use crate::reload::Instant;
-use crate::tree::{self, Part, Shortfall, Visit};
+use crate::tree::{self, Armed, Part, Shortfall, Visit};
 use rustix::fd::BorrowedFd;
 use rustix::fs::inotify::{self, WatchFlags};
 use rustix::fs::{CWD, FileType, Stat};
@@ -37,9 +37,9 @@ pub(super) struct Looking<'l> {
 }
 
 impl Visit for Looking<'_> {
-    fn arm(&mut self, fd: BorrowedFd<'_>, part: Part) -> bool {
+    fn arm(&mut self, fd: BorrowedFd<'_>, part: Part) -> Armed {
         let Some(inotify) = &self.watch.inotify else {
-            return false;
+            return Armed::Known;
         };
         let mask = match part {
             Part::Tree => NAMES | CONTENT,
@@ -50,17 +50,19 @@ impl Visit for Looking<'_> {
         let mut path = tree::descriptor_path(fd);
         match inotify::add_watch(inotify, path.as_c_str(), mask | WatchFlags::MASK_ADD) {
             Ok(watch) => {
-                let is_new = watch > self.watch.highest;
-                self.watch.highest = self.watch.highest.max(watch);
-                is_new
+                if watch <= self.watch.highest {
+                    return Armed::Known;
+                }
+                self.watch.highest = watch;
+                Armed::New
             }
-            // A directory that may only be passed through cannot be watched; that it is renamed is the least of its events.
-            Err(Errno::ACCESS) if part == Part::Itself => false,
+            // Of a directory that may only be passed through, being renamed is the least event.
+            Err(Errno::ACCESS) if matches!(part, Part::Itself | Part::File) => Armed::Denied,
             Err(errno) => {
                 self.watch
                     .refused
                     .get_or_insert((errno, self.now.plus_ms(RETRY_MS)));
-                false
+                Armed::Known
             }
         }
     }

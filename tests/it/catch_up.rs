@@ -25,7 +25,7 @@ fn started_after_a_change(set: &[(&str, &str)]) -> (tempfile::TempDir, Target, T
 
 #[test]
 fn p8_a_process_from_before_the_newest_change_is_signalled_once_at_start() {
-    let (_directory, mut target, sidecar) = started_after_a_change(&[]);
+    let (_directory, mut target, mut sidecar) = started_after_a_change(&[]);
     assert_eq!(target.signalled().1, "new");
     sidecar.wait_at_rest();
     let (_, log) = sidecar.end();
@@ -52,7 +52,7 @@ fn p8_a_process_from_after_the_newest_change_is_left_alone() {
         age.is_ok_and(|age| age.as_millis() > 30)
     });
     let mut target = Target::start(&path.join("app.conf"));
-    let sidecar = Settings::new(&path, &target.name)
+    let mut sidecar = Settings::new(&path, &target.name)
         .set("RELOAD_CATCH_UP", "true")
         .start();
     sidecar.wait_at_rest();
@@ -69,7 +69,7 @@ fn p8_a_process_from_after_the_newest_change_is_left_alone() {
 fn p8_no_process_at_start_is_nothing_to_catch_up_with() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("app.conf"), "new").unwrap();
-    let sidecar = Settings::new(directory.path(), "nobody")
+    let mut sidecar = Settings::new(directory.path(), "nobody")
         .set("RELOAD_CATCH_UP", "true")
         .start();
     sidecar.wait_at_rest();
@@ -113,7 +113,8 @@ fn p8_catching_up_waits_for_a_process_that_is_not_ready() {
 
 #[test]
 fn p8_catching_up_can_be_turned_off() {
-    let (_directory, mut target, sidecar) = started_after_a_change(&[("RELOAD_CATCH_UP", "false")]);
+    let (_directory, mut target, mut sidecar) =
+        started_after_a_change(&[("RELOAD_CATCH_UP", "false")]);
     sidecar.wait_at_rest();
     sidecar.end();
     assert_eq!(target.count(), 0);

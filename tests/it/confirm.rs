@@ -68,7 +68,7 @@ fn a1_a_directory_that_is_listed_confirms_nothing() {
 fn a1_where_there_is_no_file_nothing_is_expected() {
     let directory = tempfile::tempdir().unwrap();
     let mut target = Target::start(directory.path());
-    let sidecar = Settings::new(directory.path(), &target.name)
+    let mut sidecar = Settings::new(directory.path(), &target.name)
         .set("RELOAD_CONFIRM", "warn")
         .start();
     fs::create_dir(directory.path().join("conf.d")).unwrap();

@@ -461,7 +461,7 @@ fn w4_a_file_that_gives_a_read_error_counts_by_its_metadata() {
 
 #[test]
 fn w10_who_started_in_a_flip_that_happened_while_the_sidecar_was_stopped_is_told() {
-    let scene = Scene::new(whole);
+    let mut scene = Scene::new(whole);
     scene.sidecar.wait_at_rest();
     scene.sidecar.signal(Signal::STOP);
     fs::write(scene.path("app.conf"), "another").unwrap();

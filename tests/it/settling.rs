@@ -49,6 +49,23 @@ fn a_slow_writer_of_a_file_that_is_the_root_is_waited_for_as_well() {
     assert_eq!(scene.finish().signals("one two"), 1);
 }
 
+#[test]
+fn a_slow_writer_is_waited_for_whatever_else_is_finished_meanwhile() {
+    let mut scene = Scene::with(whole, |settings| {
+        settings
+            .set("RELOAD_SETTLE", "0")
+            .set("RELOAD_SETTLE_MAX", "1h")
+    });
+    let mut file = overwrite(&scene.path("app.conf"));
+    file.write_all(b"half").unwrap();
+    scene.sidecar.expect("events=MODIFY");
+    fs::write(scene.path("another"), "whole").unwrap();
+    scene.sidecar.expect("name=another events=CLOSE_WRITE");
+    file.write_all(b" and half").unwrap();
+    scene.changes("closed", "half and half", |_| drop(file));
+    assert_eq!(scene.finish().signals("half and half"), 1);
+}
+
 /// Opens it for writing from its beginning, without emptying it.
 fn overwrite(path: &Path) -> File {
     File::options().write(true).open(path).unwrap()

@@ -536,6 +536,7 @@ fn w4_whatever_happens_while_it_is_read_the_last_content_is_told_in_the_end() {
         (1..=most).contains(&(signals as u128)),
         "{signals} of at most {most} signals"
     );
+    assert_eq!(ending.count("cannot read"), 0, "{:#?}", ending.log);
 }
 
 /// Does everything to the same few names until `end`. What another writer makes impossible is left out.
