@@ -48,11 +48,46 @@ test: build ## run all unit and integration tests against the release program
 e2e: build ## run the tests against real nginx, editors, git and containers; root gets what is missing from Debian's packages
 	SIDECAR=$(SIDECAR) IMAGE_TOOL=$(IMAGE_TOOL) tests/e2e/run
 
+# What is measured is the release program. The benchmark itself is built as the tests are, whose helpers it uses.
+.PHONY: bench
+bench: build ## measure speed and memory of the release program beside find, cat and sha256sum
+	@cargo build --quiet --examples
+	@SIDECAR=$(SIDECAR) cargo bench --quiet --profile dev --bench sidecar
+
+# Coverage is all that is needed of the compiler, and every toolchain has that: the sanitizers, which take a nightly one, look for
+# what safe code cannot do.
+SECONDS ?= 10
+CARGO_FUZZ = cargo fuzz $(1) --sanitizer none
+FUZZ_TARGETS = $(shell sed -n 's|^path = "targets/\(.*\).rs"|\1|p' fuzz/Cargo.toml)
+
+# From the kept corpus; what is found on the way stays in target/fuzz.
+.PHONY: fuzz
+fuzz: ## run each fuzz target for SECONDS= from the kept corpus, on all processors; needs cargo-fuzz and a C++ compiler
+	@command -v cargo-fuzz > /dev/null || { echo "needs cargo-fuzz: cargo install cargo-fuzz --locked"; exit 1; }
+	$(call CARGO_FUZZ,build)
+	@mkdir -p $(FUZZ_TARGETS:%=target/fuzz/%)
+	@printf '%s\n' $(FUZZ_TARGETS) | xargs -P "$$(nproc)" -I{} sh -c ' \
+	  if $(call CARGO_FUZZ,run) {} target/fuzz/{} fuzz/corpus/{} -- -max_total_time=$(SECONDS) > target/fuzz/{}.log 2>&1; \
+	  then printf "%-14s %s\n" {} "$$(grep ^Done target/fuzz/{}.log)"; \
+	  else cat target/fuzz/{}.log; exit 1; fi'
+
+.PHONY: fuzz-corpus
+fuzz-corpus: ## keep of what `make fuzz` has found the least that covers as much
+	@for target in $(FUZZ_TARGETS); do \
+	  kept=target/fuzz/$$target.kept; rm -rf $$kept; mkdir -p $$kept target/fuzz/$$target; \
+	  $(call CARGO_FUZZ,run) $$target $$kept fuzz/corpus/$$target target/fuzz/$$target -- \
+	    -set_cover_merge=1 -use_counters=0 -max_len=16384 2> target/fuzz/$$target.log || exit 1; \
+	  rm -rf fuzz/corpus/$$target; mkdir -p fuzz/corpus; mv $$kept fuzz/corpus/$$target; \
+	  echo "$$target: $$(ls fuzz/corpus/$$target | wc -l) files, $$(cat fuzz/corpus/$$target/* | wc -c) bytes"; \
+	done
+
 .PHONY: lint
 lint: toolchain ## check formatting, and clippy for this host and for the release target
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 	cargo clippy --target $(TRIPLE) -- -D warnings
+	cargo fmt --check --manifest-path fuzz/Cargo.toml
+	RUSTFLAGS="--cfg fuzzing" cargo clippy --manifest-path fuzz/Cargo.toml --target-dir target/fuzz/lint --no-default-features -- -D warnings
 
 .PHONY: size
 size: build ## print the program's bytes and fail over the budget

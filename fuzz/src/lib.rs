@@ -2,9 +2,12 @@
 
 use config_reloader_sidecar::log::{Format, LINE_MAX, Log};
 use config_reloader_sidecar::process::{Proc, Process, parse_stat};
+use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::Pid;
 use std::cell::RefCell;
 use std::fs::{self, File};
+use std::io::Seek;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -39,9 +42,6 @@ fn whole(format: Format, line: Vec<u8>) -> String {
 }
 
 /// The members of a line of JSON beside time and level, in order: keys that sort in the order in which they were added.
-///
-/// # Panics
-/// It is no line of the log.
 pub fn json(line: &str) -> serde_json::Map<String, serde_json::Value> {
     let parsed = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
     let serde_json::Value::Object(mut members) = parsed else {
@@ -56,6 +56,30 @@ pub fn json(line: &str) -> serde_json::Map<String, serde_json::Value> {
 /// What a line of text says after its time and level.
 pub fn text(line: &str) -> &str {
     &line["1970-01-01T00:00:00.000Z info  ".len()..]
+}
+
+/// A file in memory.
+pub struct Memory(File);
+
+impl Memory {
+    pub fn new() -> Self {
+        Self(memfd_create("fuzz", MemfdFlags::CLOEXEC).unwrap().into())
+    }
+
+    /// It holds `content`, and is read from its beginning.
+    pub fn write(&self, content: &[u8]) {
+        self.0.set_len(0).unwrap();
+        self.0.write_all_at(content, 0).unwrap();
+        (&self.0).rewind().unwrap();
+    }
+
+    pub fn file(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+
+    pub fn path(&self) -> String {
+        format!("/proc/self/fd/{}", self.0.as_raw_fd())
+    }
 }
 
 /// A `/proc` with two processes in it: the sidecar, and [`TARGET`], of which `file` can be written.
@@ -77,16 +101,11 @@ pub fn stat(pid: i32, comm: &[u8], parent: i32, start: u64) -> Vec<u8> {
 }
 
 /// The process that a line of [`stat`] tells of.
-///
-/// # Panics
-/// It tells of none.
 pub fn process(comm: &[u8]) -> Process {
     parse_stat(&stat(TARGET, comm, 1, 100)).expect("a well-formed line")
 }
 
 impl Fixture {
-    /// # Panics
-    /// There is no place for temporary files.
     pub fn new(file: &str) -> Self {
         let directory = directory();
         for (pid, comm) in [(1, "sidecar"), (TARGET, "app")] {
@@ -104,9 +123,6 @@ impl Fixture {
     }
 
     /// Puts `content` into the file.
-    ///
-    /// # Panics
-    /// There is no room for it.
     pub fn write(&self, content: &[u8]) {
         self.file.set_len(0).unwrap();
         self.file.write_all_at(content, 0).unwrap();

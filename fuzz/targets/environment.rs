@@ -7,6 +7,7 @@ use config_reloader_sidecar::config::{
     self, CommaList, Config, Errors, MAX_CMDLINE, MAX_NAMES, MAX_ROOTS, PATH_MAX, PollInterval,
     SETTINGS,
 };
+use config_reloader_sidecar::confirm::Mode;
 use config_reloader_sidecar::log::Format;
 use config_reloader_sidecar::process::{Matcher, Select};
 use config_reloader_sidecar::signal::Signal;
@@ -175,6 +176,15 @@ fn plain(entries: &[Vec<u8>]) -> Result<Config<'_>, (BTreeSet<&'static str>, For
         settle_max_ms,
         min_interval_ms: it.read("RELOAD_MIN_INTERVAL", 1_000, milliseconds),
         guard: it.read("RELOAD_GUARD", true, boolean),
+        catch_up: it.read("RELOAD_CATCH_UP", true, boolean),
+        confirm: it.read("RELOAD_CONFIRM", Mode::Warn, |value| {
+            match &*value.to_ascii_lowercase() {
+                "warn" => Some(Mode::Warn),
+                "retry" => Some(Mode::Retry),
+                "off" => Some(Mode::Off),
+                _ => None,
+            }
+        }),
         poll: it.read("CONFIG_POLL_INTERVAL", PollInterval::Automatic, |value| {
             if value.eq_ignore_ascii_case("automatic") {
                 return Some(PollInterval::Automatic);
@@ -188,13 +198,7 @@ fn plain(entries: &[Vec<u8>]) -> Result<Config<'_>, (BTreeSet<&'static str>, For
         log_format,
         without_effect: 0,
     };
-    it.read("RELOAD_CATCH_UP", true, boolean);
     it.read("LISTEN_ADDR", (), |value| is_address(value).then_some(()));
-    it.read("RELOAD_CONFIRM", (), |value| {
-        ["warn", "retry", "off"]
-            .contains(&&*value.to_ascii_lowercase())
-            .then_some(())
-    });
     for (at, setting) in SETTINGS.iter().enumerate() {
         let is_set = it.value(setting.name).is_some();
         config.without_effect |= u32::from(is_set && !setting.works) << at;
@@ -221,7 +225,7 @@ fn named(errors: &Errors) -> BTreeSet<String> {
         );
         message.split(' ').next().unwrap_or_default().to_owned()
     });
-    let names = BTreeSet::from_iter(names);
+    let names: BTreeSet<_> = names.collect();
     assert_eq!(names.len(), count, "one line for each");
     names
 }

@@ -136,7 +136,7 @@ fuzz_target!(|input: Input| {
     }
     let mut drained = (None, false);
     let lines = logged(Format::Text, true, |log| {
-        drained = Watch::drain_from(reader, log)
+        drained = Watch::drain_from(reader, log);
     });
     drop(writer);
     assert_eq!(drained, expected);

@@ -135,7 +135,7 @@ fn printable(bytes: &[u8], keeps: &str) -> String {
 fn value(rest: &str) -> (Vec<u8>, &str) {
     let Some(quoted) = rest.strip_prefix('"') else {
         let end = rest.find(' ').unwrap_or(rest.len());
-        return (rest[..end].as_bytes().to_vec(), &rest[end..]);
+        return (rest.as_bytes()[..end].to_vec(), &rest[end..]);
     };
     let mut bytes = Vec::new();
     let mut characters = quoted.char_indices();

@@ -2,19 +2,13 @@
 #![no_main]
 
 use config_reloader_sidecar::process::{Matcher, Select};
-use config_reloader_sidecar_fuzz::{Fixture, TARGET};
+use config_reloader_sidecar_fuzz::{Fixture, Memory, TARGET};
 use libfuzzer_sys::fuzz_target;
-use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
-use rustix::io::pwrite;
 use std::cell::LazyCell;
-use std::fs::File;
-use std::os::fd::AsRawFd;
 
 thread_local! {
-    static FIXTURE: LazyCell<(Fixture, File)> = LazyCell::new(|| {
-        let file = memfd_create("pid", MemfdFlags::CLOEXEC).expect("a file in memory");
-        (Fixture::new("cmdline"), file.into())
-    });
+    static PARTS: LazyCell<(Fixture, Memory)> =
+        LazyCell::new(|| (Fixture::new("cmdline"), Memory::new()));
 }
 
 /// So much of the file is read.
@@ -34,11 +28,10 @@ fn plain(content: &[u8]) -> Option<i32> {
 }
 
 fuzz_target!(|data: &[u8]| {
-    FIXTURE.with(|parts| {
+    PARTS.with(|parts| {
         let (fixture, file) = &**parts;
-        ftruncate(file, 0).unwrap();
-        assert_eq!(pwrite(file, data, 0), Ok(data.len()));
-        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        file.write(data);
+        let path = file.path();
         let matcher = Matcher {
             pid_file: Some(path.as_bytes()),
             ..Matcher::default()
@@ -52,6 +45,12 @@ fuzz_target!(|data: &[u8]| {
             .unwrap();
         let expected = plain(data);
         assert_eq!(scanned.no_pid_file, expected.is_none());
-        assert_eq!(found, Vec::from_iter(expected.filter(|id| *id == TARGET)));
+        assert_eq!(
+            found,
+            expected
+                .into_iter()
+                .filter(|id| *id == TARGET)
+                .collect::<Vec<_>>()
+        );
     });
 });

@@ -14,17 +14,64 @@ thread_local! {
 
 #[derive(Arbitrary, Debug)]
 struct Input {
-    names: Option<Vec<u8>>,
-    text: Option<Vec<u8>>,
+    names: Option<Text>,
+    text: Option<Text>,
     comm: [u8; 15],
     /// So many of the name's bytes.
     comm_length: u8,
     arguments: Vec<(Padding, Vec<u8>)>,
 }
 
-/// So many bytes before an argument, to get it across the end of a piece.
 #[derive(Arbitrary, Debug)]
-struct Padding(u16);
+enum Text {
+    Any(Vec<u8>),
+    /// Stands in the command line, so many bytes from here on.
+    Piece(u16, u16),
+    /// The same with another last byte, so that it probably stands there no more.
+    Spoilt(u16, u16),
+    /// So many bytes before a place at which reading may end, and after it.
+    Around(u8, u8, u8),
+}
+
+impl Text {
+    /// As the settings let it through: without blanks around it.
+    fn taken(&self, cmdline: &[u8]) -> Vec<u8> {
+        let piece = |from: u16, length: u16| {
+            let from = usize::from(from).min(cmdline.len());
+            let length = usize::from(length).min(cmdline.len() - from);
+            cmdline[from..from + length].to_vec()
+        };
+        let mut taken = match self {
+            Self::Any(bytes) => bytes.clone(),
+            Self::Around(at, before, after) => {
+                let from = (u16::from(at % 8) * 1024).saturating_sub(u16::from(*before));
+                piece(from, u16::from(*before) + u16::from(*after))
+            }
+            Self::Piece(from, length) | Self::Spoilt(from, length) => piece(*from, *length),
+        };
+        taken.truncate(MAX_CMDLINE);
+        if let (Self::Spoilt(..), Some(last)) = (self, taken.last_mut()) {
+            *last ^= 1;
+        }
+        taken.trim_ascii().to_vec()
+    }
+}
+
+/// Stands before an argument, to get it across the end of a piece: so many half pieces long and so many bytes less.
+#[derive(Arbitrary, Debug)]
+struct Padding {
+    halves: u8,
+    less: u8,
+    is_path: bool,
+}
+
+impl Padding {
+    fn bytes(&self) -> Vec<u8> {
+        let length = usize::from(self.halves % 4) * 1024;
+        let byte = if self.is_path { b'/' } else { b'x' };
+        vec![byte; length.saturating_sub(self.less.into())]
+    }
+}
 
 /// What `setproctitle` left of it before `: `, else the last component of its path.
 fn argument_name(argument: &[u8]) -> Vec<u8> {
@@ -37,19 +84,28 @@ fn argument_name(argument: &[u8]) -> Vec<u8> {
     path[from.map_or(0, |slash| slash + 1)..].to_vec()
 }
 
+/// A first argument that does not end within so many bytes is no name.
+const ARGUMENT: usize = 2048;
+
+fn joined(cmdline: &[u8]) -> Vec<u8> {
+    let blank = |byte: &u8| if *byte == 0 { b' ' } else { *byte };
+    cmdline.iter().map(blank).collect()
+}
+
 /// By the whole command line at once.
 fn matches(matcher: &Matcher, comm: &[u8], cmdline: &[u8]) -> bool {
     let argument = cmdline.split(|byte| *byte == 0).next().unwrap_or_default();
-    let in_argument = argument_name(argument);
+    let in_argument = if argument.len() < ARGUMENT {
+        argument_name(argument)
+    } else {
+        Vec::new()
+    };
     let goes_by = |name: &[u8]| {
         let is_comm = name == comm;
         let is_cut_to_comm = name.len() > 15 && name.starts_with(comm) && comm.len() == 15;
         is_comm || name == in_argument && (name.len() <= 15 || is_cut_to_comm)
     };
-    let joined: Vec<u8> = cmdline
-        .iter()
-        .map(|byte| (*byte).max(b' ' * u8::from(*byte == 0)))
-        .collect();
+    let joined = joined(cmdline);
     matcher.names.is_none_or(|names| names.iter().any(goes_by))
         && matcher
             .cmdline
@@ -57,20 +113,31 @@ fn matches(matcher: &Matcher, comm: &[u8], cmdline: &[u8]) -> bool {
 }
 
 fuzz_target!(|input: Input| {
-    // As the settings let them through.
-    let text = input
-        .text
-        .as_deref()
-        .map(|text| &text[..text.len().min(MAX_CMDLINE)]);
-    let text = text.map(<[u8]>::trim_ascii).filter(|text| !text.is_empty());
-    let names = input.names.as_deref().map(CommaList::new).filter(|names| {
+    let mut cmdline = Vec::new();
+    // Three pieces are enough to get across every end of one.
+    for (padding, argument) in input.arguments.iter().take(3) {
+        cmdline.extend(padding.bytes());
+        cmdline.extend_from_slice(argument);
+        cmdline.push(0);
+    }
+    let text = |text: &Option<Text>| {
+        let taken = text.as_ref()?.taken(&joined(&cmdline));
+        Some(taken).filter(|taken| !taken.is_empty())
+    };
+    let (names, text) = (text(&input.names), text(&input.text));
+    // Names hold no slash.
+    let names = names.map(|names| {
         names
-            .iter()
-            .all(|name| !name.is_empty() && !name.contains(&b'/'))
+            .rsplit(|byte| *byte == b'/')
+            .next()
+            .unwrap_or_default()
+            .to_vec()
     });
+    let is_name = |name: &[u8]| !name.is_empty();
+    let names = names.as_deref().map(CommaList::new);
     let matcher = Matcher {
-        names,
-        cmdline: text,
+        names: names.filter(|names| names.iter().all(is_name)),
+        cmdline: text.as_deref(),
         pid_file: None,
     };
     if matcher == Matcher::default() {
@@ -78,21 +145,11 @@ fuzz_target!(|input: Input| {
     }
     let comm = &input.comm[..usize::from(input.comm_length).min(input.comm.len())];
     let process = process(comm);
-    let mut cmdline = Vec::new();
-    for (padding, argument) in &input.arguments {
-        cmdline.resize(cmdline.len() + usize::from(padding.0 % 3000), b'x');
-        cmdline.extend_from_slice(argument);
-        cmdline.push(0);
-    }
     FIXTURE.with(|fixture| {
         fixture.write(&cmdline);
         // A process of the sidecar's own name is another sidecar.
         let expected = comm != b"sidecar" && matches(&matcher, comm, &cmdline);
-        assert_eq!(
-            fixture.proc.matches(&process, &matcher),
-            expected,
-            "{}",
-            cmdline.escape_ascii()
-        );
+        let matches = fixture.proc.matches(&process, &matcher);
+        assert_eq!(matches, expected, "{}", cmdline.escape_ascii());
     });
 });

@@ -28,19 +28,24 @@ fn bare(text: &[u8]) -> &[u8] {
     }
 }
 
-/// How far a text is from being `RTMIN+n` or `RTMAX-n`.
-fn real_time(text: &[u8]) -> Option<Option<u32>> {
+/// What `RTMIN+n` and `RTMAX-n` are.
+fn real_time(text: &[u8]) -> Option<Result<Signal, NotASignal>> {
     let text = str::from_utf8(bare(text)).ok()?.to_ascii_uppercase();
-    let (offset, from) = match (text.strip_prefix("RTMIN+"), text.strip_prefix("RTMAX-")) {
-        (Some(offset), _) => (offset, 34),
-        (_, Some(offset)) => (offset, 64),
-        (None, None) => return None,
+    let (offset, number): (_, fn(u32) -> u32) = match text.split_at_checked(6)? {
+        ("RTMIN+", offset) => (offset, |offset| 34 + offset),
+        ("RTMAX-", offset) => (offset, |offset| 64 - offset),
+        _ => return None,
     };
-    if offset.is_empty() || !offset.bytes().all(|byte| byte.is_ascii_digit()) {
+    if offset.is_empty() || !is_number(offset) {
         return None;
     }
-    let offset = offset.parse::<u32>().ok().filter(|offset| *offset <= 30);
-    Some(offset.map(|offset| if from == 34 { 34 + offset } else { 64 - offset }))
+    let offset = offset.parse().ok().filter(|offset| *offset <= 30);
+    let signal = offset.and_then(|offset| Signal::from_number(number(offset)));
+    Some(signal.ok_or(NotASignal::OutOfRange))
+}
+
+fn is_number(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fuzz_target!(|data: &[u8]| {
@@ -53,15 +58,12 @@ fuzz_target!(|data: &[u8]| {
             Ok(signal)
         );
     }
-    let digits = str::from_utf8(data)
-        .ok()
-        .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    let digits = str::from_utf8(data).ok().filter(|text| is_number(text));
     if let Some(digits) = digits.filter(|digits| !digits.is_empty()) {
         let number = digits.parse().ok().and_then(Signal::from_number);
         assert_eq!(parsed, number.ok_or(NotASignal::OutOfRange));
-    } else if let Some(number) = real_time(data) {
-        let signal = number.and_then(Signal::from_number);
-        assert_eq!(parsed, signal.ok_or(NotASignal::OutOfRange));
+    } else if let Some(expected) = real_time(data) {
+        assert_eq!(parsed, expected);
     } else if let Err(error) = parsed {
         let NotASignal::Unknown { nearest } = error else {
             panic!("{error:?} for what is no number");

@@ -1,0 +1,34 @@
+//! Lines read piece by piece into a small buffer, whose size is the first byte: those of the whole, each as far as it fits.
+#![no_main]
+
+use config_reloader_sidecar::read;
+use config_reloader_sidecar_fuzz::Memory;
+use libfuzzer_sys::fuzz_target;
+use std::cell::LazyCell;
+
+thread_local! {
+    static FILE: LazyCell<Memory> = LazyCell::new(Memory::new);
+}
+
+fuzz_target!(|data: &[u8]| {
+    let Some((size, content)) = data.split_first() else {
+        return;
+    };
+    let size = usize::from(*size) + 1;
+    let mut expected: Vec<_> = content.split(|byte| *byte == b'\n').collect();
+    // What comes after the last line feed is no line. Of one that fills the buffer the end is not waited for.
+    expected.pop_if(|rest| rest.len() < size);
+    let expected = expected.iter().map(|line| &line[..line.len().min(size)]);
+
+    let mut taken = Vec::new();
+    let mut take = |line: &mut [u8]| {
+        taken.push(line.to_vec());
+        // The taker may write to it.
+        line.fill(b'\n');
+    };
+    FILE.with(|file| {
+        file.write(content);
+        read::lines(file.file(), &mut vec![0; size], &mut take).unwrap();
+    });
+    assert!(taken.iter().eq(expected), "{taken:?}");
+});
