@@ -109,7 +109,7 @@ fn settings(root: &Path, name: &str) -> Settings {
 /// From the start of the program until it watches, in milliseconds.
 fn arming(root: &Path) -> f64 {
     let start = Instant::now();
-    let mut sidecar = settings(root, &unique_name()).start();
+    let sidecar = settings(root, &unique_name()).start();
     let elapsed = ms(start.elapsed());
     let (_, log) = sidecar.end();
     let log = log.join("\n");

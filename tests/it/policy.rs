@@ -1,6 +1,7 @@
 //! What the project promises of itself: size, memory, one place for `unsafe`, documents that tell the truth.
 
 use crate::support::process::{Settings, eventually};
+use crate::support::recipes::{RECIPES, Recipe};
 use crate::support::{is_emulated, program};
 use config_reloader_sidecar::config::SETTINGS;
 use object::{Object, ObjectSymbol};
@@ -214,6 +215,20 @@ fn the_readmes_table_of_settings_is_that_of_the_program() {
             assert_eq!(default, setting.default, "{}", setting.name);
         }
     }
+}
+
+#[test]
+fn the_readme_shows_every_recipe_that_is_tested() {
+    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
+    let (_, section) = readme.split_once("## Recipes").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let shown: Vec<&str> = section
+        .lines()
+        .filter(|line| line.starts_with("| "))
+        .skip(1)
+        .collect();
+    let tested: Vec<String> = RECIPES.iter().map(Recipe::row).collect();
+    assert_eq!(shown, tested);
 }
 
 #[test]

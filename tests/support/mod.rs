@@ -4,6 +4,7 @@
 
 pub mod kernel;
 pub mod process;
+pub mod recipes;
 pub mod scene;
 pub mod volume;
 

@@ -1,0 +1,130 @@
+//! The settings that make each application reload. The end-to-end tests run the applications with them, and the README shows
+//! them.
+
+use super::process::Settings;
+
+/// One application, or one way of running it.
+pub struct Recipe {
+    pub application: &'static str,
+    /// What is to be set besides `CONFIG_DIR`.
+    pub settings: &'static [(&'static str, &'static str)],
+    /// What whoever runs it should know.
+    pub remark: &'static str,
+}
+
+pub static RECIPES: &[Recipe] = &[
+    Recipe {
+        application: "nginx",
+        settings: &[("PROCESS_NAME", "nginx")],
+        remark: "",
+    },
+    Recipe {
+        application: "apache httpd",
+        settings: &[
+            ("PROCESS_NAME", "apache2,httpd"),
+            ("RELOAD_SIGNAL", "SIGUSR1"),
+        ],
+        remark: "SIGHUP reloads as well and cuts what is being sent",
+    },
+    Recipe {
+        application: "sshd",
+        settings: &[("PROCESS_NAME", "sshd")],
+        remark: "executes itself again; sessions go on",
+    },
+    Recipe {
+        application: "gunicorn",
+        settings: &[("PROCESS_NAME", "gunicorn")],
+        remark: "as a script, with setproctitle or without",
+    },
+    Recipe {
+        application: "python -m gunicorn",
+        settings: &[("PROCESS_CMDLINE", "-m gunicorn")],
+        remark: "without setproctitle",
+    },
+    Recipe {
+        application: "uwsgi",
+        settings: &[("PROCESS_NAME", "uwsgi,uwsgi-core")],
+        remark: "",
+    },
+    Recipe {
+        application: "mysqld, mariadbd",
+        settings: &[("PROCESS_NAME", "mysqld,mariadbd")],
+        remark: "flushes logs and grants; does not read `my.cnf` again",
+    },
+    Recipe {
+        application: "postgresql",
+        settings: &[("PROCESS_NAME", "postgres")],
+        remark: "some parameters take effect after a restart only",
+    },
+    Recipe {
+        application: "pgbouncer",
+        settings: &[("PROCESS_NAME", "pgbouncer")],
+        remark: "",
+    },
+    Recipe {
+        application: "logstash",
+        settings: &[("PROCESS_CMDLINE", "org.logstash.Logstash")],
+        remark: "",
+    },
+    Recipe {
+        application: "haproxy -W",
+        settings: &[("PROCESS_NAME", "haproxy"), ("RELOAD_SIGNAL", "SIGUSR2")],
+        remark: "without `-W` nothing is read again",
+    },
+    Recipe {
+        application: "prometheus",
+        settings: &[("PROCESS_NAME", "prometheus")],
+        remark: "",
+    },
+    Recipe {
+        application: "named",
+        settings: &[("PROCESS_NAME", "named")],
+        remark: "",
+    },
+    Recipe {
+        application: "php-fpm",
+        settings: &[("PROCESS_NAME", "php-fpm"), ("RELOAD_SIGNAL", "SIGUSR2")],
+        remark: "executes itself again",
+    },
+    Recipe {
+        application: "squid",
+        settings: &[("PROCESS_NAME", "squid")],
+        remark: "",
+    },
+];
+
+/// The recipe of this name.
+#[track_caller]
+pub fn recipe(application: &str) -> &'static Recipe {
+    RECIPES
+        .iter()
+        .find(|recipe| recipe.application == application)
+        .unwrap_or_else(|| panic!("no recipe for {application}"))
+}
+
+impl Recipe {
+    /// Adds its settings to others.
+    pub fn set(&self, settings: Settings) -> Settings {
+        self.settings
+            .iter()
+            .fold(settings, |settings, (name, value)| {
+                settings.set(name, value)
+            })
+    }
+
+    /// Its line in the README's table.
+    pub fn row(&self) -> String {
+        let settings: Vec<String> = self
+            .settings
+            .iter()
+            .map(|(name, value)| format!("`{name}={value}`"))
+            .collect();
+        format!(
+            "| {} | {} | {} |",
+            self.application,
+            settings.join(" "),
+            self.remark
+        )
+        .replace("|  |", "| |")
+    }
+}
