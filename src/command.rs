@@ -1,14 +1,14 @@
 //! The command line: what is asked for, and the commands that only print.
 
+use crate::check;
 use crate::config::{self, Config, SETTINGS};
-use crate::log::{LINE_MAX, Level, Log};
+use crate::deliver;
+use crate::log::{Format, Level, Log};
+use crate::process::Proc;
 use crate::run;
 use crate::signal::{DefaultAction, Signal};
-use crate::sys;
-use crate::text::{Text, Word};
 use rustix::fd::AsRawFd;
 use rustix::fs::{CWD, Mode, OFlags, openat};
-use rustix::io::{self, Errno};
 
 /// Settings or usage wrong.
 const EXIT_WRONG: i32 = 2;
@@ -16,15 +16,32 @@ const EXIT_WRONG: i32 = 2;
 /// A panic: what a shell makes of SIGABRT, so that it looks like any other program's.
 pub const EXIT_PANICKED: i32 = 134;
 
-/// The commands with what `help` says of them.
-pub static COMMANDS: [(&str, &str); 4] = [
-    ("run", "watch and signal; what is done without a command"),
-    (
-        "signals",
-        "print every signal with its number and what it does by default",
-    ),
-    ("help", "print this"),
-    ("version", "print the version"),
+/// What can be asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Command {
+    /// Watch and signal.
+    Run,
+    /// Say what would happen.
+    Check,
+    /// Signal once.
+    Signal,
+    /// Print the table of signals.
+    Signals,
+    /// Print what there is to be asked for and to be set.
+    Help,
+    /// Print name and version.
+    Version,
+}
+
+/// The commands with their names and what `help` says of them.
+#[rustfmt::skip]
+pub static COMMANDS: [(Command, &str, &str); 6] = [
+    (Command::Run, "run", "watch and signal; what is done without a command"),
+    (Command::Check, "check", "print what is seen and whether a change would be delivered now; sends nothing"),
+    (Command::Signal, "signal", "send the signal now, once, by the same rules"),
+    (Command::Signals, "signals", "print every signal with its number and what it does by default"),
+    (Command::Help, "help", "print this"),
+    (Command::Version, "version", "print the version"),
 ];
 
 /// Does what the arguments, those after the program's name, ask for. Returns the exit code.
@@ -50,21 +67,43 @@ pub fn main(
                 .iter()
                 .any(|(short, long)| *long == name && short.as_bytes() == command)
     };
-    match COMMANDS.iter().position(|(name, _)| spelled(name)) {
-        Some(0) => run_sidecar(&mut log, environment),
-        Some(1) => exit_code(signals()),
-        Some(2) => exit_code(help()),
-        Some(_) => exit_code(print(VERSION.as_bytes())),
-        None => usage_error(&mut log, "unknown command ", command),
+    let Some((asked, ..)) = COMMANDS.iter().find(|(_, name, _)| spelled(name)) else {
+        return usage_error(&mut log, "unknown command ", command);
+    };
+    let is_printed_only = matches!(asked, Command::Signals | Command::Help | Command::Version);
+    let config = if is_printed_only {
+        None
+    } else {
+        match settings(&mut log, environment) {
+            Some(config) if *asked == Command::Run => return run::run(&config, &mut log),
+            None => return EXIT_WRONG,
+            config => config,
+        }
+    };
+    log.set(Format::Plain, false);
+    let is_well = match (asked, &config) {
+        (Command::Check, Some(config)) => with_proc(config, check::check, &mut log),
+        (Command::Signal, Some(config)) => with_proc(config, deliver::signal_now, &mut log),
+        (Command::Signals, _) => signals(&mut log),
+        (Command::Version, _) => version(&mut log),
+        (Command::Run | Command::Check | Command::Signal | Command::Help, _) => help(&mut log),
+    };
+    if is_well && log.is_intact() {
+        run::EXIT_STOPPED
+    } else {
+        run::EXIT_REFUSED
     }
 }
 
-const VERSION: &str = concat!("config-reloader-sidecar ", env!("CARGO_PKG_VERSION"), "\n");
+type WithProc = fn(&Config<'_>, &Proc, &mut Log) -> bool;
 
-fn run_sidecar(log: &mut Log, environment: &mut dyn Iterator<Item = &'static [u8]>) -> i32 {
-    match settings(log, environment) {
-        Some(config) => run::run(&config, log),
-        None => EXIT_WRONG,
+fn with_proc(config: &Config<'_>, command: WithProc, log: &mut Log) -> bool {
+    match Proc::own() {
+        Ok(proc) => command(config, &proc, log),
+        Err(errno) => {
+            run::report_refusal(log, run::OWN_ENTRY, errno);
+            false
+        }
     }
 }
 
@@ -120,66 +159,39 @@ fn fill_standard_descriptors() {
     }
 }
 
-/// A standard output that cannot be written is an error.
-fn exit_code(printed: io::Result<()>) -> i32 {
-    if printed.is_ok() {
-        0
-    } else {
-        run::EXIT_REFUSED
-    }
+/// A line for whoever has given the command.
+fn line(log: &mut Log) -> &mut Log {
+    log.line(Level::Info)
 }
 
-fn print(mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match io::write(sys::stdout(), bytes) {
-            Ok(written) => bytes = &bytes[written..],
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno),
-        }
+fn help(log: &mut Log) -> bool {
+    log.print("Signals an application when its mounted configuration changes.\n\nusage: config-reloader-sidecar [command]\n\ncommands:\n");
+    for (_, name, meaning) in &COMMANDS {
+        line(log).say("  ").say(name).column(12).say(meaning).send();
     }
-    Ok(())
-}
-
-/// One line of a table: columns of these widths, the last as long as it likes.
-fn print_row(columns: &[(&[u8], usize)], last: &str) -> io::Result<()> {
-    let mut line = Text::<LINE_MAX>::new();
-    for (text, width) in columns {
-        line.push(text);
-        for _ in text.len()..*width {
-            line.push(b" ");
-        }
-    }
-    line.push(last.as_bytes());
-    line.push(b"\n");
-    print(line.as_bytes())
-}
-
-fn help() -> io::Result<()> {
-    print(
-        b"Signals an application when its mounted configuration changes.\n\nusage: config-reloader-sidecar [command]\n\ncommands:\n",
-    )?;
-    for (name, meaning) in &COMMANDS {
-        print_row(&[(b"", 2), (name.as_bytes(), 10)], meaning)?;
-    }
-    print(b"\nenvironment:\n")?;
+    log.print("\nenvironment:\n");
     for setting in SETTINGS.iter().filter(|setting| setting.works) {
-        let columns = [
-            (&b""[..], 2),
-            (setting.name.as_bytes(), 22),
-            (setting.default.as_bytes(), 11),
-        ];
-        print_row(&columns, setting.meaning)?;
+        let line = line(log).say("  ").say(setting.name).column(24);
+        line.say(setting.default)
+            .column(35)
+            .say(setting.meaning)
+            .send();
     }
-    print(b"\nSIGTERM and SIGINT stop it, SIGUSR1 makes it signal now.\nexit: 0 asked to stop, 1 the operating system refused, 2 settings or usage wrong\n")
+    log.print("\nSIGTERM and SIGINT stop it, SIGUSR1 makes it signal now.\nexit: 0 asked to stop or all well, 1 the operating system refused or not all well, 2 settings or usage wrong\n");
+    true
 }
 
-fn signals() -> io::Result<()> {
+fn version(log: &mut Log) -> bool {
+    log.print(concat!(
+        "config-reloader-sidecar ",
+        env!("CARGO_PKG_VERSION"),
+        "\n"
+    ));
+    true
+}
+
+fn signals(log: &mut Log) -> bool {
     for signal in Signal::all() {
-        let mut number = Word::new();
-        if signal.number() < 10 {
-            number.push(b" ");
-        }
-        number.push_number(signal.number().into(), 0);
         let action = match signal.default_action() {
             DefaultAction::Terminate => "ends the process",
             DefaultAction::Core => "ends the process with a core file",
@@ -187,10 +199,10 @@ fn signals() -> io::Result<()> {
             DefaultAction::Stop => "stops the process",
             DefaultAction::Continue => "continues the process",
         };
-        print_row(
-            &[(number.as_bytes(), 4), (signal.name().as_bytes(), 14)],
-            action,
-        )?;
+        let blank = if signal.number() < 10 { " " } else { "" };
+        let line = line(log).say(blank).number(signal.number().into());
+        line.column(4).value(signal.name().as_bytes());
+        line.column(18).say(action).send();
     }
-    Ok(())
+    true
 }

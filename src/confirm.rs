@@ -230,7 +230,7 @@ impl Confirm {
             if has_ended(&target.pidfd) {
                 log.line(Level::Error)
                     .say("the process has ended after the signal; is the new configuration valid?");
-                log.key("signal", config.signal.name().as_bytes());
+                config.signal.name_in(log);
                 target
                     .process
                     .name_in(log)
@@ -262,9 +262,8 @@ impl Confirm {
             Outcome::Unread => {
                 let again = self.mode == Mode::Retry && self.retries_left > 0;
                 log.line(Level::Warn).say("the signal was sent, and none of the watched files has been opened since; does the application read them again on this signal?");
-                log.say(if again { " Sending it again" } else { "" })
-                    .key("signal", config.signal.name().as_bytes())
-                    .send();
+                log.say(if again { " Sending it again" } else { "" });
+                config.signal.name_in(log).send();
                 self.retries_left -= u8::from(again);
                 again
             }

@@ -55,6 +55,8 @@ pub struct Delivery {
     known: [Option<Known>; KNOWN_MAX],
     obstacle: Option<Obstacle>,
     scanned: Scanned,
+    /// Why `/proc` could not be read to its end.
+    unread: Option<Errno>,
 }
 
 impl Delivery {
@@ -68,6 +70,7 @@ impl Delivery {
                 selected: 0,
                 no_pid_file: false,
             },
+            unread: None,
         }
     }
 
@@ -110,6 +113,7 @@ impl Delivery {
         }
         // Whoever was in the way then is met again now.
         attempt.waiting = None;
+        self.unread = None;
         let scanned = proc.select(&config.matcher, config.select, &mut |process| {
             self.offer(process, order, changed_at, means, &mut attempt);
         });
@@ -123,12 +127,7 @@ impl Delivery {
                 }
             }
             Err(errno) => {
-                means
-                    .log
-                    .line(Level::Debug)
-                    .say("cannot read /proc: ")
-                    .errno(errno)
-                    .send();
+                self.unread = Some(errno);
                 attempt.waiting.get_or_insert((Waiting::Failed, None));
             }
         }
@@ -166,7 +165,7 @@ impl Delivery {
                 self.remember(process, order.generation);
                 means.confirm.signalled(process, pidfd, now);
                 let line = means.log.line(Level::Info).say("signal sent");
-                line.key("signal", means.config.signal.name().as_bytes());
+                means.config.signal.name_in(line);
                 process.name_in(line);
                 line.key_number("after_ms", now.ms_since(changed_at)).send();
             }
@@ -249,7 +248,6 @@ impl Delivery {
 
     /// Says why a reload waits and what to do about it.
     pub fn explain(&self, line: &mut Log, reason: Waiting, config: &Config<'_>) {
-        line.say("reload pending: ");
         let process = |line: &mut Log| {
             if let Some(obstacle) = &self.obstacle {
                 obstacle.process.name_in(line);
@@ -276,7 +274,7 @@ impl Delivery {
                 if let Some(uid) = self.obstacle.and_then(|obstacle| obstacle.uid) {
                     line.say(", the process as uid ").number(uid.into());
                 }
-                line.say("; run the sidecar with the process's uid (runAsUser), or as uid 0 with the capability KILL");
+                line.say("; ").say(NOT_PERMITTED);
                 process(line);
             }
             Waiting::TooYoung => {
@@ -285,8 +283,14 @@ impl Delivery {
             }
             Waiting::Guarded => {
                 line.say("the process has no handler for the signal and would be ended or stopped by it; sent as soon as it has one");
-                line.key("signal", config.signal.name().as_bytes());
+                config.signal.name_in(line);
                 process(line);
+            }
+            Waiting::Failed if self.unread.is_some() => {
+                line.say("cannot read /proc");
+                if let Some(errno) = self.unread {
+                    line.say(": ").errno(errno);
+                }
             }
             Waiting::Failed => {
                 line.say("the kernel refuses the signal");
@@ -304,6 +308,35 @@ impl Default for Delivery {
         Self::new()
     }
 }
+
+/// Signals once what there is to be signalled, and says why not where that is so. Whether everybody was.
+pub fn signal_now(config: &Config<'_>, proc: &Proc, log: &mut Log) -> bool {
+    let now = sys::now();
+    let order = Order {
+        started_before: now,
+        started_between: None,
+        generation: 1,
+    };
+    let mut confirm = Confirm::new(config);
+    let mut means = Means {
+        config,
+        proc,
+        log: &mut *log,
+        confirm: &mut confirm,
+    };
+    let mut delivery = Delivery::new();
+    let attempt = delivery.attempt(order, now, &mut means);
+    if let Some((reason, _)) = attempt.waiting {
+        let line = log.line(Level::Error);
+        delivery.explain(line, reason, config);
+        line.send();
+    }
+    attempt.waiting.is_none()
+}
+
+/// What to do where the process is another user's.
+pub const NOT_PERMITTED: &str =
+    "run the sidecar with the process's uid (runAsUser), or as uid 0 with the capability KILL";
 
 /// What to do where no other container's process can be seen.
 pub const NOT_SHARED: &str = "other containers' processes cannot be seen from here; set shareProcessNamespace: true in the Pod";

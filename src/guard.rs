@@ -21,7 +21,7 @@ pub fn verdict(
     status: &Status,
     blocked_in_a_thread: impl FnOnce() -> bool,
 ) -> Verdict {
-    let mask = mask(signal);
+    let mask = signal.mask();
     let is_harmless = matches!(
         signal.default_action(),
         DefaultAction::Ignore | DefaultAction::Continue
@@ -52,8 +52,18 @@ pub fn is_meant_to_end(signal: Signal) -> bool {
     .contains(&signal.number().into())
 }
 
-fn mask(signal: Signal) -> u64 {
-    1 << (signal.number() - 1)
+/// What becomes of the signal in the process, in a word.
+pub fn disposition(signal: Signal, status: &Status) -> &'static str {
+    let mask = signal.mask();
+    if status.ignored & mask != 0 {
+        "ignored"
+    } else if status.caught & mask != 0 {
+        "caught"
+    } else if status.blocked & mask != 0 {
+        "blocked"
+    } else {
+        "default"
+    }
 }
 
 /// Looks at the process as it is now.
@@ -63,13 +73,13 @@ pub fn guard(process: &Process, signal: Signal, proc: &Proc, log: &mut Log) -> V
         return Verdict::Send;
     };
     let verdict = verdict(signal, &status, || {
-        proc.is_blocked_in_a_thread(process.pid, mask(signal))
+        proc.is_blocked_in_a_thread(process.pid, signal.mask())
             .unwrap_or(false)
     });
     if verdict == Verdict::SendIgnored {
         let line = log.line(Level::Warn);
         line.say("the process ignores the signal; it is sent, but nothing will happen");
-        line.key("signal", signal.name().as_bytes());
+        signal.name_in(line);
         process.name_in(line).send();
     }
     verdict

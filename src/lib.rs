@@ -22,6 +22,7 @@
 
 #![cfg_attr(not(test), no_std)]
 
+pub mod check;
 pub mod command;
 pub mod config;
 pub mod confirm;

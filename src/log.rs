@@ -12,7 +12,7 @@ mod encode;
 use crate::sys;
 use crate::text::{Text, Word};
 use encode::{Quote, errno_name, is_plain, push_escaped, push_time};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
 /// The longest line with its line feed. A pipe takes this much at once or not at all (`PIPE_BUF`, pipe(7)).
@@ -28,6 +28,8 @@ pub enum Format {
     Text,
     /// For log pipelines: one object a line.
     Json,
+    /// For whoever has given a command: message and keys alone, on standard output.
+    Plain,
 }
 
 /// How much a line matters.
@@ -95,10 +97,13 @@ impl Log {
         let (before, after, in_string) = match self.format {
             Format::Text => (&b""[..], &b" "[..], false),
             Format::Json => (&b"{\"time\":\""[..], &b"\",\"level\":\""[..], true),
+            Format::Plain => (&b""[..], &b""[..], false),
         };
         self.text.clear(RESERVE);
         self.text.push(before);
-        push_time(&mut self.text, wall_ms);
+        if self.format != Format::Plain {
+            push_time(&mut self.text, wall_ms);
+        }
         self.text.push(after);
         // Of one width, so that the messages stand below each other.
         let name = match level {
@@ -113,6 +118,8 @@ impl Log {
                 self.text.push(name.trim_ascii_end());
                 self.text.push(b"\",\"message\":\"");
             }
+            Format::Plain if matches!(level, Level::Warn | Level::Error) => self.text.push(b"! "),
+            Format::Plain => {}
         }
         self.in_string = in_string;
         self.in_message = true;
@@ -128,7 +135,7 @@ impl Log {
     pub fn value(&mut self, bytes: &[u8]) -> &mut Self {
         if !self.muted {
             let quote = match self.format {
-                Format::Text => Quote::Message,
+                Format::Text | Format::Plain => Quote::Message,
                 Format::Json => Quote::Json,
             };
             push_escaped(&mut self.text, bytes, quote);
@@ -145,6 +152,22 @@ impl Log {
     pub fn number(&mut self, number: u64) -> &mut Self {
         self.text.push_number(number, 0);
         self
+    }
+
+    /// Writes words of the program's own on standard output, as they are.
+    pub fn print(&mut self, words: &str) {
+        self.dropped += u64::from(!write_all(words.as_bytes()));
+    }
+
+    /// Adds blanks up to this column.
+    pub fn column(&mut self, column: usize) -> &mut Self {
+        self.text.pad(column);
+        self
+    }
+
+    /// Whether every line was taken.
+    pub const fn is_intact(&self) -> bool {
+        self.dropped == 0
     }
 
     /// Adds the name of a system call's error to the message.
@@ -165,12 +188,12 @@ impl Log {
         let mut opened = self.opened(key);
         let quote = match self.format {
             Format::Json => Quote::Json,
-            Format::Text if is_plain(value) => {
+            Format::Text | Format::Plain if is_plain(value) => {
                 self.push(opened.as_bytes(), false);
                 self.push(value, false);
                 return self;
             }
-            Format::Text => Quote::Value,
+            Format::Text | Format::Plain => Quote::Value,
         };
         opened.push(b"\"");
         self.push(opened.as_bytes(), true);
@@ -208,14 +231,14 @@ impl Log {
     pub(crate) fn finish(&mut self) -> &[u8] {
         let cut = self.text.is_cut();
         self.text.release();
-        if cut && (self.in_string || self.format == Format::Text) {
+        if cut && (self.in_string || self.format != Format::Json) {
             self.text.push(b"...");
         }
         if self.in_string {
             self.text.push(b"\"");
         }
         self.text.push(match self.format {
-            Format::Text => b"\n",
+            Format::Text | Format::Plain => b"\n",
             Format::Json => b"}\n",
         });
         self.text.as_bytes()
@@ -228,15 +251,14 @@ impl Log {
             sink(self.finish());
             return true;
         }
+        if self.format == Format::Plain {
+            return write_all(self.finish());
+        }
         let line = self.finish();
         let stderr = sys::stderr();
         // A pipe is ready when it takes a whole line, a socket long before it is full: after this the write does not block.
         let mut ready = [PollFd::new(&stderr, PollFlags::OUT)];
-        let at_once = Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
-        matches!(poll(&mut ready, Some(&at_once)), Ok(1))
+        matches!(poll(&mut ready, Some(&sys::AT_ONCE)), Ok(1))
             && ready[0].revents().contains(PollFlags::OUT)
             && rustix::io::write(stderr, line) == Ok(line.len())
     }
@@ -245,13 +267,13 @@ impl Log {
     fn opened(&mut self, key: &str) -> Word {
         let mut opened = Word::new();
         match (self.format, self.in_message) {
-            (Format::Text, _) => opened.push(b" "),
+            (Format::Text | Format::Plain, _) => opened.push(b" "),
             (Format::Json, true) => opened.push(b"\",\""),
             (Format::Json, false) => opened.push(b",\""),
         }
         opened.push(key.as_bytes());
         opened.push(match self.format {
-            Format::Text => b"=",
+            Format::Text | Format::Plain => b"=",
             Format::Json => b"\":",
         });
         self.in_message = false;
@@ -265,6 +287,18 @@ impl Log {
             self.in_string = in_string;
         }
     }
+}
+
+/// To standard output, as long as it takes. Whether that took it.
+fn write_all(mut bytes: &[u8]) -> bool {
+    while !bytes.is_empty() {
+        match rustix::io::write(sys::stdout(), bytes) {
+            Ok(written) => bytes = &bytes[written..],
+            Err(Errno::INTR) => {}
+            Err(_) => return false,
+        }
+    }
+    true
 }
 
 impl Default for Log {

@@ -3,11 +3,11 @@
 use crate::config::CommaList;
 use crate::log::{Level, Log};
 use crate::read;
-use crate::text::{Text, parse_number};
+use crate::text::parse_number;
 use crate::tree::descriptor_path;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{self, CWD, Mode, OFlags};
-use rustix::io::{self, Errno};
+use rustix::io;
 
 /// One line of `/proc/self/mountinfo`; proc_pid_mountinfo(5).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -16,17 +16,20 @@ pub struct Mount<'l> {
     pub root: &'l [u8],
     /// Where.
     pub point: &'l [u8],
+    /// The rest of the line: options, the file system and its own options.
+    pub rest: &'l [u8],
 }
 
 impl<'l> Mount<'l> {
     /// Parses a line, in which the escapes are replaced.
     pub fn parse(line: &'l mut [u8]) -> Option<Self> {
-        let mut fields = line.split_mut(|byte| *byte == b' ');
+        let mut fields = line.splitn_mut(6, |byte| *byte == b' ');
         let root = fields.nth(3)?;
         let point = fields.next()?;
         Some(Self {
             root: unescape(root),
             point: unescape(point),
+            rest: fields.next().unwrap_or_default(),
         })
     }
 
@@ -37,6 +40,15 @@ impl<'l> Mount<'l> {
             let is_stamp = name.starts_with(b"..") && name.get(2).is_some_and(u8::is_ascii_digit);
             is_stamp || name == b"volume-subpaths"
         })
+    }
+
+    /// Whether this is a `/proc` that hides the processes of other users; proc(5), `hidepid`.
+    pub fn hides_processes(&self) -> bool {
+        let options = || self.rest.split(|byte| matches!(byte, b' ' | b','));
+        let hides = |option: &[u8]| {
+            (option.strip_prefix(b"hidepid=")).is_some_and(|value| value != b"0" && value != b"off")
+        };
+        self.point == b"/proc" && options().any(hides)
     }
 
     /// Whether one of the two lies in the other, or both are the same.
@@ -80,76 +92,82 @@ pub fn table() -> io::Result<OwnedFd> {
 /// As much of a path is looked at: the buffers for it are touched at the start only, and pages stay.
 const PATH_SIZE: usize = 1024;
 
-/// Warns of each `subPath` among the roots, in them, or around them. A root that is not there is passed over, and so is one of a
-/// kilobyte.
+/// Calls `take` for each mount. A table that cannot be read has none.
+pub fn each(take: &mut dyn FnMut(&Mount<'_>)) {
+    let Ok(table) = table() else { return };
+    // Room for two paths: what comes after them in a line is seldom needed.
+    let mut buffer = [0; 2 * PATH_SIZE];
+    // What was read up to an error counts.
+    let _ = read::lines(table.as_fd(), &mut buffer, &mut |line| {
+        if let Some(mount) = Mount::parse(line) {
+            take(&mount);
+        }
+    });
+}
+
+/// Warns of each `subPath` among the roots, in them, or around them. A root that is not there is passed over. Whether there was
+/// any.
 // Not inlined: its buffers are for the start only.
 #[inline(never)]
-pub fn report_sub_paths(roots: CommaList<'_>, log: &mut Log) {
+pub fn report_sub_paths(roots: CommaList<'_>, log: &mut Log) -> bool {
+    let mut found = false;
     for root in roots.iter() {
         let mut path = [0; PATH_SIZE];
-        // Without a mount table there is nothing to report.
-        let _ = real_path(root, &mut path).and_then(|path| {
-            let table = table()?;
-            // Room for two paths: what comes after them in a line is not needed.
-            let mut buffer = [0; 2 * PATH_SIZE];
-            read::lines(table.as_fd(), &mut buffer, &mut |line| {
-                if let Some(mount) = Mount::parse(line)
-                    && mount.is_sub_path()
-                    && mount.touches(path)
-                {
-                    let line = log.line(Level::Warn).value(mount.point);
-                    line.say(" is a subPath mount, which Kubernetes never updates; mount the whole volume instead").send();
-                }
-            })
+        let Ok(path) = real_path(root, &mut path) else {
+            continue;
+        };
+        each(&mut |mount| {
+            if mount.is_sub_path() && mount.touches(path) {
+                found = true;
+                let line = log.line(Level::Warn).value(mount.point);
+                line.say(" is a subPath mount, which Kubernetes never updates; mount the whole volume instead").send();
+            }
         });
     }
+    found
 }
 
 /// Where a path leads to through all links.
 fn real_path<'b>(path: &[u8], buffer: &'b mut [u8]) -> io::Result<&'b [u8]> {
-    let mut name = Text::<PATH_SIZE>::new();
-    name.push(path);
-    if name.is_cut() {
-        return Err(Errno::NAMETOOLONG);
-    }
-    let located = fs::openat(
-        CWD,
-        name.as_c_str(),
-        OFlags::PATH | OFlags::CLOEXEC,
-        Mode::empty(),
-    )?;
+    let located = read::open_path(path, OFlags::PATH)?;
     let mut link = descriptor_path(located.as_fd());
     let length = fs::readlinkat_raw(CWD, link.as_c_str(), &mut *buffer)?;
     Ok(&buffer[..length])
 }
 
-/// File systems on which others can change files without this kernel knowing, by their numbers in statfs(2); a fixed width saves
-/// a pointer each.
-static REMOTE: [(u32, [u8; 8]); 17] = [
-    (0x6969, *b"nfs     "),
-    (0xff53_4d42, *b"cifs    "),
-    (0xfe53_4d42, *b"smb2    "),
-    (0x517b, *b"smb     "),
-    (0x6573_5546, *b"fuse    "),
-    (0x0102_1997, *b"9p      "),
-    (0x00c3_6400, *b"ceph    "),
-    (0x5346_414f, *b"afs     "),
-    (0x6b41_4653, *b"afs     "),
-    (0x7375_7245, *b"coda    "),
-    (0x0116_1970, *b"gfs2    "),
-    (0x7461_636f, *b"ocfs2   "),
-    (0x0bd0_0bd0, *b"lustre  "),
-    (0x4750_4653, *b"gpfs    "),
-    (0x786f_4256, *b"vboxsf  "),
-    (0xbacb_acbc, *b"vmhgfs  "),
-    (0x2003_0528, *b"orangefs"),
+/// The names of file systems by their numbers in statfs(2), and whether others can change files there without this kernel
+/// knowing; a fixed width saves a pointer each.
+static FILE_SYSTEMS: [(u32, [u8; 8], bool); 19] = [
+    (0x6969, *b"nfs     ", true),
+    (0xff53_4d42, *b"cifs    ", true),
+    (0xfe53_4d42, *b"smb2    ", true),
+    (0x6573_5546, *b"fuse    ", true),
+    (0x0102_1997, *b"9p      ", true),
+    (0x00c3_6400, *b"ceph    ", true),
+    (0x5346_414f, *b"afs     ", true),
+    (0x6b41_4653, *b"afs     ", true),
+    (0x0116_1970, *b"gfs2    ", true),
+    (0x7461_636f, *b"ocfs2   ", true),
+    (0x0bd0_0bd0, *b"lustre  ", true),
+    (0x4750_4653, *b"gpfs    ", true),
+    (0x786f_4256, *b"vboxsf  ", true),
+    (0xef53, *b"ext4    ", false),
+    (0x0102_1994, *b"tmpfs   ", false),
+    (0x5846_5342, *b"xfs     ", false),
+    (0x9123_683e, *b"btrfs   ", false),
+    (0x794c_7630, *b"overlay ", false),
+    (0x2fc1_2fc1, *b"zfs     ", false),
 ];
 
-/// The name of the file system with this number, if others can change what is on it.
-pub fn remote_name(number: u64) -> Option<&'static [u8]> {
+/// The name of the file system with this number, and whether others can change what is on it; `?` for one that is not known.
+pub fn file_system(number: u64) -> (&'static [u8], bool) {
     // Some architectures have it with a sign.
-    let entry = REMOTE.iter().find(|(remote, _)| *remote == number as u32)?;
-    Some(entry.1.trim_ascii_end())
+    let known = FILE_SYSTEMS
+        .iter()
+        .find(|(known, ..)| *known == number as u32);
+    known.map_or((b"?", false), |(_, name, is_remote)| {
+        (name.trim_ascii_end(), *is_remote)
+    })
 }
 
 #[cfg(test)]
@@ -166,6 +184,7 @@ mod tests {
         Mount {
             root: root.as_bytes(),
             point: point.as_bytes(),
+            rest: b"",
         }
     }
 
@@ -213,17 +232,33 @@ mod tests {
     }
 
     #[test]
-    fn w8_network_and_fuse_file_systems_are_known_by_their_numbers() {
-        assert_eq!(remote_name(0x6969), Some(&b"nfs"[..]));
-        assert_eq!(remote_name(0x6573_5546), Some(&b"fuse"[..]));
-        // As it comes where the number has a sign.
-        assert_eq!(
-            remote_name(i64::from(0xff53_4d42_u32 as i32) as u64),
-            Some(&b"cifs"[..])
-        );
-        let (ext4, tmpfs, overlay) = (0xef53, 0x0102_1994, 0x794c_7630);
-        for number in [ext4, tmpfs, overlay, 0] {
-            assert_eq!(remote_name(number), None);
+    fn a_proc_that_hides_processes_is_known_by_its_options() {
+        let hides = |line: &str| {
+            let mut line = line.as_bytes().to_vec();
+            Mount::parse(&mut line).unwrap().hides_processes()
+        };
+        assert!(hides(
+            "22 1 0:5 / /proc rw,nosuid - proc proc rw,hidepid=invisible"
+        ));
+        assert!(hides("22 1 0:5 / /proc rw - proc proc rw,hidepid=2,gid=1"));
+        for line in [
+            "22 1 0:5 / /proc rw,nosuid - proc proc rw",
+            "22 1 0:5 / /proc rw - proc proc rw,hidepid=off",
+            "22 1 0:5 / /proc rw - proc proc rw,hidepid=0",
+            "22 1 0:5 / /elsewhere rw - proc proc rw,hidepid=2",
+        ] {
+            assert!(!hides(line), "{line}");
         }
+    }
+
+    #[test]
+    fn w8_network_and_fuse_file_systems_are_known_by_their_numbers() {
+        assert_eq!(file_system(0x6969), (&b"nfs"[..], true));
+        assert_eq!(file_system(0x6573_5546), (&b"fuse"[..], true));
+        // As it comes where the number has a sign.
+        let signed = i64::from(0xff53_4d42_u32 as i32) as u64;
+        assert_eq!(file_system(signed), (&b"cifs"[..], true));
+        assert_eq!(file_system(0x0102_1994), (&b"tmpfs"[..], false));
+        assert_eq!(file_system(1), (&b"?"[..], false));
     }
 }

@@ -7,15 +7,15 @@ mod parse;
 
 pub use parse::{Comm, Process, Status, TICK_MS, parse_stat};
 
-use crate::config::{CommaList, MAX_CMDLINE, PATH_MAX};
+use crate::config::{CommaList, MAX_CMDLINE};
 use crate::read;
-use crate::text::{Text, Word};
+use crate::text::Word;
 use core::mem::MaybeUninit;
 use parse::{COMM_MAX, goes_by, parse_pid_file, pid};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{self, CWD, Mode, OFlags, RawDir};
 use rustix::io::{self, Errno};
-use rustix::process::Pid;
+use rustix::process::{Pid, getpid};
 
 /// No chain of ancestors is longer: the kernel nests no deeper than it has process ids, people nest a few.
 const ANCESTORS_MAX: u32 = 1024;
@@ -74,6 +74,15 @@ impl Proc {
         Ok(proc)
     }
 
+    /// The one that this program is in.
+    ///
+    /// # Errors
+    /// `/proc` is not mounted, or is another PID namespace's.
+    pub fn own() -> io::Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Self::new(fs::openat(CWD, c"/proc", flags, Mode::empty())?, getpid())
+    }
+
     /// Opens `/proc/PID/name`.
     ///
     /// # Errors
@@ -120,11 +129,33 @@ impl Proc {
         if let Some(path) = matcher.pid_file {
             match read_pid_file(path) {
                 // The file names this one process, whoever its ancestors are.
-                Some(pid) => self.consider(pid, matcher, Select::All, &mut scanned, visit),
+                Some(pid) => {
+                    let process = self.look_at(pid)?;
+                    if let Some(process) = process.filter(|process| self.matches(process, matcher))
+                    {
+                        scanned.selected += 1;
+                        visit(&process);
+                    }
+                }
                 None => scanned.no_pid_file = true,
             }
             return Ok(scanned);
         }
+        self.each(&mut |process| {
+            scanned.others += 1;
+            if self.is_selected(process, matcher, select) {
+                scanned.selected += 1;
+                visit(process);
+            }
+        })?;
+        Ok(scanned)
+    }
+
+    /// Calls `visit` for every process but this program, zombies and kernel threads.
+    ///
+    /// # Errors
+    /// `/proc` cannot be read, or descriptors or memory are short.
+    pub fn each(&self, visit: &mut dyn FnMut(&Process)) -> io::Result<()> {
         let directory = fs::openat(
             &self.directory,
             c".",
@@ -134,35 +165,30 @@ impl Proc {
         let mut buffer = [MaybeUninit::uninit(); 1024];
         let mut entries = RawDir::new(&directory, &mut buffer);
         while let Some(entry) = entries.next() {
-            if let Some(pid) = pid(entry?.file_name().to_bytes()) {
-                self.consider(pid, matcher, select, &mut scanned, visit);
+            if let Some(pid) = pid(entry?.file_name().to_bytes())
+                && let Some(process) = self.look_at(pid)?
+            {
+                visit(&process);
             }
         }
-        Ok(scanned)
+        Ok(())
     }
 
-    fn consider(
-        &self,
-        pid: Pid,
-        matcher: &Matcher<'_>,
-        select: Select,
-        scanned: &mut Scanned,
-        visit: &mut dyn FnMut(&Process),
-    ) {
-        let Some(process) = self.live(pid) else {
-            return;
-        };
-        scanned.others += 1;
-        if self.is_selected(&process, matcher, select) {
-            scanned.selected += 1;
-            visit(&process);
+    /// The process of this id, unless it is this program, a zombie or a kernel thread, or there is none.
+    ///
+    /// # Errors
+    /// Descriptors or memory are short.
+    fn look_at(&self, pid: Pid) -> io::Result<Option<Process>> {
+        match self.read(pid) {
+            Ok(process) => Ok(Some(process).filter(|it| it.is_alive && pid != self.own)),
+            Err(errno) if read::is_shortage(errno) => Err(errno),
+            Err(_) => Ok(None),
         }
     }
 
-    /// The process of this id, unless it is this program, a zombie or a kernel thread.
+    /// The same where a shortage is as good as none.
     pub fn live(&self, pid: Pid) -> Option<Process> {
-        self.process(pid)
-            .filter(|process| process.is_alive && pid != self.own)
+        self.look_at(pid).ok().flatten()
     }
 
     /// Whether a process is to be signalled.
@@ -190,13 +216,10 @@ impl Proc {
         let mut buffer = [0; 2 * MAX_CMDLINE];
         let mut length = read::fill(file.as_fd(), &mut buffer)?;
         if let Some(names) = matcher.names {
-            let argument = buffer[..length]
-                .split(|byte| *byte == 0)
-                .next()
-                .unwrap_or_default();
+            let comm = process.comm.as_bytes();
             if !names
                 .iter()
-                .any(|name| goes_by(name, process.comm.as_bytes(), argument))
+                .any(|name| goes_by(name, comm, &buffer[..length]))
             {
                 return Ok(false);
             }
@@ -244,13 +267,9 @@ impl Proc {
     }
 }
 
-// Not inlined: its buffer for the path is for those only who have such a file.
-#[inline(never)]
 fn read_pid_file(path: &[u8]) -> Option<Pid> {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let mut name = Text::<PATH_MAX>::new();
-    name.push(path);
-    let file = fs::openat(CWD, name.as_c_str(), flags, Mode::empty()).ok()?;
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = read::open_path(path, flags).ok()?;
     let mut buffer = [0; 64];
     let length = read::fill(file.as_fd(), &mut buffer).ok()?;
     let content = &buffer[..length];

@@ -1,7 +1,27 @@
 //! Reading descriptors into buffers of a fixed size.
 
-use rustix::fd::BorrowedFd;
+use crate::config::PATH_MAX;
+use crate::text::Text;
+use rustix::fd::{BorrowedFd, OwnedFd};
+use rustix::fs::{self, CWD, Mode, OFlags};
 use rustix::io::{self, Errno};
+
+/// Whether descriptors or memory are short: that passes, and says nothing about what was to be opened.
+pub fn is_shortage(errno: Errno) -> bool {
+    matches!(errno, Errno::MFILE | Errno::NFILE | Errno::NOMEM)
+}
+
+/// Opens a path from the settings, seen from the working directory.
+///
+/// # Errors
+/// Those of open(2).
+// Not inlined: the room for the path is for those only who need it.
+#[inline(never)]
+pub fn open_path(path: &[u8], flags: OFlags) -> io::Result<OwnedFd> {
+    let mut name = Text::<PATH_MAX>::new();
+    name.push(path);
+    fs::openat(CWD, name.as_c_str(), flags | OFlags::CLOEXEC, Mode::empty())
+}
 
 /// Reads until the end or until the buffer is full. Returns how much was read.
 ///

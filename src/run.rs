@@ -13,7 +13,6 @@ use crate::text::Word;
 use crate::watch::{Look, Watch};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::{self, Errno};
 use rustix::process::{Pid, getpid};
 
@@ -31,15 +30,21 @@ pub fn run(config: &Config<'_>, log: &mut Log) -> i32 {
     match Sidecar::open(config) {
         Ok(mut sidecar) => sidecar.run(log),
         Err((what, errno)) => {
-            log.line(Level::Error)
-                .say("cannot ")
-                .say(what)
-                .say(": ")
-                .errno(errno);
-            log.say("; the program cannot do without it").send();
+            report_refusal(log, what, errno);
             EXIT_REFUSED
         }
     }
+}
+
+/// What cannot be done where [`Proc::own`] fails.
+pub const OWN_ENTRY: &str = "read its own entry in /proc";
+
+/// Reports what the program cannot do without.
+pub fn report_refusal(log: &mut Log, what: &str, errno: Errno) {
+    log.line(Level::Error).say("cannot ").say(what).say(": ");
+    log.errno(errno)
+        .say("; the program cannot do without it")
+        .send();
 }
 
 struct Sidecar<'c> {
@@ -59,14 +64,7 @@ impl<'c> Sidecar<'c> {
         let signals =
             sys::signal_descriptor(&[libc::SIGTERM, libc::SIGINT, libc::SIGUSR1, libc::SIGCONT])
                 .map_err(|errno| ("receive signals by signalfd", errno))?;
-        let proc = openat(
-            CWD,
-            c"/proc",
-            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-            Mode::empty(),
-        )
-        .and_then(|directory| Proc::new(directory, getpid()))
-        .map_err(|errno| ("read its own entry in /proc", errno))?;
+        let proc = Proc::own().map_err(|errno| (OWN_ENTRY, errno))?;
         let timing = Timing {
             settle_ms: config.settle_ms,
             settle_max_ms: config.settle_max_ms,
@@ -178,7 +176,7 @@ impl<'c> Sidecar<'c> {
         line.key("version", env!("CARGO_PKG_VERSION").as_bytes())
             .key("config_dir", config.roots.as_bytes());
         deliver::name_matcher(line, config);
-        line.key("signal", config.signal.name().as_bytes()).send();
+        config.signal.name_in(line).send();
         for (at, setting) in SETTINGS.iter().enumerate() {
             if config.without_effect & 1 << at != 0 {
                 log.line(Level::Warn)
@@ -325,7 +323,7 @@ impl<'c> Sidecar<'c> {
                 .say("no signal needed: the process started after the change")
                 .send(),
             Note::StillWaiting(reason) => {
-                let line = log.line(Level::Warn);
+                let line = log.line(Level::Warn).say("reload pending: ");
                 self.delivery.explain(line, reason, self.config);
                 line.send();
             }

@@ -2,6 +2,7 @@
 //!
 //! Pure: no system call. Numbers come from `libc`, so that they are right on every architecture.
 
+use crate::log::Log;
 use crate::text::{Word, parse_number};
 
 /// A signal that can be sent: 1 to 31, or 34 to 64. (32 and 33 belong to the C library's threads.)
@@ -133,6 +134,11 @@ impl Signal {
         }
     }
 
+    /// Its bit in the masks of `/proc/PID/status`; proc_pid_status(5).
+    pub const fn mask(self) -> u64 {
+        1 << (self.number() - 1)
+    }
+
     /// Its number on this architecture.
     pub const fn number(self) -> u8 {
         self.0
@@ -161,6 +167,11 @@ impl Signal {
             text.push_number((Self::RTMAX - self.0).into(), 0);
         }
         text
+    }
+
+    /// Adds its name to a log line.
+    pub fn name_in(self, line: &mut Log) -> &mut Log {
+        line.key("signal", self.name().as_bytes())
     }
 
     /// Parses `SIGHUP`, `HUP`, `hup`, `1`, `SIGRTMIN+3` or `rtmax-2`.

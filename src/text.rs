@@ -56,6 +56,14 @@ impl<const N: usize> Text<N> {
         self.push(&digits[..width]);
     }
 
+    /// Adds blanks, one at least, until the text is `width` bytes long.
+    pub fn pad(&mut self, width: usize) {
+        self.push(b" ");
+        while self.len < width && !self.cut {
+            self.push(b" ");
+        }
+    }
+
     /// Whether something did not fit.
     pub const fn is_cut(&self) -> bool {
         self.cut
@@ -146,6 +154,18 @@ mod tests {
         }
         text.push_hex(0xabc, 4);
         assert_eq!(text.as_bytes(), b"0 07 2026 18446744073709551615 0abc");
+    }
+
+    #[test]
+    fn columns_are_padded_and_never_run_together() {
+        let mut text = Text::<12>::new();
+        for (piece, width) in [("a", 4), ("bcdef", 8), ("g", 12)] {
+            text.push(piece.as_bytes());
+            text.pad(width);
+        }
+        assert_eq!(text.as_bytes(), b"a   bcdef g ");
+        text.pad(100);
+        assert!(text.is_cut());
     }
 
     #[test]

@@ -13,11 +13,12 @@ use crate::confirm::Openings;
 use crate::fingerprint::Fingerprint;
 use crate::log::{Level, Log};
 use crate::mount;
+use crate::read::is_shortage;
 use crate::reload::{Change, Instant};
 use crate::tree;
 use core::mem::MaybeUninit;
 use event::{decode, describe};
-use looking::{Looking, is_shortage};
+use looking::Looking;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader};
 use rustix::io::Errno;
@@ -103,6 +104,16 @@ impl Watch {
     /// The next look arms everything anew, and tries inotify again if it was refused.
     pub fn arm_anew(&mut self) {
         self.stale = true;
+    }
+
+    /// How many watches are set, or were at one time on the same instance.
+    pub const fn watches(&self) -> i32 {
+        self.highest
+    }
+
+    /// Whether the kernel refuses inotify, altogether or for a part.
+    pub const fn is_refused(&self) -> bool {
+        self.refused.is_some()
     }
 
     /// Whether events alone will not tell of every change.

@@ -102,14 +102,14 @@ pub(super) fn argument_name(argument: &[u8]) -> &[u8] {
     path.rsplit(|byte| *byte == b'/').next().unwrap_or_default()
 }
 
-/// Whether a process goes by `name`. A name longer than the kernel keeps must begin like `comm` and stand in the first
-/// argument as a whole.
-pub(super) fn goes_by(name: &[u8], comm: &[u8], argument: &[u8]) -> bool {
-    let in_argument = argument_name(argument) == name;
+/// Whether a process goes by `name`. A name longer than the kernel keeps must begin like `comm` and stand as a whole in one of
+/// the first three arguments: of a script that was run directly, interpreter and option come before it.
+pub(super) fn goes_by(name: &[u8], comm: &[u8], cmdline: &[u8]) -> bool {
+    let mut arguments = cmdline.split(|byte| *byte == 0).map(argument_name);
     if name.len() > COMM_MAX {
-        comm == &name[..COMM_MAX] && in_argument
+        comm == &name[..COMM_MAX] && arguments.take(3).any(|argument| argument == name)
     } else {
-        comm == name || in_argument
+        comm == name || arguments.next() == Some(name)
     }
 }
 

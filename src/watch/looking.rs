@@ -4,6 +4,7 @@ use super::{Look, RETRY_MS, Watch, advise};
 use crate::confirm::Openings;
 use crate::log::{Level, Log};
 use crate::mount;
+use crate::read::is_shortage;
 use crate::reload::Instant;
 use crate::tree::{self, Armed, Part, Shortfall, Visit};
 use rustix::fd::BorrowedFd;
@@ -130,13 +131,11 @@ impl Visit for Looking<'_> {
     }
 
     fn file_system(&mut self, fd: BorrowedFd<'_>) {
-        let Some(name) = rustix::fs::fstatfs(fd)
-            .ok()
-            .and_then(|stat| mount::remote_name(stat.f_type as u64))
-        else {
+        let Ok(stat) = rustix::fs::fstatfs(fd) else {
             return;
         };
-        if !core::mem::replace(&mut self.look.remote, true) && !self.previous.remote {
+        let (name, is_remote) = mount::file_system(stat.f_type as u64);
+        if is_remote && !core::mem::replace(&mut self.look.remote, true) && !self.previous.remote {
             let line = self.log.line(Level::Warn);
             push_path(line, fd, b"");
             line.say(" is on ").value(name);
@@ -151,11 +150,6 @@ impl Visit for Looking<'_> {
         }
         self.broken_off
     }
-}
-
-/// Something that passes: it says nothing about the file.
-pub(super) fn is_shortage(errno: Errno) -> bool {
-    matches!(errno, Errno::MFILE | Errno::NFILE | Errno::NOMEM)
 }
 
 /// The path of an entry of an open directory; without a name, of what is open.

@@ -10,7 +10,7 @@ fn help_lists_every_command_and_every_setting_that_works() {
     for spelling in ["help", "-h", "--help"] {
         let (code, stdout, stderr) = Settings::bare().arguments(&[spelling]).output();
         assert_eq!((code, stderr.as_str()), (Some(0), ""));
-        for (name, meaning) in &COMMANDS {
+        for (_, name, meaning) in &COMMANDS {
             assert!(
                 stdout.contains(&format!("  {name:<10}{meaning}\n")),
                 "{name}"

@@ -26,6 +26,7 @@
 mod support;
 
 mod catch_up;
+mod check;
 mod commands;
 mod confirm;
 mod delivery;

@@ -5,6 +5,7 @@
 //!
 //! `--default N` leaves signal N alone, `--ignore N` ignores it, `--late N` catches it only after SIGUSR2 has come.
 //! `--drop N` does nothing for the first N signals, `--die N` ends it at the Nth.
+//! `--parent PID` is whose child it was started as.
 //! `--children N` starts N processes of the same name. `--note TEXT` does nothing: it is there to be found.
 //!
 //! It catches every other signal that can be caught but SIGTERM, SIGINT and SIGCHLD, and ends when it loses its parent.
@@ -27,6 +28,7 @@ fn main() {
     let mut left = vec![libc::SIGTERM, libc::SIGINT, libc::SIGCHLD];
     let mut late = Vec::new();
     let mut children = Vec::new();
+    let mut parent: Option<u32> = None;
     let (mut to_drop, mut to_live) = (0, u32::MAX);
     while let (Some(option), Some(value)) = (arguments.next(), arguments.next()) {
         let signal = || value.parse::<i32>().expect("a signal's number");
@@ -37,6 +39,7 @@ fn main() {
                 late.push(signal());
             }
             "--note" => {}
+            "--parent" => parent = Some(value.parse().expect("a process")),
             "--drop" => to_drop = value.parse().expect("a number"),
             "--die" => to_live = value.parse().expect("a number"),
             "--ignore" => {
@@ -50,6 +53,7 @@ fn main() {
                     children.push(
                         Command::new(program)
                             .arg(&config)
+                            .args(["--parent", &std::process::id().to_string()])
                             .stdin(Stdio::null())
                             .spawn()
                             .unwrap(),
@@ -61,6 +65,10 @@ fn main() {
     }
     // SAFETY: asks the kernel for a signal on the parent's death; no memory is touched.
     unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+    // It may have died before that.
+    if parent.is_some_and(|parent| parent != std::os::unix::process::parent_id()) {
+        return;
+    }
 
     // Each run of the handler is a message of its own, so that two signals are never taken for one.
     let (mut reader, writer) = UnixStream::pair().unwrap();

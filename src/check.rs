@@ -1,0 +1,258 @@
+//! The diagnosis: what the sidecar sees, whom it would signal, and whether a change would be delivered now. Sends nothing.
+
+use crate::config::{CommaList, Config, PollInterval};
+use crate::confirm::Openings;
+use crate::deliver::{NOT_PERMITTED, NOT_SHARED, name_matcher};
+use crate::guard::{Verdict, disposition, verdict};
+use crate::log::{Level, Log};
+use crate::mount;
+use crate::process::{Proc, Process, Select};
+use crate::read;
+use crate::reload::Instant;
+use crate::sys;
+use crate::text::parse_number;
+use crate::watch::{Look, Watch};
+use rustix::fs::{self, CWD, FileType, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::process::{Pid, geteuid, getpid, test_kill_process};
+
+/// So many processes are named where none matches.
+const OTHERS_MAX: u32 = 20;
+
+/// Prints everything. Whether a change would be delivered now.
+pub fn check(config: &Config<'_>, proc: &Proc, log: &mut Log) -> bool {
+    let line = plain(log).say(concat!(
+        "config-reloader-sidecar ",
+        env!("CARGO_PKG_VERSION"),
+        " as uid "
+    ));
+    line.number(geteuid().as_raw().into()).send();
+    let roots = roots(config, log);
+    let result = roots.and(processes(config, proc, log));
+    match result {
+        Ok(()) => log.print("\nA change would be delivered now.\n"),
+        Err(why) => {
+            log.print("\nA change would NOT be delivered now: ");
+            plain(log).say(why).say(".").send();
+        }
+    }
+    result.is_ok()
+}
+
+fn plain(log: &mut Log) -> &mut Log {
+    log.line(Level::Info)
+}
+
+// Roots.
+
+fn roots(config: &Config<'_>, log: &mut Log) -> Result<(), &'static str> {
+    log.print("\nroots\n  KIND        FILE SYSTEM  FILES   DIRECTORIES  NOTICED BY    PATH\n");
+    let mut result = Ok(());
+    let mut watches = 0;
+    for root in config.roots.iter() {
+        let mut watch = Watch::new();
+        let look = watch.look(
+            CommaList::new(root),
+            sys::now(),
+            &mut Openings::new(false),
+            log,
+            &|| false,
+        );
+        let look = look.unwrap_or_default();
+        watches += watch.watches();
+        result = result.and(row(config, root, &watch, &look, log));
+    }
+    if mount::report_sub_paths(config.roots, log) {
+        result = result.and(Err("a subPath mount never changes"));
+    }
+    let line = plain(log).say("  inotify: ");
+    line.number(watches as u64)
+        .say(" watches and 2 instances are needed");
+    for (limit, words) in [
+        (
+            c"/proc/sys/fs/inotify/max_user_watches",
+            "; all of one user's may have ",
+        ),
+        (c"/proc/sys/fs/inotify/max_user_instances", " and "),
+    ] {
+        if let Some(number) = number_in(limit) {
+            line.say(words).number(number);
+        }
+    }
+    line.send();
+    result
+}
+
+fn row(
+    config: &Config<'_>,
+    root: &[u8],
+    watch: &Watch,
+    look: &Look,
+    log: &mut Log,
+) -> Result<(), &'static str> {
+    let (kind, file_system) = kind(root);
+    let polls = match config.poll {
+        PollInterval::Never => false,
+        PollInterval::Automatic => watch.is_blind(),
+        PollInterval::Every(_) => true,
+    };
+    let noticed = match (look.missing > 0, watch.is_refused(), polls) {
+        (true, ..) => "nothing yet",
+        (_, false, false) => "inotify",
+        (_, false, true) => "both",
+        (_, true, true) => "comparing",
+        (_, true, false) => "nothing",
+    };
+    let line = plain(log).say("  ").say(kind).column(14).value(file_system);
+    line.column(27).number(look.files.into());
+    line.column(35).number(look.directories.into());
+    line.column(48).say(noticed).column(62).value(root).send();
+    match noticed {
+        "nothing yet" => Err("a root is missing or cannot be read"),
+        "nothing" => Err("inotify is refused, and CONFIG_POLL_INTERVAL is 0"),
+        _ => Ok(()),
+    }
+}
+
+/// What a root is, and on what file system.
+fn kind(root: &[u8]) -> (&'static str, &'static [u8]) {
+    let Ok(located) = read::open_path(root, OFlags::PATH) else {
+        return ("missing", b"-");
+    };
+    let file_system =
+        fs::fstatfs(&located).map_or(&b"?"[..], |stat| mount::file_system(stat.f_type as u64).0);
+    let is_directory = fs::fstat(&located)
+        .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory);
+    // What the kubelet's AtomicWriter makes in every volume.
+    let kind = match fs::readlinkat_raw(&located, c"..data", &mut [0; 1]) {
+        Ok(_) => "Kubernetes",
+        _ if is_directory => "directory",
+        _ => "file",
+    };
+    (kind, file_system)
+}
+
+fn number_in(path: &core::ffi::CStr) -> Option<u64> {
+    let file = fs::openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let mut buffer = [0; 32];
+    let length = rustix::io::read(&file, &mut buffer).ok()?;
+    parse_number(buffer[..length].trim_ascii(), 10)
+}
+
+// Processes.
+
+fn processes(config: &Config<'_>, proc: &Proc, log: &mut Log) -> Result<(), &'static str> {
+    log.print("\nprocesses\n");
+    let line = plain(log).say("  PID     PARENT  UID     AGE    ");
+    line.value(config.signal.name().as_bytes());
+    line.column(44)
+        .say("SIGNALLED                         NAME")
+        .send();
+    let now = sys::now();
+    let mut obstacle = None;
+    let mut ready = 0;
+    let scanned = proc.select(
+        &config.matcher,
+        Select::All,
+        &mut |process| match candidate(process, config, proc, now, log) {
+            Some(Ok(())) => ready += 1,
+            Some(Err(why)) => obstacle = obstacle.or(Some(why)),
+            None => {}
+        },
+    );
+    let scanned = scanned.unwrap_or_default();
+    if scanned.selected == 0 {
+        name_matcher(plain(log).say("  none matches"), config);
+        log.send();
+        plain(log).say("  there are:");
+    }
+    // So that it can be seen what the right name is.
+    let mut count = 0;
+    let _ = proc.each(&mut |process| {
+        count += 1;
+        if scanned.selected == 0 && count <= OTHERS_MAX {
+            log.say(" ").value(process.comm.as_bytes());
+        }
+    });
+    if scanned.selected == 0 {
+        log.say(if count > OTHERS_MAX { " and more" } else { "" })
+            .send();
+    }
+    let mut is_hidden = false;
+    mount::each(&mut |mount| is_hidden |= mount.hides_processes());
+    let is_shared = getpid() != Pid::INIT && count > 0;
+    if is_shared {
+        let line = plain(log).say("  the process namespace is shared: ");
+        line.number(count.into())
+            .say(" other processes are seen")
+            .send();
+    } else if !is_hidden {
+        log.line(Level::Warn).say(NOT_SHARED).send();
+    }
+    if is_hidden {
+        log.line(Level::Warn)
+            .say("/proc hides the processes of other users (hidepid)")
+            .send();
+    }
+    match (ready, obstacle) {
+        _ if scanned.no_pid_file => {
+            Err("PROCESS_PID_FILE has no process id in its first line, or cannot be read")
+        }
+        (_, Some(why)) => Err(why),
+        (0, None) if !is_shared && !is_hidden => Err("the process namespace is not shared"),
+        (0, None) => Err("no process matches"),
+        (_, None) => Ok(()),
+    }
+}
+
+/// One line. What is in the way of a signal to it; `None` where it would get none for another reason.
+fn candidate(
+    process: &Process,
+    config: &Config<'_>,
+    proc: &Proc,
+    now: Instant,
+    log: &mut Log,
+) -> Option<Result<(), &'static str>> {
+    let status = proc.status(process.pid).unwrap_or_default();
+    let blocked = |mask| {
+        proc.is_blocked_in_a_thread(process.pid, mask)
+            .unwrap_or(false)
+    };
+    let is_blocked = || blocked(config.signal.mask());
+    let verdict = verdict(config.signal, &status, is_blocked);
+    let age_ms = now.ms_since(process.start);
+    // A process file names this one process, whoever its ancestors are.
+    let is_selected = config.matcher.pid_file.is_some()
+        || proc.is_selected(process, &config.matcher, config.select);
+    let obstacle = if !is_selected {
+        Some("an ancestor matches")
+    } else if test_kill_process(process.pid) == Err(Errno::PERM) {
+        log.line(Level::Warn).say(NOT_PERMITTED).send();
+        Some("not permitted")
+    } else if age_ms < config.min_age_ms {
+        Some("younger than PROCESS_MIN_AGE")
+    } else if config.guard && verdict == Verdict::Hold {
+        Some("the signal would end or stop it")
+    } else {
+        None
+    };
+    let pid = |pid: Option<Pid>| pid.map_or(0, |pid| pid.as_raw_nonzero().get() as u64);
+    let line = plain(log).say("  ").number(pid(Some(process.pid)));
+    line.column(10).number(pid(process.parent));
+    line.column(18).number(status.uid.into());
+    let (age, unit) = match age_ms / 1000 {
+        seconds @ 0..120 => (seconds, "s"),
+        seconds @ 120..7200 => (seconds / 60, "m"),
+        seconds => (seconds / 3600, "h"),
+    };
+    line.column(26).number(age).say(unit);
+    line.column(33).say(disposition(config.signal, &status));
+    line.column(44);
+    match obstacle {
+        Some(why) => line.say("no: ").say(why),
+        None if verdict == Verdict::SendIgnored => line.say("yes, in vain"),
+        None => line.say("yes"),
+    };
+    line.column(78).value(process.comm.as_bytes()).send();
+    is_selected.then_some(obstacle.map_or(Ok(()), Err))
+}
