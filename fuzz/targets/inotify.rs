@@ -157,7 +157,9 @@ fuzz_target!(|input: Input| {
             (strongest.max(change), stale | makes_stale)
         });
     let mut files = Vec::new();
-    events.iter().for_each(|event| event.happens_to(&mut files));
+    for event in &events {
+        event.happens_to(&mut files);
+    }
     let is_settled = matches!(expected.0, Some(Change::Gone | Change::Finished));
     if is_settled && !files.is_empty() && !input.fails {
         expected.0 = Some(Change::Writing);
