@@ -190,10 +190,12 @@ impl Proc {
         let mut buffer = [0; 2 * MAX_CMDLINE];
         let mut length = read::fill(file.as_fd(), &mut buffer)?;
         if let Some(names) = matcher.names {
-            let argument = buffer[..length]
-                .split(|byte| *byte == 0)
-                .next()
-                .unwrap_or_default();
+            // Of an argument that does not end here the beginning would be another's name.
+            let argument = match buffer[..length].iter().position(|byte| *byte == 0) {
+                Some(end) => &buffer[..end],
+                None if length < buffer.len() => &buffer[..length],
+                None => &[],
+            };
             if !names
                 .iter()
                 .any(|name| goes_by(name, process.comm.as_bytes(), argument))

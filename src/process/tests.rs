@@ -739,14 +739,20 @@ fn a_text_is_found_wherever_the_pieces_end_in_which_the_command_line_is_read() {
 
 #[test]
 fn a_first_argument_longer_than_a_piece_is_no_name_and_no_harm() {
-    let line = [&[b'/'; 5000][..], b"nginx\0"].concat();
-    let tree = Tree::of(&[Sample {
-        comm: b"x",
-        cmdline: &line,
-        ..NGINX
-    }]);
-    assert_eq!(tree.all(&names("nginx")), [0; 0]);
-    assert_eq!(tree.all(&cmdline("/nginx")), [10]);
+    // Wherever it is cut: `nginx` would be what is left of `nginx-exporter`.
+    for length in [5000]
+        .into_iter()
+        .chain(2 * MAX_CMDLINE - 8..2 * MAX_CMDLINE + 8)
+    {
+        let line = [&b"/".repeat(length), &b"nginx-exporter\0"[..]].concat();
+        let tree = Tree::of(&[Sample {
+            comm: b"x",
+            cmdline: &line,
+            ..NGINX
+        }]);
+        assert_eq!(tree.all(&names("nginx")), [0; 0], "{length}");
+        assert_eq!(tree.all(&cmdline("/nginx")), [10]);
+    }
 }
 
 #[test]
