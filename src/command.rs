@@ -171,10 +171,10 @@ fn help(log: &mut Log) -> bool {
     }
     log.print("\nenvironment:\n");
     for setting in SETTINGS.iter().filter(|setting| setting.works) {
-        let line = line(log).say("  ").say(setting.name).column(24);
-        line.say(setting.default)
+        let line = line(log).say("  ").value(setting.name()).column(24);
+        line.value(setting.default())
             .column(35)
-            .say(setting.meaning)
+            .value(setting.meaning())
             .send();
     }
     log.print("\nSIGTERM and SIGINT stop it, SIGUSR1 makes it signal now.\nexit: 0 asked to stop or all well, 1 the operating system refused or not all well, 2 settings or usage wrong\n");

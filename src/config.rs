@@ -27,15 +27,33 @@ const AUTOMATIC: u64 = u64::MAX;
 /// A setting as `help` prints it.
 #[derive(Debug)]
 pub struct Setting {
-    /// The environment variable.
-    pub name: &'static str,
-    /// What holds when it is not set or empty.
-    pub default: &'static str,
-    /// What it does.
-    pub meaning: &'static str,
+    /// Name, default and meaning in one text: three of them would take more room for where they are than for what they say.
+    text: &'static str,
     /// Whether it has an effect in this version.
     pub works: bool,
     kind: Kind,
+}
+
+impl Setting {
+    fn part(&self, at: usize) -> &'static [u8] {
+        let mut parts = self.text.as_bytes().split(|byte| *byte == b'|');
+        parts.nth(at).unwrap_or_default()
+    }
+
+    /// The environment variable.
+    pub fn name(&self) -> &'static [u8] {
+        self.part(0)
+    }
+
+    /// What holds when it is not set or empty.
+    pub fn default(&self) -> &'static [u8] {
+        self.part(1)
+    }
+
+    /// What it does.
+    pub fn meaning(&self) -> &'static [u8] {
+        self.part(2)
+    }
 }
 
 /// What a value must be.
@@ -51,8 +69,10 @@ enum Kind {
     Path,
     /// `host:port`.
     Address,
-    /// The number of the choice.
-    Choice(&'static [&'static str]),
+    /// The number of the choice, for `PROCESS_SELECT`; so are the next two for theirs.
+    Select,
+    Confirm,
+    Format,
     /// 0 or 1.
     Boolean,
     /// Milliseconds.
@@ -63,57 +83,46 @@ enum Kind {
     Signal,
 }
 
-const fn setting(
-    name: &'static str,
-    kind: Kind,
-    default: &'static str,
-    meaning: &'static str,
-) -> Setting {
+const fn setting(kind: Kind, text: &'static str) -> Setting {
     Setting {
-        name,
-        default,
-        meaning,
+        text,
         works: true,
         kind,
     }
 }
 
 /// A setting whose meaning is fixed and whose effect is still to come: it is checked, and a warning says that it does nothing.
-const fn reserved(
-    name: &'static str,
-    kind: Kind,
-    default: &'static str,
-    meaning: &'static str,
-) -> Setting {
+const fn reserved(kind: Kind, text: &'static str) -> Setting {
     Setting {
+        text,
         works: false,
-        ..setting(name, kind, default, meaning)
+        kind,
     }
 }
 
 /// The number of settings.
 pub const COUNT: usize = 17;
 
-/// Every setting, in the order of [`Var`].
+/// Every setting, in the order of [`Var`]: what it must be; its name, its default and what it does.
 #[rustfmt::skip]
 pub static SETTINGS: [Setting; COUNT] = [
-    setting("CONFIG_DIR", Kind::Paths, "required", "directories or files to watch, separated by commas"),
-    setting("PROCESS_NAME", Kind::Names, "", "name of the process to signal; several separated by commas"),
-    setting("PROCESS_CMDLINE", Kind::Cmdline, "", "text that its command line must contain"),
-    setting("PROCESS_PID_FILE", Kind::Path, "", "file whose first line is its process id"),
-    setting("RELOAD_SIGNAL", Kind::Signal, "SIGHUP", "signal to send: name or number"),
-    setting("VERBOSE", Kind::Boolean, "false", "print every inotify event and every decision"),
-    setting("PROCESS_SELECT", Kind::Choice(&["main", "all"]), "main", "main: matches without a matching ancestor; all: every match"),
-    setting("PROCESS_MIN_AGE", Kind::Duration, "2s", "leave a younger process alone until it is this old"),
-    setting("RELOAD_SETTLE", Kind::Duration, "100ms", "quiet time after the last event before deciding"),
-    setting("RELOAD_SETTLE_MAX", Kind::Duration, "2s", "decide at the latest this long after the first event"),
-    setting("RELOAD_MIN_INTERVAL", Kind::Duration, "1s", "least time between two signals"),
-    setting("RELOAD_GUARD", Kind::Boolean, "true", "never send a signal whose arrival would kill the process"),
-    setting("RELOAD_CATCH_UP", Kind::Boolean, "true", "at start, signal a process older than the newest change"),
-    setting("RELOAD_CONFIRM", Kind::Choice(&["warn", "retry", "off"]), "warn", "after a signal, watch the files being read again"),
-    setting("CONFIG_POLL_INTERVAL", Kind::Interval, "automatic", "also compare the content at this interval; 0 never"),
-    setting("LOG_FORMAT", Kind::Choice(&["text", "json"]), "text", "text or json"),
-    reserved("LISTEN_ADDR", Kind::Address, "off", "host:port for metrics and health"),
+    setting(Kind::Paths, "CONFIG_DIR|required|directories or files to watch, separated by commas"),
+    setting(Kind::Names, "PROCESS_NAME||name of the process to signal; several separated by commas"),
+    setting(Kind::Cmdline, "PROCESS_CMDLINE||text that its command line must contain"),
+    setting(Kind::Path, "PROCESS_PID_FILE||file whose first line is its process id"),
+    setting(Kind::Signal, "RELOAD_SIGNAL|SIGHUP|signal to send: name or number"),
+    setting(Kind::Boolean, "VERBOSE|false|print every inotify event and every decision"),
+    setting(Kind::Select, "PROCESS_SELECT|main|main: matches without a matching ancestor; all: every match"),
+    setting(Kind::Duration, "PROCESS_MIN_AGE|2s|leave a younger process alone until it is this old"),
+    setting(Kind::Duration, "RELOAD_SETTLE|100ms|quiet time after the last event before deciding"),
+    setting(Kind::Duration, "RELOAD_SETTLE_MAX|2s|decide at the latest this long after the first event"),
+    setting(Kind::Duration, "RELOAD_MIN_INTERVAL|1s|least time between two signals"),
+    setting(Kind::Boolean, "RELOAD_GUARD|true|never send a signal whose arrival would kill the process"),
+    setting(Kind::Boolean, "RELOAD_CATCH_UP|true|at start, signal a process older than the newest change"),
+    setting(Kind::Confirm, "RELOAD_CONFIRM|warn|after a signal, watch the files being read again"),
+    setting(Kind::Interval, "CONFIG_POLL_INTERVAL|automatic|also compare the content at this interval; 0 never"),
+    setting(Kind::Format, "LOG_FORMAT|text|text or json"),
+    reserved(Kind::Address, "LISTEN_ADDR|off|host:port for metrics and health"),
 ];
 
 /// The place of each variable in [`SETTINGS`].
@@ -219,7 +228,7 @@ pub fn parse<'e>(
             continue;
         };
         let name = &entry[..equals];
-        if let Some(at) = SETTINGS.iter().position(|it| it.name.as_bytes() == name) {
+        if let Some(at) = SETTINGS.iter().position(|it| it.name() == name) {
             let value = entry[equals + 1..].trim_ascii();
             errors.values[at].get_or_insert(value);
         }
@@ -230,10 +239,7 @@ pub fn parse<'e>(
         let value = errors.values[at].filter(|value| !value.is_empty());
         errors.values[at] = value;
         without_effect |= u32::from(!setting.works && value.is_some()) << at;
-        match setting
-            .kind
-            .read(value.unwrap_or(setting.default.as_bytes()))
-        {
+        match setting.kind.read(value.unwrap_or(setting.default())) {
             Ok(number) => numbers[at] = number,
             // The defaults of lists and addresses stand for there being none.
             Err(problem) => errors.problems[at] = value.map(|_| problem),

@@ -216,10 +216,16 @@ impl Proc {
         let mut buffer = [0; 2 * MAX_CMDLINE];
         let mut length = read::fill(file.as_fd(), &mut buffer)?;
         if let Some(names) = matcher.names {
+            // Of an argument that does not end here the beginning would be another's name.
+            let whole = if length < buffer.len() {
+                length
+            } else {
+                buffer.iter().rposition(|byte| *byte == 0).unwrap_or(0)
+            };
             let comm = process.comm.as_bytes();
             if !names
                 .iter()
-                .any(|name| goes_by(name, comm, &buffer[..length]))
+                .any(|name| goes_by(name, comm, &buffer[..whole]))
             {
                 return Ok(false);
             }

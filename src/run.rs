@@ -180,7 +180,7 @@ impl<'c> Sidecar<'c> {
         for (at, setting) in SETTINGS.iter().enumerate() {
             if config.without_effect & 1 << at != 0 {
                 log.line(Level::Warn)
-                    .say(setting.name)
+                    .value(setting.name())
                     .say(" has no effect in this version")
                     .send();
             }

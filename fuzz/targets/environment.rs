@@ -200,7 +200,7 @@ fn plain(entries: &[Vec<u8>]) -> Result<Config<'_>, (BTreeSet<&'static str>, For
     };
     it.read("LISTEN_ADDR", (), |value| is_address(value).then_some(()));
     for (at, setting) in SETTINGS.iter().enumerate() {
-        let is_set = it.value(setting.name).is_some();
+        let is_set = it.value(str::from_utf8(setting.name()).unwrap()).is_some();
         config.without_effect |= u32::from(is_set && !setting.works) << at;
     }
     if it.wrong.is_empty() {
@@ -216,7 +216,7 @@ fn named(errors: &Errors) -> BTreeSet<String> {
     let count = lines.len();
     let names = lines.iter().map(|line| {
         let message = match errors.log_format {
-            Format::Text => text(line).to_owned(),
+            Format::Text | Format::Plain => text(line).to_owned(),
             Format::Json => json(line)["message"].as_str().unwrap().to_owned(),
         };
         assert!(
@@ -235,8 +235,8 @@ fuzz_target!(|data: &[u8]| {
         .split(|byte| *byte == 0)
         .map(|entry| match entry.split_first() {
             Some((at, value)) if usize::from(*at) < SETTINGS.len() => {
-                let name = SETTINGS[usize::from(*at)].name;
-                [name.as_bytes(), b"=", value].concat()
+                let name = SETTINGS[usize::from(*at)].name();
+                [name, b"=", value].concat()
             }
             _ => entry.to_vec(),
         })

@@ -84,8 +84,8 @@ fn argument_name(argument: &[u8]) -> Vec<u8> {
     path[from.map_or(0, |slash| slash + 1)..].to_vec()
 }
 
-/// A first argument that does not end within so many bytes is no name.
-const ARGUMENT: usize = 2048;
+/// An argument that does not end within so many bytes of the command line is no name.
+const ARGUMENTS: usize = 2048;
 
 fn joined(cmdline: &[u8]) -> Vec<u8> {
     let blank = |byte: &u8| if *byte == 0 { b' ' } else { *byte };
@@ -94,16 +94,18 @@ fn joined(cmdline: &[u8]) -> Vec<u8> {
 
 /// By the whole command line at once.
 fn matches(matcher: &Matcher, comm: &[u8], cmdline: &[u8]) -> bool {
-    let argument = cmdline.split(|byte| *byte == 0).next().unwrap_or_default();
-    let in_argument = if argument.len() < ARGUMENT {
-        argument_name(argument)
+    let whole = if cmdline.len() < ARGUMENTS {
+        cmdline
     } else {
-        Vec::new()
+        let end = cmdline[..ARGUMENTS].iter().rposition(|byte| *byte == 0);
+        &cmdline[..end.unwrap_or(0)]
     };
+    let arguments: Vec<_> = whole.split(|byte| *byte == 0).map(argument_name).collect();
     let goes_by = |name: &[u8]| {
         let is_comm = name == comm;
         let is_cut_to_comm = name.len() > 15 && name.starts_with(comm) && comm.len() == 15;
-        is_comm || name == in_argument && (name.len() <= 15 || is_cut_to_comm)
+        let is_script = is_cut_to_comm && arguments.iter().take(3).any(|it| it == name);
+        is_comm || is_script || name.len() <= 15 && arguments[0] == name
     };
     let joined = joined(cmdline);
     matcher.names.is_none_or(|names| names.iter().any(goes_by))

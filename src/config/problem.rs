@@ -54,7 +54,7 @@ impl Errors<'_> {
         for (at, problem) in self.problems.iter().enumerate() {
             if let Some(problem) = problem {
                 let value = self.values[at].unwrap_or_default();
-                explain(log.line(Level::Error), SETTINGS[at].name, value, *problem);
+                explain(log.line(Level::Error), SETTINGS[at].name(), value, *problem);
                 log.send();
             }
         }
@@ -66,8 +66,8 @@ impl Errors<'_> {
     }
 }
 
-pub(super) fn explain(line: &mut Log, name: &str, value: &[u8], problem: Problem) {
-    line.say(name);
+pub(super) fn explain(line: &mut Log, name: &[u8], value: &[u8], problem: Problem) {
+    line.value(name);
     if problem == Problem::Missing {
         line.say(" is not set; give the directories or files to watch, separated by commas, for example CONFIG_DIR=/etc/nginx");
         return;

@@ -16,7 +16,9 @@ fn with<'e>(more: &[&'e str]) -> Parsed<'e> {
 
 /// What is wrong with the variable of this name.
 fn problem(errors: &Errors, name: &str) -> Option<Problem> {
-    let at = SETTINGS.iter().position(|setting| setting.name == name);
+    let at = SETTINGS
+        .iter()
+        .position(|setting| text(setting.name()) == name);
     errors.problems[at.expect("a setting's name")]
 }
 
@@ -56,8 +58,8 @@ fn without_more_than_what_is_required_everything_has_its_default() {
 fn the_defaults_of_the_table_are_those_that_hold() {
     let defaults: Vec<String> = SETTINGS
         .iter()
-        .filter(|setting| setting.works && !["", "required"].contains(&setting.default))
-        .map(|setting| format!("{}={}", setting.name, setting.default))
+        .filter(|setting| setting.works && !["", "required"].contains(&text(setting.default())))
+        .map(|setting| format!("{}={}", text(setting.name()), text(setting.default())))
         .collect();
     let defaults: Vec<&str> = defaults.iter().map(String::as_str).collect();
     assert_eq!(defaults.len(), 12);
@@ -131,15 +133,15 @@ fn the_variables_are_numbered_as_they_stand_in_the_table() {
         (Var::ConfigPollInterval, "CONFIG_POLL_INTERVAL"),
         (Var::LogFormat, "LOG_FORMAT"),
     ] {
-        assert_eq!(SETTINGS[var as usize].name, name);
+        assert_eq!(text(SETTINGS[var as usize].name()), name);
     }
     for (at, setting) in SETTINGS.iter().enumerate() {
         assert!(
             SETTINGS[..at]
                 .iter()
-                .all(|other| other.name != setting.name),
+                .all(|other| text(other.name()) != text(setting.name())),
             "{} stands twice",
-            setting.name
+            text(setting.name())
         );
     }
 }
@@ -169,7 +171,7 @@ fn blanks_around_a_value_and_around_the_pieces_of_a_list_are_not_part_of_it() {
 fn an_empty_value_is_as_good_as_none() {
     let empty: Vec<String> = SETTINGS[2..]
         .iter()
-        .map(|setting| format!("{}= \t", setting.name))
+        .map(|setting| format!("{}= \t", text(setting.name())))
         .collect();
     let empty: Vec<&str> = empty.iter().map(String::as_str).collect();
     assert_eq!(with(&empty), with(&[]));
@@ -357,18 +359,18 @@ fn settings_that_do_nothing_yet_are_checked_and_counted() {
     let idle: Vec<&str> = SETTINGS
         .iter()
         .filter(|setting| !setting.works)
-        .map(|setting| setting.name)
+        .map(|setting| text(setting.name()))
         .collect();
     assert_eq!(with(&[]).unwrap().without_effect, 0);
     for name in idle {
         let at = SETTINGS
             .iter()
-            .position(|setting| setting.name == name)
+            .position(|setting| text(setting.name()) == name)
             .unwrap();
         let value = if name == "LISTEN_ADDR" {
             ":9533"
         } else {
-            SETTINGS[at].default
+            text(SETTINGS[at].default())
         };
         let entry = format!("{name}={value}");
         assert_eq!(with(&[&entry]).unwrap().without_effect, 1 << at, "{name}");
@@ -384,10 +386,10 @@ fn settings_that_do_nothing_yet_are_checked_and_counted() {
 fn every_wrong_variable_has_its_problem_and_only_those() {
     let wrong: Vec<String> = SETTINGS
         .iter()
-        .map(|setting| match setting.name {
-            "CONFIG_DIR" | "PROCESS_NAME" => format!("{}=,", setting.name),
-            "PROCESS_PID_FILE" => format!("{}=/\0", setting.name),
-            "PROCESS_CMDLINE" => format!("{}={}", setting.name, "x".repeat(1025)),
+        .map(|setting| match text(setting.name()) {
+            "CONFIG_DIR" | "PROCESS_NAME" => format!("{}=,", text(setting.name())),
+            "PROCESS_PID_FILE" => format!("{}=/\0", text(setting.name())),
+            "PROCESS_CMDLINE" => format!("{}={}", text(setting.name()), "x".repeat(1025)),
             name => format!("{name}=wrong"),
         })
         .collect();
@@ -440,7 +442,7 @@ fn the_default_quiet_time_gives_way_to_a_shorter_longest_time() {
 fn the_message_for_a_nul_says_where_it_is() {
     let mut log = crate::log::Log::new();
     let line = log.open(crate::log::Level::Error, 0);
-    problem::explain(line, "CONFIG_DIR", b"/etc/a\0b", Problem::Nul);
+    problem::explain(line, b"CONFIG_DIR", b"/etc/a\0b", Problem::Nul);
     let message = str::from_utf8(log.finish())
         .unwrap()
         .split_once(" error ")
@@ -450,4 +452,8 @@ fn the_message_for_a_nul_says_where_it_is() {
         message,
         "CONFIG_DIR is \"/etc/a\\x00b\", which holds a NUL byte; a path cannot\n"
     );
+}
+
+fn text(bytes: &'static [u8]) -> &'static str {
+    str::from_utf8(bytes).unwrap()
 }

@@ -28,7 +28,9 @@ impl Kind {
             Self::Cmdline => Ok(0),
             Self::Path => path(value).map(|()| 0),
             Self::Address => address(value).map(|()| 0),
-            Self::Choice(choices) => position(value, choices).ok_or(Problem::NotOneOf { choices }),
+            Self::Select => choice(value, &["main", "all"]),
+            Self::Confirm => choice(value, &["warn", "retry", "off"]),
+            Self::Format => choice(value, &["text", "json"]),
             Self::Boolean => {
                 let words = ["false", "0", "no", "true", "1", "yes"];
                 position(value, &words)
@@ -44,6 +46,10 @@ impl Kind {
             },
         }
     }
+}
+
+fn choice(value: &[u8], choices: &'static [&'static str]) -> Result<u64, Problem> {
+    position(value, choices).ok_or(Problem::NotOneOf { choices })
 }
 
 /// The place among `words` of the one that `value` is, letters of either case alike.

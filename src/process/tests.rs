@@ -247,6 +247,20 @@ fn a_process_goes_by_its_comm_and_by_its_first_argument_as_a_whole() {
             "/bin/prometheus-blackbox-exporter",
             true,
         ),
+        // A script that was run directly.
+        (
+            "reload-everything.sh",
+            "reload-everythi",
+            "/bin/sh\0-e\0/opt/reload-everything.sh\0x",
+            true,
+        ),
+        (
+            "reload-everything.sh",
+            "reload-everythi",
+            "/bin/sh\0-e\0-x\0/opt/reload-everything.sh",
+            false,
+        ),
+        ("script.sh", "sh", "/bin/sh\0/opt/script.sh", false),
         ("123456789012345", "123456789012345", "", true),
         (
             "1234567890123456",
@@ -739,14 +753,20 @@ fn a_text_is_found_wherever_the_pieces_end_in_which_the_command_line_is_read() {
 
 #[test]
 fn a_first_argument_longer_than_a_piece_is_no_name_and_no_harm() {
-    let line = [&[b'/'; 5000][..], b"nginx\0"].concat();
-    let tree = Tree::of(&[Sample {
-        comm: b"x",
-        cmdline: &line,
-        ..NGINX
-    }]);
-    assert_eq!(tree.all(&names("nginx")), [0; 0]);
-    assert_eq!(tree.all(&cmdline("/nginx")), [10]);
+    // Wherever it is cut: `nginx` would be what is left of `nginx-exporter`.
+    for length in [5000]
+        .into_iter()
+        .chain(2 * MAX_CMDLINE - 8..2 * MAX_CMDLINE + 8)
+    {
+        let line = [&b"/".repeat(length), &b"nginx-exporter\0"[..]].concat();
+        let tree = Tree::of(&[Sample {
+            comm: b"x",
+            cmdline: &line,
+            ..NGINX
+        }]);
+        assert_eq!(tree.all(&names("nginx")), [0; 0], "{length}");
+        assert_eq!(tree.all(&cmdline("/nginx")), [10]);
+    }
 }
 
 #[test]

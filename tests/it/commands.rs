@@ -19,9 +19,16 @@ fn help_lists_every_command_and_every_setting_that_works() {
         for setting in &SETTINGS {
             let line = format!(
                 "  {:<22}{:<11}{}\n",
-                setting.name, setting.default, setting.meaning
+                text(setting.name()),
+                text(setting.default()),
+                text(setting.meaning())
             );
-            assert_eq!(stdout.contains(&line), setting.works, "{}", setting.name);
+            assert_eq!(
+                stdout.contains(&line),
+                setting.works,
+                "{}",
+                text(setting.name())
+            );
         }
     }
 }
@@ -101,4 +108,8 @@ fn output_that_cannot_be_written_is_an_error() {
         })
         .status();
     assert_eq!(status.code(), Some(1));
+}
+
+fn text(bytes: &'static [u8]) -> &'static str {
+    str::from_utf8(bytes).unwrap()
 }

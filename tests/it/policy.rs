@@ -203,16 +203,16 @@ fn the_readmes_table_of_settings_is_that_of_the_program() {
     for setting in &SETTINGS {
         let row = readme
             .lines()
-            .find(|line| line.starts_with(&format!("| `{}` |", setting.name)));
+            .find(|line| line.starts_with(&format!("| `{}` |", text(setting.name()))));
         assert_eq!(
             row.is_some(),
             setting.works,
             "{}: promised if and only if it works",
-            setting.name
+            text(setting.name())
         );
         if let Some(row) = row {
             let default = row.split('|').nth(2).unwrap().trim().trim_matches('`');
-            assert_eq!(default, setting.default, "{}", setting.name);
+            assert_eq!(default, text(setting.default()), "{}", text(setting.name()));
         }
     }
 }
@@ -243,4 +243,8 @@ fn the_readme_tells_the_programs_true_size() {
         readme.contains(&format!("one static file of {kib} KiB")),
         "it has {kib} KiB"
     );
+}
+
+fn text(bytes: &'static [u8]) -> &'static str {
+    str::from_utf8(bytes).unwrap()
 }
