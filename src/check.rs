@@ -71,7 +71,7 @@ fn roots(config: &Config<'_>, log: &mut Log) -> Result<(), &'static str> {
     for (limit, words) in [
         (
             c"/proc/sys/fs/inotify/max_user_watches",
-            "; all of one user's may have ",
+            "; a user may have ",
         ),
         (c"/proc/sys/fs/inotify/max_user_instances", " and "),
     ] {

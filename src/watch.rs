@@ -15,6 +15,7 @@ use crate::log::{Level, Log};
 use crate::mount;
 use crate::read::is_shortage;
 use crate::reload::{Change, Instant};
+use crate::sys;
 use crate::tree;
 use core::mem::MaybeUninit;
 use event::{decode, describe};
@@ -73,6 +74,8 @@ pub struct Watch {
     /// Descriptors or memory have been short since then.
     short_since: Option<Instant>,
     writing: Writing,
+    /// When it was said last that events were lost: not more often than every minute.
+    overflow_said: Option<Instant>,
     last: Look,
 }
 
@@ -87,6 +90,7 @@ impl Watch {
             mounts: mount::table().ok(),
             short_since: None,
             writing: Writing::default(),
+            overflow_said: None,
             last: Look::default(),
         }
     }
@@ -245,7 +249,12 @@ impl Watch {
                     self.stale |= decoded.stale;
                     strongest = strongest.max(decoded.change);
                     self.writing.event(event.wd(), name, event.events());
-                    if event.events().contains(ReadFlags::QUEUE_OVERFLOW) {
+                    if event.events().contains(ReadFlags::QUEUE_OVERFLOW)
+                        && self
+                            .overflow_said
+                            .is_none_or(|at| sys::now().ms_since(at) >= RETRY_MS)
+                    {
+                        self.overflow_said = Some(sys::now());
                         log.line(Level::Warn).say("inotify's queue overflowed and events were lost; reading everything again. If this goes on, raise fs.inotify.max_queued_events").send();
                     }
                 }

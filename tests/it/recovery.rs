@@ -249,9 +249,18 @@ fn w7_what_was_lost_in_an_overflow_of_the_queue_is_found() {
     let mut scene = Scene::with(whole, |settings| settings.set("VERBOSE", "false"));
     drop(limit);
     overflow(&mut scene, queue + 1000);
+    // Said once, and not again within the minute.
+    scene.sidecar.signal(Signal::STOP);
+    for name in ["one", "two"].iter().cycle().take(queue as usize + 1000) {
+        fs::write(scene.path(name), name).unwrap();
+    }
+    scene.changes("another one", "again", |scene| {
+        fs::write(scene.path("app.conf"), "again").unwrap();
+        scene.sidecar.signal(Signal::CONT);
+    });
     let ending = scene.finish();
     assert_eq!(ending.count("inotify's queue overflowed"), 1);
-    assert_eq!(ending.count("signal sent"), 2);
+    assert_eq!(ending.count("signal sent"), 3);
 }
 
 #[test]
