@@ -45,7 +45,7 @@ test: build ## run all unit and integration tests against the release program
 	SIDECAR=$(SIDECAR) cargo test -- $$([ $$(id -u) = 0 ] && echo --include-ignored)
 
 .PHONY: e2e
-e2e: build ## run the tests against real nginx, editors, git and containers; root gets what is missing from Debian's packages
+e2e: build ## run the tests against real applications, editors, git and containers; root gets what is missing from Debian's packages
 	SIDECAR=$(SIDECAR) IMAGE_TOOL=$(IMAGE_TOOL) tests/e2e/run
 
 # What is measured is the release program. The benchmark itself is built as the tests are, whose helpers it uses.
@@ -85,6 +85,7 @@ fuzz-corpus: ## keep of what `make fuzz` has found the least that covers as much
 lint: toolchain ## check formatting, and clippy for this host and for the release target
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
+	cargo clippy --test e2e -- -D warnings
 	cargo clippy --target $(TRIPLE) -- -D warnings
 	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	RUSTFLAGS="--cfg fuzzing" cargo clippy --manifest-path fuzz/Cargo.toml --target-dir target/fuzz/lint --no-default-features -- -D warnings

@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod app;
 mod editors;
 mod git;
 mod image;

@@ -2,13 +2,16 @@
 #![allow(unsafe_code)]
 
 use rustix::mount::{MountPropagationFlags, mount_change};
-use rustix::process::{Pid, Resource, Rlimit, prlimit};
-use rustix::thread::{UnshareFlags, unshare_unsafe};
+use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, pidfd_open, prlimit};
+use rustix::thread::{
+    ThreadNameSpaceType, UnshareFlags, move_into_thread_name_spaces, unshare_unsafe,
+};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
     SeccompRule, apply_filter,
 };
 use std::collections::BTreeMap;
+use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -27,6 +30,26 @@ pub fn with_own_mounts(test: impl FnOnce() + Send) {
             std::panic::resume_unwind(panic);
         }
     });
+}
+
+/// Runs `action` where another process is: with its mounts, its network and, for whatever `action` starts, its processes. It may
+/// start processes, but no threads. Takes root.
+pub fn inside<T: Send>(process: Pid, action: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            // SAFETY: the thread ends with the action, and no other relies on what is taken from it.
+            unsafe { unshare_unsafe(UnshareFlags::FS) }.unwrap();
+            let process = pidfd_open(process, PidfdFlags::empty()).unwrap();
+            let namespaces = ThreadNameSpaceType::MOUNT
+                | ThreadNameSpaceType::NETWORK
+                | ThreadNameSpaceType::PROCESS_ID;
+            move_into_thread_name_spaces(process.as_fd(), namespaces).unwrap();
+            action()
+        });
+        thread
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }
 
 /// Makes a system call of the program fail with `errno`; where `argument` is given, only if its first argument is that.

@@ -129,14 +129,9 @@ impl Talker {
 
     /// Signals the process's only child.
     pub fn signal_child(&self, signal: Signal) {
-        let pid = self.pid().as_raw_nonzero();
-        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
-        let child = children
-            .trim()
-            .parse()
-            .ok()
-            .and_then(Pid::from_raw)
-            .expect("one child");
+        let [child] = children(self.pid())[..] else {
+            panic!("not one child");
+        };
         kill_process(child, signal).unwrap();
     }
 
@@ -274,7 +269,17 @@ impl Target {
     }
 }
 
-fn open_to_all(path: &Path) {
+/// The processes whose parent is the first thread of this one.
+pub fn children(parent: Pid) -> Vec<Pid> {
+    let pid = parent.as_raw_nonzero();
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    let pids = children.split_whitespace();
+    pids.map(|pid| Pid::from_raw(pid.parse().unwrap()).unwrap())
+        .collect()
+}
+
+/// Lets other users look into a directory of a test's own.
+pub fn open_to_all(path: &Path) {
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
@@ -407,7 +412,12 @@ impl Settings {
         sidecar
     }
 
-    pub fn launch(mut self) -> Talker {
+    pub fn launch(self) -> Talker {
+        self.launch_by(spawn)
+    }
+
+    /// Starts it by a function that takes the child's place in the world into account.
+    pub fn launch_by(mut self, spawn: impl FnOnce(&mut Command) -> Child) -> Talker {
         let mut child = spawn(&mut self.0);
         let output = child.stderr.take().expect("standard error is piped");
         Talker::new(child, output)

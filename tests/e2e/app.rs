@@ -1,0 +1,424 @@
+//! What the tests of all applications share: a Pod of their own, an application with its volume in it, and the sidecar beside it.
+//!
+//! A Pod is what it is to the processes in it when `shareProcessNamespace` is set: they see one another and nobody else, none
+//! of them is process 1, and they have a loopback of their own. So every test uses an application's real name and any port that
+//! it likes. Making one takes root.
+#![allow(dead_code)]
+
+use crate::support::DEADLINE;
+use crate::support::kernel;
+use crate::support::process::{Settings, Talker, children, open_to_all};
+use crate::support::recipes::recipe;
+use crate::support::volume::{Order, Volume};
+use rustix::process::{Pid, Signal, kill_process};
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// The namespaces of a Pod, and a directory for its files. What runs there ends with it.
+pub struct Pod {
+    directory: tempfile::TempDir,
+    /// Waits for process 1 of the Pod.
+    pause: Child,
+    init: Pid,
+}
+
+/// Process 1: it collects orphans, as the pause container does, and waits to be killed. `/run` is empty, as it is in a container.
+const INIT: &str = "trap '' CHLD; mount -t tmpfs tmpfs /run; ip link set lo up; echo ready; \
+                    exec sleep infinity > /dev/null";
+
+impl Pod {
+    pub fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        // Many a server does its work as another user.
+        open_to_all(directory.path());
+        let mut pause = Command::new("unshare")
+            .args(["--pid", "--net", "--mount-proc", "--fork", "--kill-child"])
+            .args(["sh", "-ec", INIT])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            // Debian 12's complains of a mistake of its own at the end.
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let mut output = BufReader::new(pause.stdout.take().unwrap());
+        output.read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n", "no Pod; is this root?");
+        let [init] = children(Pid::from_child(&pause))[..] else {
+            panic!("unshare has one child");
+        };
+        Self {
+            directory,
+            pause,
+            init,
+        }
+    }
+
+    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Writes a file of the Pod's, whose path is returned.
+    pub fn write(&self, name: impl AsRef<Path>, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// Runs `action` in the Pod. It may start processes, but no threads.
+    pub fn inside<T: Send>(&self, action: impl FnOnce() -> T + Send) -> T {
+        kernel::inside(self.init, action)
+    }
+
+    /// Starts a process in the Pod, as a child of the test's.
+    #[track_caller]
+    pub fn spawn(&self, command: &mut Command) -> Child {
+        self.inside(|| command.spawn())
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"))
+    }
+
+    /// Runs a client in the Pod to its end.
+    #[track_caller]
+    pub fn output(&self, command: &mut Command) -> Output {
+        self.inside(|| command.stdin(Stdio::null()).output())
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"))
+    }
+
+    /// Connects to a port in the Pod.
+    pub fn connect(&self, port: u16) -> io::Result<TcpStream> {
+        let stream = self.inside(|| TcpStream::connect((Ipv4Addr::LOCALHOST, port)))?;
+        stream.set_read_timeout(Some(DEADLINE))?;
+        stream.set_write_timeout(Some(DEADLINE))?;
+        Ok(stream)
+    }
+
+    /// Listens on a port in the Pod.
+    pub fn listen(&self, port: u16) -> TcpListener {
+        self.inside(|| TcpListener::bind((Ipv4Addr::LOCALHOST, port)))
+            .unwrap()
+    }
+
+    /// Sends a request by HTTP; nothing of the answer is read yet.
+    pub fn request(&self, port: u16, location: &str) -> Option<BufReader<TcpStream>> {
+        let mut stream = self.connect(port).ok()?;
+        write!(stream, "GET {location} HTTP/1.0\r\n\r\n").ok()?;
+        Some(BufReader::new(stream))
+    }
+
+    /// The body of the answer to one, without white space around it.
+    pub fn get(&self, port: u16, location: &str) -> Option<String> {
+        let mut answer = String::new();
+        let mut stream = self.request(port, location)?;
+        stream.read_to_string(&mut answer).ok()?;
+        let (_, body) = answer.split_once("\r\n\r\n")?;
+        Some(body.trim().to_owned())
+    }
+}
+
+impl Drop for Pod {
+    fn drop(&mut self) {
+        let _ = kill_process(self.init, Signal::KILL);
+        // Process 1 ends when all others have: until then they may write to the directory.
+        let deadline = Instant::now() + DEADLINE;
+        while matches!(self.pause.try_wait(), Ok(None)) && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(1));
+        }
+        let _ = self.pause.kill();
+        let _ = self.pause.wait();
+    }
+}
+
+/// One that reads its configuration from a volume, and whose answer to a client is in that configuration.
+pub trait Application: Sync {
+    /// What it is called in the table of recipes.
+    const NAME: &str;
+
+    /// Whether it reads its files again on the signal.
+    const READS_AGAIN: bool = true;
+
+    /// The settings for it besides `CONFIG_DIR`.
+    fn set(&self, settings: Settings) -> Settings {
+        recipe(Self::NAME).set(settings)
+    }
+
+    /// What runs it in the foreground; its volume is there. What it prints goes to the file `log`.
+    fn command(&self, pod: &Pod) -> Command;
+
+    /// The volume's files where it is to answer `text`.
+    fn payload(&self, pod: &Pod, text: &str) -> Vec<(String, String)>;
+
+    /// What it answers to a client that comes now, if it does.
+    fn answer(&self, pod: &Pod) -> Option<String>;
+}
+
+/// An application in its Pod.
+pub struct App<A: Application> {
+    pub application: A,
+    /// Its main process.
+    pub main: Child,
+    pub volume: Volume,
+    // Dropped last: it waits for the end of what is in it.
+    pub pod: Pod,
+}
+
+impl<A: Application> App<A> {
+    /// Starts it with a configuration that says `one`, and waits until it answers.
+    #[track_caller]
+    pub fn start(application: A) -> Self {
+        Self::start_on(application, Order::SwapFirst)
+    }
+
+    #[track_caller]
+    pub fn start_on(application: A, order: Order) -> Self {
+        let pod = Pod::new();
+        let volume = volume(&application, &pod, order);
+        let app = Self::launch(application, pod, volume);
+        app.answers("one");
+        app
+    }
+
+    fn launch(application: A, pod: Pod, volume: Volume) -> Self {
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(pod.path("log"))
+            .unwrap();
+        let mut command = application.command(&pod);
+        command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log);
+        Self {
+            main: pod.spawn(&mut command),
+            application,
+            volume,
+            pod,
+        }
+    }
+
+    /// The settings for it, and nothing else set.
+    pub fn settings(&self) -> Settings {
+        settings(&self.application, &self.volume)
+    }
+
+    /// Starts a sidecar in the Pod, and waits until it watches.
+    #[track_caller]
+    pub fn sidecar(&self, settings: Settings) -> Talker {
+        sidecar(&self.pod, settings)
+    }
+
+    /// Replaces the configuration by one that says `text`, and waits until it is what clients are answered.
+    #[track_caller]
+    pub fn update(&self, text: &str) {
+        self.replace(text);
+        self.answers(text);
+    }
+
+    /// Replaces the configuration.
+    pub fn replace(&self, text: &str) {
+        let payload = self.application.payload(&self.pod, text);
+        self.volume.update(&borrowed(&payload));
+    }
+
+    /// Waits until clients are answered `text`.
+    #[track_caller]
+    pub fn answers(&self, text: &str) {
+        let what = format!("answered {text}; {}", A::NAME);
+        let deadline = Instant::now() + DEADLINE;
+        while self.application.answer(&self.pod).as_deref() != Some(text) {
+            assert!(Instant::now() < deadline, "never {what}:\n{}", self.log());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    pub fn answer(&self) -> Option<String> {
+        self.application.answer(&self.pod)
+    }
+
+    /// What it has printed.
+    pub fn log(&self) -> String {
+        let log = fs::read(self.pod.path("log")).unwrap();
+        String::from_utf8_lossy(&log).into_owned()
+    }
+
+    /// How many lines of that hold `part`.
+    pub fn count(&self, part: &str) -> usize {
+        self.log()
+            .lines()
+            .filter(|line| line.contains(part))
+            .count()
+    }
+
+    /// The main process is the one that was started, and runs.
+    #[track_caller]
+    pub fn is_running(&mut self) {
+        let status = self.main.try_wait().unwrap();
+        assert!(status.is_none(), "{}: {status:?}\n{}", A::NAME, self.log());
+    }
+
+    /// The children of its main process.
+    pub fn workers(&self) -> BTreeSet<i32> {
+        let children = children(Pid::from_child(&self.main));
+        children
+            .iter()
+            .map(|pid| pid.as_raw_nonzero().get())
+            .collect()
+    }
+
+    /// Ends the sidecar when nothing is left for it to do. It has signalled the main process so many times and nobody else, and
+    /// has seen each time that the files were read again, or that they were not. Its log.
+    #[track_caller]
+    pub fn expect_reloads(&mut self, reloads: usize, mut sidecar: Talker) -> Vec<String> {
+        sidecar.wait_at_rest();
+        let (status, log) = sidecar.end();
+        assert_eq!(status.code(), Some(0));
+        self.is_running();
+        let lines = |part: &str| -> Vec<&String> {
+            log.iter().filter(|line| line.contains(part)).collect()
+        };
+        let sent = lines("signal sent");
+        let main = format!(" pid={} ", id_in_pod(self.main.id()));
+        assert!(sent.iter().all(|line| line.contains(&main)), "{log:#?}");
+        assert_eq!(sent.len(), reloads, "{log:#?}");
+        let confirmed = lines("reload confirmed");
+        let unread = lines("none of the watched files has been opened since");
+        let expected = if A::READS_AGAIN {
+            (reloads, 0)
+        } else {
+            (0, reloads)
+        };
+        assert_eq!((confirmed.len(), unread.len()), expected, "{log:#?}");
+        assert!(lines(" error ").is_empty(), "{log:#?}");
+        let outcomes =
+            confirmed
+                .iter()
+                .chain(&unread)
+                .map(|line| match line.split_once("files=") {
+                    Some((_, outcome)) => format!("files={outcome}"),
+                    None => "not read again".to_owned(),
+                });
+        let outcomes: Vec<String> = outcomes.collect();
+        println!("{}: {reloads} reloads: {}", A::NAME, outcomes.join(", "));
+        log
+    }
+}
+
+impl<A: Application> Drop for App<A> {
+    fn drop(&mut self) {
+        let _ = self.main.kill();
+        let _ = self.main.wait();
+    }
+}
+
+/// The id of a process as its Pod knows it.
+pub fn id_in_pod(id: u32) -> u32 {
+    let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+    let ids = status.lines().find(|line| line.starts_with("NSpid:"));
+    let id = ids.and_then(|ids| ids.split_whitespace().last());
+    id.expect("NSpid").parse().unwrap()
+}
+
+fn volume<A: Application>(application: &A, pod: &Pod, order: Order) -> Volume {
+    let payload = application.payload(pod, "one");
+    Volume::new(pod.path("volume"), order, &borrowed(&payload))
+}
+
+fn settings<A: Application>(application: &A, volume: &Volume) -> Settings {
+    application.set(Settings::bare().set("CONFIG_DIR", &volume.path))
+}
+
+#[track_caller]
+fn sidecar(pod: &Pod, settings: Settings) -> Talker {
+    let mut sidecar = settings.launch_by(|command| pod.spawn(command));
+    sidecar.expect("watching");
+    sidecar
+}
+
+fn borrowed(payload: &[(String, String)]) -> Vec<(&str, &str)> {
+    payload
+        .iter()
+        .map(|(key, value)| (key.as_str(), value.as_str()))
+        .collect()
+}
+
+/// So many rounds run at once: they spend their time waiting for the application to be old enough.
+const AT_ONCE: usize = 8;
+
+/// Starts the application `ROUNDS` times (50, unless the environment says otherwise) with an update at some moment of its first
+/// second. Every time it survives and ends on what is new.
+#[track_caller]
+pub fn survives_updates_while_it_starts<A: Application>(new: impl Fn() -> A + Sync) {
+    let rounds = std::env::var("ROUNDS").map_or(50, |rounds| rounds.parse().unwrap());
+    let next = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..AT_ONCE.min(rounds) {
+            scope.spawn(|| {
+                loop {
+                    let round = next.fetch_add(1, Ordering::Relaxed);
+                    if round >= rounds {
+                        return;
+                    }
+                    survives_an_update_while_it_starts(new(), round);
+                }
+            });
+        }
+    });
+    println!(
+        "{}: {rounds} rounds of start-up, {rounds} survived",
+        A::NAME
+    );
+}
+
+fn survives_an_update_while_it_starts<A: Application>(application: A, round: usize) {
+    let fraction = RandomState::new().hash_one(round) as f64 / u64::MAX as f64;
+    // Squared: a third of the rounds fall into the first tenth of the second, when it is least prepared.
+    let moment = Duration::from_secs_f64(fraction * fraction);
+    let pod = Pod::new();
+    let volume = volume(&application, &pod, Order::SwapFirst);
+    let start = |app: App<A>| {
+        let sidecar = app.sidecar(app.settings());
+        (app, sidecar)
+    };
+    let update = |app: &App<A>| {
+        thread::sleep(moment);
+        app.replace("two");
+    };
+    let (mut app, mut sidecar) = match round % 3 {
+        // A native sidecar.
+        0 => {
+            let sidecar = sidecar(&pod, settings(&application, &volume));
+            let app = App::launch(application, pod, volume);
+            update(&app);
+            (app, sidecar)
+        }
+        1 => {
+            let (app, sidecar) = start(App::launch(application, pod, volume));
+            update(&app);
+            (app, sidecar)
+        }
+        // One that comes when all is over.
+        _ => {
+            let app = App::launch(application, pod, volume);
+            update(&app);
+            start(app)
+        }
+    };
+    sidecar.expect("signal sent");
+    if A::READS_AGAIN {
+        sidecar.expect("reload confirmed");
+    }
+    app.answers("two");
+    app.is_running();
+    let (_, log) = sidecar.end();
+    let sent = log.iter().filter(|line| line.contains("signal sent"));
+    assert_eq!(sent.count(), 1, "update at {moment:?}: {log:#?}");
+}
