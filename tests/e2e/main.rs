@@ -8,6 +8,7 @@ mod support;
 
 mod app;
 mod editors;
+mod fuse;
 mod git;
 mod image;
 mod nginx;
