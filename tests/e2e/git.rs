@@ -178,7 +178,7 @@ fn a_checkout_of_other_content_is_one_signal_and_one_of_the_same_is_none() {
         } else {
             worktree.join("app.conf")
         };
-        let mut sidecar = Settings::new(root, &target.name)
+        let sidecar = Settings::new(root, &target.name)
             .set("RELOAD_SETTLE", "1s")
             .set("RELOAD_SETTLE_MAX", "1m")
             .start();
