@@ -48,6 +48,16 @@ test: build ## run all unit and integration tests against the release program
 e2e: build ## run the tests against real applications, editors, git and containers; root gets what is missing from Debian's packages
 	SIDECAR=$(SIDECAR) IMAGE_TOOL=$(IMAGE_TOOL) tests/e2e/run
 
+# What else can be set stands in tests/histories/main.rs.
+histories: export HISTORIES ?= 2000
+soak: export HOURS ?= 1
+.PHONY: histories soak
+histories: build ## run 2,000 generated histories (HISTORIES=, SEED=), in some minutes
+soak: build ## run generated histories for an hour (HOURS=)
+histories soak:
+	@cargo build --quiet --examples
+	SIDECAR=$(SIDECAR) cargo test --test histories -- --nocapture
+
 # What is measured is the release program. The benchmark itself is built as the tests are, whose helpers it uses.
 .PHONY: bench
 bench: build ## measure speed and memory of the release program beside find, cat and sha256sum
@@ -85,7 +95,7 @@ fuzz-corpus: ## keep of what `make fuzz` has found the least that covers as much
 lint: toolchain ## check formatting, and clippy for this host and for the release target
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
-	cargo clippy --test e2e -- -D warnings
+	cargo clippy --test e2e --test histories -- -D warnings
 	cargo clippy --target $(TRIPLE) -- -D warnings
 	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	RUSTFLAGS="--cfg fuzzing" cargo clippy --manifest-path fuzz/Cargo.toml --target-dir target/fuzz/lint --no-default-features -- -D warnings

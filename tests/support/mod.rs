@@ -2,6 +2,8 @@
 //! sidecar as a process whose log can be waited for.
 #![allow(dead_code)]
 
+pub mod act;
+pub mod digest;
 pub mod kernel;
 pub mod process;
 pub mod recipes;

@@ -99,18 +99,12 @@ impl Talker {
     /// Whatever was done to its files before is dealt with then: an event wakes it before the call that caused it returns.
     #[track_caller]
     pub fn wait_at_rest(&mut self) {
-        let path = format!("/proc/{}/syscall", self.pid().as_raw_nonzero());
-        let is_asleep = || {
-            // ppoll(descriptors, count, timeout, signals, size): proc(5) begins with the number.
-            let call = std::fs::read_to_string(&path).unwrap();
-            let words: Vec<&str> = call.split(' ').collect();
-            words[0] == libc::SYS_ppoll.to_string() && words.get(3) == Some(&"0x0")
-        };
         let deadline = Instant::now() + DEADLINE;
-        // Twice, a millisecond apart: a wake-up from another processor is on its way for a moment.
-        let mut times = 0;
-        while times < 2 {
-            times = if is_asleep() { times + 1 } else { 0 };
+        // ppoll(descriptors, count, timeout, signals, size)
+        while self
+            .sleeps_in(libc::SYS_ppoll)
+            .is_none_or(|arguments| arguments[2] != 0)
+        {
             assert!(
                 Instant::now() < deadline,
                 "never at rest; seen:\n{}",
@@ -118,6 +112,19 @@ impl Talker {
             );
             thread::sleep(Duration::from_millis(1));
         }
+    }
+
+    /// The arguments of the system call in which it sleeps, if it is this one.
+    pub fn sleeps_in(&self, number: i64) -> Option<Vec<u64>> {
+        let process = format!("/proc/{}", self.pid().as_raw_nonzero());
+        // In this order: one that has been woken and does not run yet still shows its call, but it does not sleep; proc(5).
+        let stat = std::fs::read_to_string(format!("{process}/stat")).ok()?;
+        let is_asleep = stat.rsplit(") ").next()?.starts_with('S');
+        let call = std::fs::read_to_string(format!("{process}/syscall")).ok()?;
+        let mut words = call.split_whitespace();
+        let is_this = words.next()? == number.to_string();
+        let number = |word: &str| u64::from_str_radix(word.trim_start_matches("0x"), 16).ok();
+        (is_asleep && is_this).then(|| words.filter_map(number).collect())
     }
 
     /// Asks it to end with SIGTERM; returns its status and everything that it has printed.

@@ -1,10 +1,10 @@
 //! A ConfigMap or Secret volume, written in the steps of the kubelet's `AtomicWriter`
 //! (`pkg/volume/util/atomic_writer.go`).
 
+use super::act::{Act, How};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::fs::{self, Permissions};
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -50,61 +50,97 @@ impl Volume {
 
     /// Replaces the payload and calls `before_last` when only the last step is left: the removal of the previous directory.
     pub fn update_with(&self, payload: &[(&str, &str)], before_last: impl FnOnce(&Path)) {
-        let payload: Payload = payload.iter().copied().collect();
-        let old = fs::read_link(self.path.join("..data")).ok();
-        if self.last.replace(to_owned(&payload)) == to_owned(&payload) {
-            before_last(&self.path);
-            return;
+        let steps = self.steps(payload);
+        let is_last = |step: &&Act| matches!(step, Act::RemoveAll(_));
+        for step in steps.iter().filter(|step| !is_last(step)) {
+            step.run().unwrap();
         }
-        let stamp = self.write_payload(&payload);
-        if self.order == Order::LinksFirst {
-            self.link_keys(&payload);
-        }
-        symlink(&stamp, self.path.join("..data_tmp")).unwrap();
-        fs::rename(self.path.join("..data_tmp"), self.path.join("..data")).unwrap();
-        if self.order == Order::SwapFirst {
-            self.link_keys(&payload);
-        }
-        self.unlink_stale_keys(&payload);
         before_last(&self.path);
-        if let Some(old) = old {
-            fs::remove_dir_all(self.path.join(old)).unwrap();
+        for step in steps.iter().filter(is_last) {
+            step.run().unwrap();
         }
     }
 
-    fn write_payload(&self, payload: &Payload) -> String {
+    /// The steps that replace the payload, from how the volume is now, which count as done: none for the same payload again.
+    pub fn steps(&self, payload: &[(&str, &str)]) -> Vec<Act> {
+        let payload: Payload = payload.iter().copied().collect();
+        if self.last.replace(to_owned(&payload)) == to_owned(&payload) {
+            return Vec::new();
+        }
+        let mut steps = Vec::new();
+        let stamp = self.write_payload(&payload, &mut steps);
+        if self.order == Order::LinksFirst {
+            self.link_keys(&payload, &mut steps);
+        }
+        let swapped = self.path.join("..data_tmp");
+        steps.push(Act::Symlink(stamp.into(), swapped.clone()));
+        steps.push(Act::Rename(swapped, self.path.join("..data")));
+        if self.order == Order::SwapFirst {
+            self.link_keys(&payload, &mut steps);
+        }
+        self.unlink_stale_keys(&payload, &mut steps);
+        if let Ok(old) = fs::read_link(self.path.join("..data")) {
+            steps.push(Act::RemoveAll(self.path.join(old)));
+        }
+        steps
+    }
+
+    /// What was written last.
+    pub fn payload(&self) -> BTreeMap<String, String> {
+        self.last.borrow().clone()
+    }
+
+    /// The same path has become an empty directory.
+    pub fn is_empty_now(&self) {
+        self.last.take();
+    }
+
+    fn write_payload(&self, payload: &Payload, steps: &mut Vec<Act>) -> String {
         static COUNT: AtomicU32 = AtomicU32::new(1_000_000_000);
         let stamp = format!(
             "..2026_11_23_12_00_00.{}",
             COUNT.fetch_add(1, Ordering::Relaxed)
         );
         let directory = self.path.join(&stamp);
-        fs::create_dir(&directory).unwrap();
-        fs::set_permissions(&directory, Permissions::from_mode(0o755)).unwrap();
+        steps.push(Act::MakeDirectory(directory.clone()));
+        steps.push(Act::Chmod(directory.clone(), 0o755));
+        let mut made = BTreeSet::from([directory.clone()]);
         for (key, value) in payload {
             let file = directory.join(key);
-            fs::create_dir_all(file.parent().unwrap()).unwrap();
-            fs::write(&file, value).unwrap();
-            fs::set_permissions(&file, Permissions::from_mode(self.mode)).unwrap();
+            let parents = file.ancestors().skip(1);
+            let missing: Vec<_> = parents
+                .take_while(|parent| !made.contains(*parent))
+                .collect();
+            for parent in missing
+                .into_iter()
+                .rev()
+                .map(Path::to_owned)
+                .collect::<Vec<_>>()
+            {
+                steps.push(Act::MakeDirectory(parent.clone()));
+                made.insert(parent);
+            }
+            steps.push(Act::Write(file.clone(), (*value).to_owned(), How::Anew));
+            steps.push(Act::Chmod(file, self.mode));
         }
         stamp
     }
 
-    fn link_keys(&self, payload: &Payload) {
-        for key in payload.keys() {
-            let visible = first_component(key);
+    fn link_keys(&self, payload: &Payload, steps: &mut Vec<Act>) {
+        let visible: BTreeSet<_> = payload.keys().map(|key| first_component(key)).collect();
+        for visible in visible {
             let link = self.path.join(visible);
             if link.symlink_metadata().is_err() {
-                symlink(Path::new("..data").join(visible), link).unwrap();
+                steps.push(Act::Symlink(Path::new("..data").join(visible), link));
             }
         }
     }
 
-    fn unlink_stale_keys(&self, payload: &Payload) {
-        for entry in fs::read_dir(&self.path).unwrap() {
+    fn unlink_stale_keys(&self, payload: &Payload, steps: &mut Vec<Act>) {
+        for entry in fs::read_dir(&self.path).into_iter().flatten() {
             let name = entry.unwrap().file_name().into_string().unwrap();
             if !name.starts_with("..") && !payload.keys().any(|key| first_component(key) == name) {
-                fs::remove_file(self.path.join(name)).unwrap();
+                steps.push(Act::Remove(self.path.join(name)));
             }
         }
     }

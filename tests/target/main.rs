@@ -1,6 +1,9 @@
 //! The application of the tests and of the demo: it prints `ready`, then every signal with the configuration it sees at that
 //! moment, as `SIGHUP <nanoseconds since boot> <content>`. Of a directory it prints the names in it.
 //!
+//! With `--tree 1` CONFIG is a list as in `CONFIG_DIR`, everything below it is read, and what is printed stands for that: after
+//! `ready`, too.
+//!
 //! usage: target CONFIG [OPTION VALUE]...
 //!
 //! `--default N` leaves signal N alone, `--ignore N` ignores it, `--late N` catches it only after SIGUSR2 has come.
@@ -11,6 +14,9 @@
 //! It catches every other signal that can be caught but SIGTERM, SIGINT and SIGCHLD, and ends when it loses its parent.
 
 #![allow(unsafe_code)]
+
+#[path = "../support/digest.rs"]
+mod digest;
 
 use signal_hook::low_level::{register, signal_name};
 use std::fs;
@@ -28,6 +34,7 @@ fn main() {
     let mut left = vec![libc::SIGTERM, libc::SIGINT, libc::SIGCHLD];
     let mut late = Vec::new();
     let mut children = Vec::new();
+    let mut is_tree = false;
     let mut parent: Option<u32> = None;
     let (mut to_drop, mut to_live) = (0, u32::MAX);
     while let (Some(option), Some(value)) = (arguments.next(), arguments.next()) {
@@ -39,6 +46,7 @@ fn main() {
                 late.push(signal());
             }
             "--note" => {}
+            "--tree" => is_tree = true,
             "--parent" => parent = Some(value.parse().expect("a process")),
             "--drop" => to_drop = value.parse().expect("a number"),
             "--die" => to_live = value.parse().expect("a number"),
@@ -82,10 +90,19 @@ fn main() {
         33,
     ];
     let pipe = writer.as_raw_fd();
-    for signal in (1..=64).filter(|signal| !forbidden.contains(signal) && !left.contains(signal)) {
-        catch(signal, pipe);
+    let caught = |signal: &i32| !forbidden.contains(signal) && !left.contains(signal);
+    catch_all(&(1..=64).filter(caught).collect::<Vec<_>>(), pipe);
+    let read = || {
+        if is_tree {
+            return format!("{:016x}", digest::digest(&config));
+        }
+        content(Path::new(&config)).unwrap_or_else(|error| error.to_string())
+    };
+    if is_tree {
+        println!("ready {}", read());
+    } else {
+        println!("ready");
     }
-    println!("ready");
     let mut message = [0; 12];
     while reader.read_exact(&mut message).is_ok() {
         to_live -= 1;
@@ -99,8 +116,7 @@ fn main() {
         let signal = i32::from_le_bytes(message[..4].try_into().unwrap());
         let time = i64::from_le_bytes(message[4..].try_into().unwrap());
         let name = signal_name(signal).map_or_else(|| format!("SIG{signal}"), str::to_owned);
-        let content = content(Path::new(&config)).unwrap_or_else(|error| error.to_string());
-        println!("{name} {time} {}", content.trim_end().replace('\n', "|"));
+        println!("{name} {time} {}", read().trim_end().replace('\n', "|"));
         io::stdout().flush().unwrap();
         if signal == libc::SIGUSR2 {
             late.drain(..).for_each(|signal| catch(signal, pipe));
@@ -117,6 +133,27 @@ fn content(config: &Path) -> io::Result<String> {
     let mut names = names.collect::<io::Result<Vec<_>>>()?;
     names.sort();
     Ok(names.join(" "))
+}
+
+/// Catches all of these. One that comes between the kernel's knowing of the handler and the handler's knowing what to do would be
+/// nobody's, so they are held up until all is set.
+fn catch_all(signals: &[i32], pipe: i32) {
+    let block = |how| {
+        // SAFETY: a set on the stack, made empty before it is used; the mask is this thread's own.
+        unsafe {
+            let mut set = std::mem::zeroed();
+            libc::sigemptyset(&raw mut set);
+            for signal in signals {
+                libc::sigaddset(&raw mut set, *signal);
+            }
+            libc::pthread_sigmask(how, &raw const set, std::ptr::null_mut());
+        }
+    };
+    block(libc::SIG_BLOCK);
+    for signal in signals {
+        catch(*signal, pipe);
+    }
+    block(libc::SIG_UNBLOCK);
 }
 
 /// Writes signal and time to `pipe` whenever the signal comes.
