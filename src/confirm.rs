@@ -183,8 +183,9 @@ impl Confirm {
         if self.mode == Mode::Off {
             return;
         }
-        if self.openings.count > 0 && self.has_files {
-            self.window.get_or_insert_with(|| Window::new(now));
+        if self.has_files {
+            self.window
+                .get_or_insert_with(|| Window::new(now, self.openings.count == 0));
         }
         let Some(pidfd) = pidfd else { return };
         let is_same = |slot: &Option<Target>| {
@@ -258,7 +259,12 @@ impl Confirm {
                     .send();
                 false
             }
-            Outcome::Unknown => false,
+            Outcome::Unknown => {
+                log.line(Level::Debug)
+                    .say("whether the files were read again cannot be told")
+                    .send();
+                false
+            }
             Outcome::Unread => {
                 let again = self.mode == Mode::Retry && self.retries_left > 0;
                 log.line(Level::Warn).say("the signal was sent, and none of the watched files has been opened since; does the application read them again on this signal?");

@@ -33,12 +33,12 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// A signal was sent now.
-    pub(super) const fn new(sent: Instant) -> Self {
+    /// A signal was sent now; where the kernel refuses to watch anything, what comes of it cannot be told.
+    pub(super) const fn new(sent: Instant, is_blurred: bool) -> Self {
         Self {
             sent,
             opened: None,
-            is_blurred: false,
+            is_blurred,
             files: [0; FILES_MAX],
             count: 0,
         }
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn files_that_are_opened_confirm_the_reload_when_they_have_been_counted() {
-        let mut window = Window::new(at(0));
+        let mut window = Window::new(at(0), false);
         assert_eq!(window.deadline(), at(5_000));
         window.opened(1, b"a", at(12));
         assert!(!window.is_waiting());
@@ -117,14 +117,14 @@ mod tests {
 
     #[test]
     fn nothing_opened_in_five_seconds_is_nothing_read() {
-        let window = Window::new(at(0));
+        let window = Window::new(at(0), false);
         assert_eq!(window.outcome(at(4_999)), None);
         assert_eq!(window.outcome(at(5_000)), Some(Outcome::Unread));
     }
 
     #[test]
     fn a_look_of_ones_own_leaves_it_open_whether_nothing_was_read() {
-        let mut window = Window::new(at(0));
+        let mut window = Window::new(at(0), false);
         window.blur();
         assert_eq!(window.outcome(at(5_000)), Some(Outcome::Unknown));
         // But what was opened before or after it was opened by somebody else.
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn more_files_than_can_be_told_apart_are_as_many_as_can() {
-        let mut window = Window::new(at(0));
+        let mut window = Window::new(at(0), false);
         for watch in 0..100 {
             window.opened(watch, b"", at(1));
         }
