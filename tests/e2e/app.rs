@@ -7,7 +7,7 @@
 
 use crate::support::DEADLINE;
 use crate::support::kernel;
-use crate::support::process::{Settings, Talker, children, open_to_all};
+use crate::support::process::{Settings, Talker, children, eventually, open_to_all};
 use crate::support::recipes::recipe;
 use crate::support::volume::{Order, Volume};
 use rustix::process::{Pid, Signal, kill_process};
@@ -16,11 +16,12 @@ use std::fs::{self, File};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// The namespaces of a Pod, and a directory for its files. What runs there ends with it.
 pub struct Pod {
@@ -106,22 +107,6 @@ impl Pod {
         self.inside(|| TcpListener::bind((Ipv4Addr::LOCALHOST, port)))
             .unwrap()
     }
-
-    /// Sends a request by HTTP; nothing of the answer is read yet.
-    pub fn request(&self, port: u16, location: &str) -> Option<BufReader<TcpStream>> {
-        let mut stream = self.connect(port).ok()?;
-        write!(stream, "GET {location} HTTP/1.0\r\n\r\n").ok()?;
-        Some(BufReader::new(stream))
-    }
-
-    /// The body of the answer to one, without white space around it.
-    pub fn get(&self, port: u16, location: &str) -> Option<String> {
-        let mut answer = String::new();
-        let mut stream = self.request(port, location)?;
-        stream.read_to_string(&mut answer).ok()?;
-        let (_, body) = answer.split_once("\r\n\r\n")?;
-        Some(body.trim().to_owned())
-    }
 }
 
 impl Drop for Pod {
@@ -194,6 +179,8 @@ impl<A: Application> App<A> {
             .unwrap();
         let mut command = application.command(&pod);
         command
+            // Some signal their whole group, which is their own in a container.
+            .process_group(0)
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log);
@@ -329,7 +316,14 @@ pub fn id_in_pod(id: u32) -> u32 {
 
 fn volume<A: Application>(application: &A, pod: &Pod, order: Order) -> Volume {
     let payload = application.payload(pod, "one");
-    Volume::new(pod.path("volume"), order, &borrowed(&payload))
+    let volume = Volume::new(pod.path("volume"), order, &borrowed(&payload));
+    // The kernel tells start times in clock ticks of 10 ms, and what starts within the next counts as started before.
+    eventually("three clock ticks old", || {
+        let written = fs::symlink_metadata(volume.path.join("..data")).unwrap();
+        let age = SystemTime::now().duration_since(written.modified().unwrap());
+        age.is_ok_and(|age| age.as_millis() > 30)
+    });
+    volume
 }
 
 fn settings<A: Application>(application: &A, volume: &Volume) -> Settings {
@@ -350,8 +344,45 @@ fn borrowed(payload: &[(String, String)]) -> Vec<(&str, &str)> {
         .collect()
 }
 
+/// Updates the volume three times: each is one reload. The application, which still runs.
+#[track_caller]
+pub fn three_updates<A: Application>(application: A) -> App<A> {
+    let mut app = App::start(application);
+    let sidecar = app.sidecar(app.settings());
+    for text in ["two", "three", "four"] {
+        app.update(text);
+    }
+    app.expect_reloads(3, sidecar);
+    app
+}
+
+/// Updates the volume: the application is signalled, goes on as before, and is called out.
+#[track_caller]
+pub fn an_unread_update<A: Application>(application: A) -> App<A> {
+    let mut app = App::start(application);
+    let mut sidecar = app.sidecar(app.settings());
+    app.replace("two");
+    sidecar.expect("none of the watched files has been opened since");
+    app.answers("one");
+    app.expect_reloads(1, sidecar);
+    app
+}
+
+/// What is sent at one end of a connection comes at the other, both ways.
+#[track_caller]
+pub fn carries(client: &mut TcpStream, server: &mut TcpStream) {
+    let send = |from: &mut TcpStream, to: &mut TcpStream| {
+        let mut received = [0; 4];
+        from.write_all(b"more").unwrap();
+        to.read_exact(&mut received).unwrap();
+        assert_eq!(&received, b"more");
+    };
+    send(client, server);
+    send(server, client);
+}
+
 /// So many rounds run at once: they spend their time waiting for the application to be old enough.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 16;
 
 /// Starts the application `ROUNDS` times (50, unless the environment says otherwise) with an update at some moment of its first
 /// second. Every time it survives and ends on what is new.

@@ -6,12 +6,20 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod apache;
 mod app;
 mod editors;
 mod fuse;
 mod git;
+mod haproxy;
+mod http;
 mod image;
+mod named;
 mod nginx;
+mod php_fpm;
+mod squid;
+mod sshd;
+mod unread;
 
 /// What `make e2e` has found.
 #[track_caller]

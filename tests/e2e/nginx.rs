@@ -1,9 +1,10 @@
 //! nginx reloads its configuration from a volume, keeps its master and finishes what it is serving.
 
 use crate::app::{App, Application, Pod, id_in_pod, survives_updates_while_it_starts};
+use crate::http::{large_file, read_head};
 use crate::support::process::{Talker, eventually};
 use crate::support::volume::Order;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::process::Command;
 
 /// With one worker. What its server does is in the volume's files.
@@ -86,28 +87,16 @@ fn each_update_is_one_reload(order: Order) {
 
 #[test]
 fn a_download_that_a_reload_meets_comes_in_full() {
-    // More than what fits into a socket, so that nginx is amid sending until the client goes on reading.
-    let content: Vec<u8> = (0..4_000_000_u32).flat_map(u32::to_le_bytes).collect();
     let nginx = App::start(Nginx);
     let sidecar = nginx.sidecar(nginx.settings());
-    nginx.pod.write("large", &content);
     let old_worker = worker(&nginx);
-    let mut download = nginx.pod.request(PORT, "/files/large").unwrap();
-    read_head(&mut download);
-    let mut received = vec![0; 1000];
-    download.read_exact(&mut received).unwrap();
-
+    nginx.pod.write("large", large_file());
+    let download = nginx.pod.download(PORT, "/files/large");
     nginx.update("two");
     let exited = format!("worker process {old_worker} exited with code 0");
     assert_eq!(nginx.count(&exited), 0, "it still serves the download");
 
-    download.read_to_end(&mut received).unwrap();
-    assert!(
-        received == content,
-        "{} of {} bytes, or others",
-        received.len(),
-        content.len()
-    );
+    assert!(download.finish() == large_file(), "cut");
     eventually("ended the old worker", || nginx.count(&exited) == 1);
     expect_reloads(nginx, 1, sidecar);
 }
@@ -143,15 +132,6 @@ fn slow_requests_from_before_each_of_several_reloads_are_answered() {
 #[test]
 fn it_survives_updates_while_it_starts() {
     survives_updates_while_it_starts(|| Nginx);
-}
-
-/// Reads up to the body of a request or an answer.
-fn read_head(stream: &mut impl BufRead) {
-    let mut line = String::new();
-    while line != "\r\n" {
-        line.clear();
-        assert_ne!(stream.read_line(&mut line).unwrap(), 0, "cut");
-    }
 }
 
 /// The id of the worker that was started last.

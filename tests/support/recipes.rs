@@ -84,7 +84,7 @@ pub static RECIPES: &[Recipe] = &[
     Recipe {
         application: "php-fpm",
         settings: &[("PROCESS_NAME", "php-fpm"), ("RELOAD_SIGNAL", "SIGUSR2")],
-        remark: "executes itself again",
+        remark: "executes itself again; cuts requests unless `process_control_timeout` is set",
     },
     Recipe {
         application: "squid",

@@ -1,0 +1,95 @@
+//! squid reconfigures itself between two requests, and its tunnels stay.
+
+use crate::app::{App, Application, Pod, carries, survives_updates_while_it_starts, three_updates};
+use crate::http::read_head;
+use std::io::{BufReader, Write};
+use std::process::Command;
+
+struct Squid;
+
+impl Application for Squid {
+    const NAME: &str = "squid";
+
+    fn command(&self, pod: &Pod) -> Command {
+        let path = pod.path("");
+        let path = path.display();
+        let config = format!(
+            "http_port 127.0.0.1:{PORT}
+             http_access allow all
+             cache deny all
+             cache_effective_user proxy
+             cache_log /dev/null
+             access_log none
+             netdb_filename none
+             pinger_enable off
+             coredump_dir {path}
+             pid_filename {path}/pid
+             include {path}/volume/*.conf"
+        )
+        // It has no lines that begin with white space.
+        .replace("\n             ", "\n");
+        let mut command = Command::new("squid");
+        command
+            .args(["--foreground", "-d", "1", "-f"])
+            .arg(pod.write("squid.conf", config));
+        command
+    }
+
+    fn payload(&self, _: &Pod, text: &str) -> Vec<(String, String)> {
+        vec![("main.conf".to_owned(), format!("visible_hostname {text}\n"))]
+    }
+
+    /// Nobody listens where it is asked to go, and it says who says so.
+    fn answer(&self, pod: &Pod) -> Option<String> {
+        let answer = pod.answer(PORT, "http://127.0.0.1:1/")?;
+        let (_, via) = answer.split_once("\r\nVia: 1.1 ")?;
+        Some(via.split_once(' ')?.0.to_owned())
+    }
+}
+
+const PORT: u16 = 3128;
+const BACKEND: u16 = 8081;
+
+#[test]
+fn each_update_is_one_reload() {
+    let squid = three_updates(Squid);
+    expect_reloads(&squid, 3);
+}
+
+#[test]
+fn a_tunnel_from_before_each_of_several_reloads_goes_on() {
+    let mut squid = App::start(Squid);
+    let sidecar = squid.sidecar(squid.settings());
+    let backend = squid.pod.listen(BACKEND);
+    let open: Vec<_> = ["two", "three", "four"]
+        .iter()
+        .map(|text| {
+            let mut client = squid.pod.connect(PORT).unwrap();
+            write!(client, "CONNECT 127.0.0.1:{BACKEND} HTTP/1.0\r\n\r\n").unwrap();
+            let (server, _) = backend.accept().unwrap();
+            let mut client = BufReader::new(client);
+            read_head(&mut client);
+            squid.update(text);
+            (client.into_inner(), server)
+        })
+        .collect();
+    println!("squid: {} tunnels held, 0 lost", open.len());
+    for (mut client, mut server) in open {
+        carries(&mut client, &mut server);
+    }
+    squid.expect_reloads(3, sidecar);
+    expect_reloads(&squid, 3);
+}
+
+#[test]
+fn it_survives_updates_while_it_starts() {
+    survives_updates_while_it_starts(|| Squid);
+}
+
+#[track_caller]
+fn expect_reloads(squid: &App<Squid>, count: usize) {
+    let log = squid.log();
+    assert_eq!(squid.count("Reconfiguring Squid Cache"), count, "{log}");
+    // Its kid, which does the work, is the first one.
+    assert_eq!(squid.count("Starting Squid Cache"), 1, "{log}");
+}

@@ -1,0 +1,185 @@
+//! sshd executes itself again: the same process, and what is logged in stays.
+
+use crate::app::{App, Application, Pod, survives_updates_while_it_starts, three_updates};
+use crate::support::process::Talker;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{ChildStdin, Command, Stdio};
+
+struct Sshd;
+
+impl Application for Sshd {
+    const NAME: &str = "sshd";
+
+    fn command(&self, pod: &Pod) -> Command {
+        for key in ["host", "id"] {
+            let output = Command::new("ssh-keygen")
+                .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+                .arg(pod.path(key))
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{output:?}");
+        }
+        let path = pod.path("");
+        let path = path.display();
+        let config = format!(
+            "ListenAddress 127.0.0.1:{PORT}
+             HostKey {path}/host
+             PidFile {path}/pid
+             AuthorizedKeysFile {path}/id.pub
+             StrictModes no
+             PermitRootLogin yes
+             UsePAM no
+             Include {path}/volume/*.conf"
+        );
+        // Where it separates privileges.
+        pod.inside(|| std::fs::create_dir("/run/sshd")).unwrap();
+        // It wants to know its own path, to execute itself.
+        let mut command = Command::new("/usr/sbin/sshd");
+        command
+            .args(["-D", "-e", "-f"])
+            .arg(pod.write("sshd_config", config));
+        command
+    }
+
+    fn payload(&self, _: &Pod, text: &str) -> Vec<(String, String)> {
+        let config = format!("VersionAddendum {text}\nSetEnv CONFIG={text}\n");
+        vec![("main.conf".to_owned(), config)]
+    }
+
+    /// From its greeting: `SSH-2.0-OpenSSH_9.2p1 Debian-2 one`.
+    fn answer(&self, pod: &Pod) -> Option<String> {
+        let mut greeting = String::new();
+        let mut stream = BufReader::new(pod.connect(PORT).ok()?);
+        stream.read_line(&mut greeting).ok()?;
+        Some(greeting.split_whitespace().last()?.to_owned())
+    }
+}
+
+const PORT: u16 = 2222;
+
+/// `ssh` to it, to run something.
+fn ssh(pod: &Pod, options: &[&str]) -> Command {
+    let mut command = Command::new("ssh");
+    command
+        .args(["-F", "none", "-p", &PORT.to_string(), "-i"])
+        .arg(pod.path("id"))
+        .args(["-o", "StrictHostKeyChecking=no", "-o", "LogLevel=ERROR"])
+        .args(["-o", "UserKnownHostsFile=/dev/null"])
+        .args(options)
+        .arg("root@127.0.0.1");
+    command
+}
+
+/// A session in which a shell is told what to do.
+struct Session {
+    talker: Talker,
+    input: ChildStdin,
+}
+
+impl Session {
+    fn open(pod: &Pod, options: &[&str]) -> Self {
+        let mut command = ssh(pod, options);
+        command
+            .arg("sh")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        let mut child = pod.spawn(&mut command);
+        let input = child.stdin.take().unwrap();
+        let output = child.stdout.take().unwrap();
+        let talker = Talker::new(child, output);
+        Self { talker, input }
+    }
+
+    /// Lets the shell print something that was not in what it was told.
+    #[track_caller]
+    fn says(&mut self, word: &str) {
+        writeln!(self.input, "printf '%s-%s\\n' said {word}").unwrap();
+        self.talker.expect(&format!("said-{word}"));
+    }
+}
+
+#[test]
+fn each_update_is_one_reload_of_the_same_process() {
+    let sshd = three_updates(Sshd);
+    expect_restarts(&sshd, 3);
+    let output = sshd.pod.output(ssh(&sshd.pod, &[]).arg("echo $CONFIG"));
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "four\n",
+        "{output:?}"
+    );
+}
+
+#[test]
+fn sessions_from_before_and_between_reloads_stay_open() {
+    let mut sshd = App::start(Sshd);
+    let sidecar = sshd.sidecar(sshd.settings());
+    let mut sessions = vec![
+        Session::open(&sshd.pod, &["-T"]),
+        Session::open(&sshd.pod, &["-tt"]),
+    ];
+    for text in ["two", "three", "four"] {
+        for session in &mut sessions {
+            session.says(text);
+        }
+        sshd.update(text);
+        sessions.push(Session::open(&sshd.pod, &["-tt"]));
+    }
+    for session in &mut sessions {
+        session.says("end");
+    }
+    sshd.expect_reloads(3, sidecar);
+    println!("sshd: {} sessions held, 0 lost", sessions.len());
+    expect_restarts(&sshd, 3);
+}
+
+/// A session that was opened before a signal to all that is called sshd.
+fn session_met_by_a_signal_to_all(guard: &str) -> (App<Sshd>, Talker, Session) {
+    let sshd = App::start(Sshd);
+    let settings = sshd
+        .settings()
+        .set("PROCESS_SELECT", "all")
+        .set("PROCESS_MIN_AGE", "0")
+        .set("RELOAD_GUARD", guard);
+    let sidecar = sshd.sidecar(settings);
+    let mut session = Session::open(&sshd.pod, &["-T"]);
+    session.says("one");
+    sshd.update("two");
+    (sshd, sidecar, session)
+}
+
+#[test]
+fn signalled_with_all_its_children_it_drops_a_session() {
+    let (_sshd, mut sidecar, session) = session_met_by_a_signal_to_all("false");
+    sidecar.expect("the process has ended after the signal");
+    let (status, lines) = session.talker.finish();
+    // So ssh(1) tells of its own errors.
+    assert_eq!(
+        (status.code(), lines),
+        (Some(255), vec!["said-one".to_owned()])
+    );
+    println!("sshd, all and no guard: 1 session lost");
+}
+
+#[test]
+fn the_guard_spares_a_session_even_so() {
+    let (_sshd, mut sidecar, mut session) = session_met_by_a_signal_to_all("true");
+    sidecar.expect("the process has no handler for the signal");
+    session.says("two");
+}
+
+#[test]
+fn it_survives_updates_while_it_starts() {
+    survives_updates_while_it_starts(|| Sshd);
+}
+
+#[track_caller]
+fn expect_restarts(sshd: &App<Sshd>, count: usize) {
+    assert_eq!(
+        sshd.count("Received SIGHUP; restarting."),
+        count,
+        "{}",
+        sshd.log()
+    );
+}
