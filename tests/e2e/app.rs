@@ -10,12 +10,14 @@ use crate::support::kernel;
 use crate::support::process::{Settings, Talker, children, eventually, open_to_all};
 use crate::support::recipes::recipe;
 use crate::support::volume::{Order, Volume};
+use rustix::fs::{CWD, FileType, mknodat};
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -75,6 +77,13 @@ impl Pod {
         path
     }
 
+    /// Opens a file of the Pod's to write at its end.
+    pub fn file(&self, name: impl AsRef<Path>) -> File {
+        let mut options = File::options();
+        options.create(true).append(true);
+        options.open(self.path(name)).unwrap()
+    }
+
     /// Runs `action` in the Pod. It may start processes, but no threads.
     pub fn inside<T: Send>(&self, action: impl FnOnce() -> T + Send) -> T {
         kernel::inside(self.init, action)
@@ -130,6 +139,9 @@ pub trait Application: Sync {
     /// Whether it reads its files again on the signal.
     const READS_AGAIN: bool = true;
 
+    /// So many of them are started at once. They spend their time waiting to be old enough.
+    const STARTS_AT_ONCE: usize = 16;
+
     /// The settings for it besides `CONFIG_DIR`.
     fn set(&self, settings: Settings) -> Settings {
         recipe(Self::NAME).set(settings)
@@ -144,6 +156,9 @@ pub trait Application: Sync {
     /// What it answers to a client that comes now, if it does.
     fn answer(&self, pod: &Pod) -> Option<String>;
 }
+
+/// What an application reads at its start, if it is there, before it has a handler for the signal.
+pub const HOLD: &str = "start.d/hold.cnf";
 
 /// An application in its Pod.
 pub struct App<A: Application> {
@@ -171,12 +186,31 @@ impl<A: Application> App<A> {
         app
     }
 
+    /// Starts it with a configuration that says `one`, and holds its start up: it has come so far that it reads [`HOLD`], and
+    /// goes on when that is closed.
+    #[track_caller]
+    pub fn start_held(application: A) -> (Self, File) {
+        let pod = Pod::new();
+        let hold = pod.write(HOLD, "");
+        fs::remove_file(&hold).unwrap();
+        mknodat(CWD, &hold, FileType::Fifo, 0o644.into(), 0).unwrap();
+        let volume = volume(&application, &pod, Order::SwapFirst);
+        let app = Self::launch(application, pod, volume);
+        let mut writer = None;
+        eventually("reading what holds it", || {
+            let mut options = File::options();
+            // Refused as long as nobody reads.
+            options.write(true).custom_flags(libc::O_NONBLOCK);
+            writer = options.open(&hold).ok();
+            writer.is_some()
+        });
+        // Whoever looks for it from now on does not find it.
+        fs::remove_file(&hold).unwrap();
+        (app, writer.unwrap())
+    }
+
     fn launch(application: A, pod: Pod, volume: Volume) -> Self {
-        let log = File::options()
-            .create(true)
-            .append(true)
-            .open(pod.path("log"))
-            .unwrap();
+        let log = pod.file("log");
         let mut command = application.command(&pod);
         command
             // Some signal their whole group, which is their own in a container.
@@ -210,6 +244,13 @@ impl<A: Application> App<A> {
         self.answers(text);
     }
 
+    /// The same, and waits until the sidecar has seen it reading the files again.
+    #[track_caller]
+    pub fn reload(&self, sidecar: &mut Talker, text: &str) {
+        self.update(text);
+        sidecar.expect("reload confirmed");
+    }
+
     /// Replaces the configuration.
     pub fn replace(&self, text: &str) {
         let payload = self.application.payload(&self.pod, text);
@@ -219,9 +260,20 @@ impl<A: Application> App<A> {
     /// Waits until clients are answered `text`.
     #[track_caller]
     pub fn answers(&self, text: &str) {
-        let what = format!("answered {text}; {}", A::NAME);
+        self.answers_as(text, |answer| answer == text);
+    }
+
+    /// Waits until clients are answered.
+    #[track_caller]
+    pub fn answers_anything(&self) {
+        self.answers_as("anything", |_| true);
+    }
+
+    #[track_caller]
+    fn answers_as(&self, what: &str, is_expected: impl Fn(&str) -> bool) {
+        let what = format!("answered {what}; {}", A::NAME);
         let deadline = Instant::now() + DEADLINE;
-        while self.application.answer(&self.pod).as_deref() != Some(text) {
+        while !self.answer().is_some_and(|answer| is_expected(&answer)) {
             assert!(Instant::now() < deadline, "never {what}:\n{}", self.log());
             thread::sleep(Duration::from_millis(5));
         }
@@ -381,9 +433,6 @@ pub fn carries(client: &mut TcpStream, server: &mut TcpStream) {
     send(server, client);
 }
 
-/// So many rounds run at once: they spend their time waiting for the application to be old enough.
-const AT_ONCE: usize = 16;
-
 /// Starts the application `ROUNDS` times (50, unless the environment says otherwise) with an update at some moment of its first
 /// second. Every time it survives and ends on what is new.
 #[track_caller]
@@ -391,7 +440,7 @@ pub fn survives_updates_while_it_starts<A: Application>(new: impl Fn() -> A + Sy
     let rounds = std::env::var("ROUNDS").map_or(50, |rounds| rounds.parse().unwrap());
     let next = AtomicUsize::new(0);
     thread::scope(|scope| {
-        for _ in 0..AT_ONCE.min(rounds) {
+        for _ in 0..A::STARTS_AT_ONCE.min(rounds) {
             scope.spawn(|| {
                 loop {
                     let round = next.fetch_add(1, Ordering::Relaxed);
@@ -446,10 +495,44 @@ fn survives_an_update_while_it_starts<A: Application>(application: A, round: usi
     sidecar.expect("signal sent");
     if A::READS_AGAIN {
         sidecar.expect("reload confirmed");
+        app.answers("two");
+    } else {
+        app.answers_anything();
     }
-    app.answers("two");
     app.is_running();
     let (_, log) = sidecar.end();
     let sent = log.iter().filter(|line| line.contains("signal sent"));
     assert_eq!(sent.count(), 1, "update at {moment:?}: {log:#?}");
+}
+
+/// An update that the application's start is amid: a signal that it has no handler for would end it. It is spared until it has.
+#[track_caller]
+pub fn is_spared_amid_its_start<A: Application>(application: A) {
+    let (mut app, hold) = App::start_held(application);
+    let mut sidecar = app.sidecar(app.settings().set("RELOAD_CATCH_UP", "false"));
+    app.replace("two");
+    sidecar.expect("has no handler");
+    app.is_running();
+    drop(hold);
+    sidecar.expect("signal sent");
+    app.answers_anything();
+    if A::READS_AGAIN {
+        app.answers("two");
+    }
+    app.expect_reloads(1, sidecar);
+}
+
+/// The same where `settings` do not spare it: it is ended, and the sidecar says so.
+#[track_caller]
+pub fn is_ended_amid_its_start<A: Application>(
+    application: A,
+    settings: impl FnOnce(Settings) -> Settings,
+) {
+    let (mut app, hold) = App::start_held(application);
+    let mut sidecar = app.sidecar(settings(app.settings().set("RELOAD_CATCH_UP", "false")));
+    app.replace("two");
+    sidecar.expect("the process has ended after the signal");
+    let status = app.main.wait().unwrap();
+    println!("{}: signalled amid its start: {status}", A::NAME);
+    drop(hold);
 }

@@ -11,15 +11,24 @@ mod app;
 mod editors;
 mod fuse;
 mod git;
+mod gunicorn;
 mod haproxy;
 mod http;
 mod image;
+mod logstash;
+mod mariadb;
 mod named;
 mod nginx;
+mod pgbouncer;
 mod php_fpm;
+mod postgresql;
+mod prometheus;
+mod sql;
 mod squid;
 mod sshd;
 mod unread;
+mod uwsgi;
+mod wsgi;
 
 /// What `make e2e` has found.
 #[track_caller]

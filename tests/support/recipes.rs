@@ -34,7 +34,7 @@ pub static RECIPES: &[Recipe] = &[
     Recipe {
         application: "gunicorn",
         settings: &[("PROCESS_NAME", "gunicorn")],
-        remark: "as a script, with setproctitle or without",
+        remark: "as a script, or with setproctitle",
     },
     Recipe {
         application: "python -m gunicorn",
@@ -48,8 +48,11 @@ pub static RECIPES: &[Recipe] = &[
     },
     Recipe {
         application: "mysqld, mariadbd",
-        settings: &[("PROCESS_NAME", "mysqld,mariadbd")],
-        remark: "flushes logs and grants; does not read `my.cnf` again",
+        settings: &[
+            ("PROCESS_NAME", "mysqld,mariadbd"),
+            ("PROCESS_MIN_AGE", "1m"),
+        ],
+        remark: "flushes logs and grants, and does not read `my.cnf` again; crashes on SIGHUP while it starts",
     },
     Recipe {
         application: "postgresql",
@@ -63,8 +66,11 @@ pub static RECIPES: &[Recipe] = &[
     },
     Recipe {
         application: "logstash",
-        settings: &[("PROCESS_CMDLINE", "org.logstash.Logstash")],
-        remark: "",
+        settings: &[
+            ("PROCESS_CMDLINE", "org.logstash.Logstash"),
+            ("PROCESS_MIN_AGE", "1m"),
+        ],
+        remark: "ends on SIGHUP until it has started",
     },
     Recipe {
         application: "haproxy -W",

@@ -1,0 +1,72 @@
+//! uwsgi waits for its workers to finish what they are at and executes itself again, under the id that it has.
+
+use crate::app::{App, Application, Pod, survives_updates_while_it_starts};
+use crate::support::process::{Talker, eventually};
+use crate::wsgi::{self, Backend, PORT};
+use std::process::Command;
+
+struct Uwsgi;
+
+impl Application for Uwsgi {
+    const NAME: &str = "uwsgi";
+
+    fn command(&self, pod: &Pod) -> Command {
+        wsgi::program(pod);
+        let mut command = Command::new("uwsgi-core");
+        wsgi::prepare(&mut command, pod);
+        command.args(["--plugins", "python3", "--ini", "volume/uwsgi.ini"]);
+        command
+    }
+
+    fn payload(&self, _: &Pod, text: &str) -> Vec<(String, String)> {
+        let config = format!(
+            "[uwsgi]\nmaster = true\nprocesses = 2\nneed-app = true\nhttp-socket = 127.0.0.1:{PORT}\n\
+             wsgi-file = wsgi.py\nenv = ANSWER={text}\n"
+        );
+        vec![("uwsgi.ini".to_owned(), config)]
+    }
+
+    fn answer(&self, pod: &Pod) -> Option<String> {
+        pod.get(PORT, "/")
+    }
+}
+
+#[test]
+fn each_update_is_one_reload() {
+    let app = App::start(Uwsgi);
+    let mut sidecar = app.sidecar(app.settings());
+    for text in ["two", "three", "four"] {
+        app.reload(&mut sidecar, text);
+    }
+    expect_reloads(app, 3, sidecar);
+}
+
+#[test]
+fn a_slow_request_that_a_reload_meets_is_answered() {
+    let app = App::start(Uwsgi);
+    let backend = Backend::new(&app.pod);
+    let sidecar = app.sidecar(app.settings());
+    let slow = backend.slow_request(&app);
+    app.replace("two");
+    eventually("told to reload", || {
+        app.count("gracefully killing workers") == 1
+    });
+    slow.expect_answer();
+    app.answers("two");
+    println!("uwsgi: 1 slow request held, 0 lost");
+    expect_reloads(app, 1, sidecar);
+}
+
+#[test]
+fn it_survives_updates_while_it_starts() {
+    survives_updates_while_it_starts(|| Uwsgi);
+}
+
+/// Besides what the sidecar says: uwsgi has executed itself again so many times, and no worker was ended but by its master.
+#[track_caller]
+fn expect_reloads(mut app: App<Uwsgi>, count: usize, sidecar: Talker) {
+    app.expect_reloads(count, sidecar);
+    assert_eq!(app.count("binary reloading uWSGI"), count, "{}", app.log());
+    // As its master logs it of a worker that has ended without having been told to.
+    assert_eq!(app.count("DAMN"), 0, "{}", app.log());
+}
