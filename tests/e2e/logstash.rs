@@ -34,6 +34,9 @@ fn classes() -> &'static Path {
 impl Application for Logstash {
     const NAME: &str = "logstash";
 
+    /// More would make one another slow.
+    const STARTS_AT_ONCE: usize = 8;
+
     /// Logstash takes the better part of a minute until it takes the signal, and what stands in for it a second, or some where many of
     /// them start at once.
     fn set(&self, settings: Settings) -> Settings {

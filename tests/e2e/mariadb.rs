@@ -42,6 +42,9 @@ impl Application for Mariadb {
 
     const READS_AGAIN: bool = false;
 
+    /// More would make one another slow.
+    const STARTS_AT_ONCE: usize = 8;
+
     /// It has next to no data to recover, and is ready in a second, or in some where many of them start at once.
     fn set(&self, settings: Settings) -> Settings {
         recipe(Self::NAME)
