@@ -382,7 +382,7 @@ pub fn carries(client: &mut TcpStream, server: &mut TcpStream) {
 }
 
 /// So many rounds run at once: they spend their time waiting for the application to be old enough.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 8;
 
 /// Starts the application `ROUNDS` times (50, unless the environment says otherwise) with an update at some moment of its first
 /// second. Every time it survives and ends on what is new.
@@ -452,4 +452,6 @@ fn survives_an_update_while_it_starts<A: Application>(application: A, round: usi
     let (_, log) = sidecar.end();
     let sent = log.iter().filter(|line| line.contains("signal sent"));
     assert_eq!(sent.count(), 1, "update at {moment:?}: {log:#?}");
+    let errors = log.iter().filter(|line| line.contains(" error "));
+    assert_eq!(errors.count(), 0, "update at {moment:?}: {log:#?}");
 }
