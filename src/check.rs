@@ -182,7 +182,7 @@ fn processes(config: &Config<'_>, proc: &Proc, log: &mut Log) -> Result<(), &'st
     mount::each(&mut |mount| is_hidden |= mount.hides_processes());
     let is_shared = getpid() != Pid::INIT && count > 0;
     if is_shared {
-        let line = plain(log).say("  the process namespace is shared: ");
+        let line = plain(log).say("  the namespace is shared: ");
         line.number(count.into())
             .say(" other processes are seen")
             .send();

@@ -226,6 +226,7 @@ impl Confirm {
 
     /// Says what has come of the signal, if that is clear by now. Whether it is to be sent again.
     pub fn due(&mut self, config: &Config<'_>, now: Instant, log: &mut Log) -> bool {
+        let mut one_has_ended = false;
         for slot in &mut self.targets {
             let Some(target) = slot else { continue };
             if has_ended(&target.pidfd) {
@@ -238,11 +239,14 @@ impl Confirm {
                     .key_number("after_ms", now.ms_since(target.sent))
                     .send();
                 *slot = None;
-                // Whoever has ended reads nothing.
-                self.window = None;
+                one_has_ended = true;
             } else if target.deadline() <= now {
                 *slot = None;
             }
+        }
+        if one_has_ended && self.targets.iter().all(Option::is_none) {
+            // Nobody is left to read anything.
+            self.window = None;
         }
         self.gather(now);
         let Some(outcome) = (self.window.as_ref()).and_then(|window| window.outcome(now)) else {

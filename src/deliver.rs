@@ -17,6 +17,10 @@ use rustix::process::{
 /// another one cannot be told, and those of the last time, so that they can be told first. Of more some may be told twice.
 const KNOWN_MAX: usize = 16;
 
+/// A process that ignores the signal is given so many times `PROCESS_MIN_AGE` to change that: some ignore what they have no
+/// handler for yet.
+const STARTS_FOR: u64 = 5;
+
 /// A process that was found before.
 #[derive(Clone, Copy, Debug)]
 struct Known {
@@ -220,12 +224,26 @@ impl Delivery {
             uid: None,
             errno: None,
         };
+        let verdict = if config.guard {
+            guard(process, config.signal, proc)
+        } else {
+            Verdict::Send
+        };
+        let still_starts = process.start.plus_ms(STARTS_FOR * config.min_age_ms) > now;
         obstacle.waiting = if ready_at > now {
             obstacle.ready_at = Some(ready_at);
             Waiting::TooYoung
-        } else if config.guard && guard(process, config.signal, proc, means.log) == Verdict::Hold {
+        } else if verdict == Verdict::Hold {
             Waiting::Guarded
+        } else if verdict == Verdict::SendIgnored && still_starts {
+            Waiting::Ignored
         } else {
+            if verdict == Verdict::SendIgnored {
+                let line = means.log.line(Level::Warn);
+                line.say("the process ignores the signal; it is sent, but nothing will happen");
+                config.signal.name_in(line);
+                process.name_in(line).send();
+            }
             if is_first {
                 means.confirm.before_signal();
             }
@@ -283,6 +301,11 @@ impl Delivery {
             }
             Waiting::Guarded => {
                 line.say("the process has no handler for the signal and would be ended or stopped by it; sent as soon as it has one");
+                config.signal.name_in(line);
+                process(line);
+            }
+            Waiting::Ignored => {
+                line.say("the process ignores the signal, perhaps until it is ready");
                 config.signal.name_in(line);
                 process(line);
             }

@@ -1,6 +1,5 @@
 //! The guard: a signal whose arrival would end or stop the process is held back.
 
-use crate::log::{Level, Log};
 use crate::process::{Proc, Process, Status};
 use crate::signal::{DefaultAction, Signal};
 
@@ -67,22 +66,15 @@ pub fn disposition(signal: Signal, status: &Status) -> &'static str {
 }
 
 /// Looks at the process as it is now.
-pub fn guard(process: &Process, signal: Signal, proc: &Proc, log: &mut Log) -> Verdict {
+pub fn guard(process: &Process, signal: Signal, proc: &Proc) -> Verdict {
     // A process that has gone is found out by sending.
     let Ok(status) = proc.status(process.pid) else {
         return Verdict::Send;
     };
-    let verdict = verdict(signal, &status, || {
+    verdict(signal, &status, || {
         proc.is_blocked_in_a_thread(process.pid, signal.mask())
             .unwrap_or(false)
-    });
-    if verdict == Verdict::SendIgnored {
-        let line = log.line(Level::Warn);
-        line.say("the process ignores the signal; it is sent, but nothing will happen");
-        signal.name_in(line);
-        process.name_in(line).send();
-    }
-    verdict
+    })
 }
 
 #[cfg(test)]

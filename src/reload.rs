@@ -51,6 +51,8 @@ struct Owed {
 /// ready, rare enough to cost nothing while it never is.
 const FIRST_PAUSE_MS: u64 = 100;
 const LONGEST_PAUSE_MS: u64 = 5_000;
+/// A process that was started before the sidecar has its name so long after it, in milliseconds: some set it when they are ready.
+const NAMED_MS: u64 = 10_000;
 /// The same reason is not said again sooner than this.
 const REPEAT_MS: u64 = 60_000;
 
@@ -345,9 +347,14 @@ impl Reload {
             self.unsure |= self.settling.is_some();
         }
         let for_everyone = owed.order.is_for_everyone();
+        let since_boot =
+            (owed.order.started_between).is_some_and(|(from, _)| from == Instant::BOOT);
+        let may_be_named = since_boot && now.ms_since(owed.since) < NAMED_MS;
         match attempt.waiting {
-            // Nobody is there who could have read something else.
-            Some((Waiting::NoProcess | Waiting::PidFile, _)) if !for_everyone => self.settled(),
+            // Nobody is there who could have read something else, or goes by the name that it will have in a moment.
+            Some((Waiting::NoProcess | Waiting::PidFile, _)) if !for_everyone && !may_be_named => {
+                self.settled();
+            }
             Some((reason, ready_at)) => {
                 owed.partly |= attempt.signalled > 0;
                 let (next, pause_ms) = match ready_at {
@@ -360,19 +367,20 @@ impl Reload {
                 let said_before = owed
                     .said
                     .is_some_and(|(said, at)| said == reason && now.ms_since(at) < REPEAT_MS);
-                if !said_before {
+                // Where it is not known whether there is anybody, there is nothing to be said about nobody.
+                let is_nobody = matches!(reason, Waiting::NoProcess | Waiting::PidFile);
+                let is_news = !said_before && (for_everyone || !is_nobody);
+                if is_news {
                     owed.said = Some((reason, now));
                 }
                 self.owed = Some(owed);
                 return (
                     self.next(now),
-                    (!said_before).then_some(Note::StillWaiting(reason)),
+                    is_news.then_some(Note::StillWaiting(reason)),
                 );
             }
             None => self.settled(),
         }
-        let since_boot =
-            (owed.order.started_between).is_some_and(|(from, _)| from == Instant::BOOT);
         let note = if attempt.signalled > 0 || owed.partly {
             let arrived = Note::Arrived {
                 after_ms: now.ms_since(owed.since),

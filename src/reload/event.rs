@@ -20,6 +20,8 @@ impl Instant {
 
     /// Moved into the future.
     #[must_use]
+    // Not inlined: it is called in many places.
+    #[inline(never)]
     pub const fn plus_ms(self, ms: u64) -> Self {
         Self(self.0.saturating_add(ms.saturating_mul(1_000_000)))
     }
@@ -36,6 +38,8 @@ impl Instant {
     }
 
     /// Milliseconds from `earlier` to here, 0 if it is not earlier.
+    // Not inlined: it is called in many places.
+    #[inline(never)]
     pub const fn ms_since(self, earlier: Self) -> u64 {
         self.nanoseconds_since(earlier) / 1_000_000
     }
@@ -79,6 +83,8 @@ pub enum Waiting {
     TooYoung,
     /// The signal's arrival would end or stop the process.
     Guarded,
+    /// The process ignores the signal, and has started not long ago.
+    Ignored,
     /// The system call failed in another way, or `/proc` could not be read.
     Failed,
 }

@@ -122,9 +122,8 @@ impl Visit for Looking<'_> {
             }
             Shortfall::TooMany => {
                 push_path(line, directory, name);
-                line.say(" and what comes after it is not watched: there are more than ");
-                line.number(tree::ENTRIES_MAX.into())
-                    .say(" entries; do links lead in circles?");
+                line.say(" and what comes after it is not watched: more than ");
+                line.number(tree::ENTRIES_MAX.into()).say(" entries");
             }
         }
         line.send();

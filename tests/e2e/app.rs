@@ -140,7 +140,7 @@ pub trait Application: Sync {
     const READS_AGAIN: bool = true;
 
     /// So many of them are started at once. They spend their time waiting to be old enough.
-    const STARTS_AT_ONCE: usize = 16;
+    const STARTS_AT_ONCE: usize = 8;
 
     /// The settings for it besides `CONFIG_DIR`.
     fn set(&self, settings: Settings) -> Settings {
@@ -503,6 +503,8 @@ fn survives_an_update_while_it_starts<A: Application>(application: A, round: usi
     let (_, log) = sidecar.end();
     let sent = log.iter().filter(|line| line.contains("signal sent"));
     assert_eq!(sent.count(), 1, "update at {moment:?}: {log:#?}");
+    let errors = log.iter().filter(|line| line.contains(" error "));
+    assert_eq!(errors.count(), 0, "update at {moment:?}: {log:#?}");
 }
 
 /// An update that the application's start is amid: a signal that it has no handler for would end it. It is spared until it has.

@@ -228,3 +228,19 @@ fn l4_a_reload_that_was_confirmed_leaves_nothing_behind() {
     }
     assert_eq!(measure(&mut scene, "last"), first);
 }
+
+#[test]
+fn a1_what_one_process_reads_is_confirmed_though_another_one_ends() {
+    let mut scene = scene("root/app.conf", &[], &[]);
+    let _other = Target::start_as(
+        &scene.target.name,
+        &scene.directory.path().join("root/app.conf"),
+        &["--die", "1"],
+    );
+    update(&scene, "one");
+    assert_eq!(scene.target.signalled().1, "one");
+    scene
+        .sidecar
+        .expect("the process has ended after the signal");
+    scene.sidecar.expect("reload confirmed");
+}

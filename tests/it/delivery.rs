@@ -431,3 +431,20 @@ fn a_target_that_dies_and_comes_back_is_found_again() {
         sidecar.expect("signal sent");
     }
 }
+
+#[test]
+fn p4_a_process_that_ignores_the_signal_while_it_starts_gets_it_when_it_is_ready() {
+    let mut config = Config::new();
+    let name = unique_name();
+    let mut target = Target::start_as(&name, &config.file(), &["--ignore", "1", "--late", "1"]);
+    let mut sidecar = config
+        .settings(&name)
+        .set("PROCESS_MIN_AGE", "200ms")
+        .start();
+    let content = config.change();
+    sidecar.expect("ignores");
+    sidecar.expect("signal sent");
+    target.talker.signal(rustix::process::Signal::USR2);
+    assert_eq!(target.signalled().0, "SIGUSR2");
+    assert_eq!(target.signalled(), ("SIGHUP".to_owned(), content));
+}
