@@ -125,8 +125,7 @@ fn p1_a_process_is_found_by_its_command_line() {
     let options = ["--note", &padding, "--note", &needle];
     let mut target = Target::start_as(&unique_name(), &config.file(), &options);
     let mut other = Target::start_as(&unique_name(), &config.file(), &["--note", &padding]);
-    let _sidecar = Settings::bare()
-        .set("CONFIG_DIR", config.directory.path())
+    let _sidecar = Settings::new(config.directory.path(), "")
         .set("PROCESS_CMDLINE", format!("--note {needle}"))
         .set("PROCESS_MIN_AGE", "0")
         .set("RELOAD_MIN_INTERVAL", "0")
@@ -143,8 +142,7 @@ fn p1_a_process_is_found_by_its_pid_file() {
     let mut config = Config::new();
     let mut target = Target::start(&config.file());
     let pid_file = tempfile::NamedTempFile::new().unwrap();
-    let mut sidecar = Settings::bare()
-        .set("CONFIG_DIR", config.directory.path())
+    let mut sidecar = Settings::new(config.directory.path(), "")
         .set("PROCESS_PID_FILE", pid_file.path())
         .set("PROCESS_MIN_AGE", "0")
         .start();
@@ -437,13 +435,9 @@ fn p4_a_process_that_ignores_the_signal_while_it_starts_gets_it_when_it_is_ready
     let mut config = Config::new();
     let name = unique_name();
     let mut target = Target::start_as(&name, &config.file(), &["--ignore", "1", "--late", "1"]);
-    let mut sidecar = config
-        .settings(&name)
-        .set("PROCESS_MIN_AGE", "200ms")
-        .start();
+    let mut sidecar = config.settings(&name).set("PROCESS_MIN_AGE", "1s").start();
     let content = config.change();
-    sidecar.expect("ignores");
-    sidecar.expect("signal sent");
+    sidecar.expect("the process ignores the signal, perhaps until it is ready");
     target.talker.signal(rustix::process::Signal::USR2);
     assert_eq!(target.signalled().0, "SIGUSR2");
     assert_eq!(target.signalled(), ("SIGHUP".to_owned(), content));
