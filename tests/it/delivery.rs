@@ -1,45 +1,11 @@
 //! Whom the signal goes to, and what happens while it cannot (P1 to P7).
 
 use crate::support::process::{Settings, Talker, Target};
+use crate::support::scene::Config;
 use crate::support::{is_emulated, unique_name};
 use rustix::process::Signal;
 use std::fs;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
-
-/// A directory with one file of configuration.
-struct Config {
-    directory: tempfile::TempDir,
-    writes: u32,
-}
-
-impl Config {
-    fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        fs::write(directory.path().join("app.conf"), "start").unwrap();
-        Self {
-            directory,
-            writes: 0,
-        }
-    }
-
-    fn file(&self) -> PathBuf {
-        self.directory.path().join("app.conf")
-    }
-
-    fn settings(&self, name: &str) -> Settings {
-        Settings::new(self.directory.path(), name)
-            .set("RELOAD_SETTLE", "20ms")
-            .set("RELOAD_MIN_INTERVAL", "0")
-    }
-
-    fn change(&mut self) -> String {
-        self.writes += 1;
-        let content = format!("write {}", self.writes);
-        fs::write(self.file(), &content).unwrap();
-        content
-    }
-}
 
 #[test]
 fn every_signal_that_can_be_caught_is_delivered_by_name_and_number() {

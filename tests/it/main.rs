@@ -13,6 +13,7 @@
 //! - W10 what differs is told in time, and what is put back in time is not
 //! - P1 a process is matched by whole names, its command line, its process file
 //! - P2 of several matches the ones without a matching ancestor are signalled, and never this program
+//! - P3 a process is never signalled because its id was another's, with pidfds and without
 //! - P4 a signal that would end the process waits until it would not
 //! - P5 a young process is waited for, one that started after the change needs nothing
 //! - P6 what cannot be delivered stays pending, and its reason is said once
@@ -32,6 +33,7 @@ mod confirm;
 mod delivery;
 mod lifecycle;
 mod policy;
+mod processes;
 mod recovery;
 mod settings;
 mod settling;

@@ -132,3 +132,39 @@ impl Ending {
 pub fn whole(directory: &Path) -> PathBuf {
     directory.to_owned()
 }
+
+/// A directory with one file of configuration, for tests with targets of their own.
+pub struct Config {
+    pub directory: tempfile::TempDir,
+    writes: u32,
+}
+
+impl Config {
+    pub fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("app.conf"), "start").unwrap();
+        Self {
+            directory,
+            writes: 0,
+        }
+    }
+
+    pub fn file(&self) -> PathBuf {
+        self.directory.path().join("app.conf")
+    }
+
+    /// A sidecar on the directory that signals at once, as often as there is a change.
+    pub fn settings(&self, name: &str) -> Settings {
+        Settings::new(self.directory.path(), name)
+            .set("RELOAD_SETTLE", "20ms")
+            .set("RELOAD_MIN_INTERVAL", "0")
+    }
+
+    /// Writes new content and returns it.
+    pub fn change(&mut self) -> String {
+        self.writes += 1;
+        let content = format!("write {}", self.writes);
+        fs::write(self.file(), &content).unwrap();
+        content
+    }
+}

@@ -10,8 +10,13 @@
 //! `--drop N` does nothing for the first N signals, `--die N` ends it at the Nth.
 //! `--parent PID` is whose child it was started as.
 //! `--children N` starts N processes of the same name. `--note TEXT` does nothing: it is there to be found.
+//! `--comm NAME` is what it calls itself, `--title TEXT` what it puts in its arguments' place, `--thread NAME` a thread of it.
+//! `--again 1` executes itself anew after each signal but SIGUSR2. `--daemon 1`, which comes first, starts another one and ends.
+//! `--crowd N` forks N children that do nothing, `--storm N` forks N children one after the other that end at once.
+//! What does not begin with two hyphens is passed over: a script's name, where this program is its interpreter.
 //!
-//! It catches every other signal that can be caught but SIGTERM, SIGINT and SIGCHLD, and ends when it loses its parent.
+//! It catches every other signal that can be caught but SIGTERM, SIGINT and SIGCHLD, and ends when it loses its parent: with
+//! `--stay 1` when its standard input ends, as its children do then.
 
 #![allow(unsafe_code)]
 
@@ -19,63 +24,139 @@
 mod digest;
 
 use signal_hook::low_level::{register, signal_name};
+use std::ffi::CString;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+/// What the arguments ask for.
+#[derive(Default)]
+struct Options {
+    config: String,
+    /// Signals that are not caught.
+    left: Vec<i32>,
+    late: Vec<i32>,
+    is_tree: bool,
+    stays: bool,
+    begins_again: bool,
+    parent: Option<u32>,
+    to_drop: u32,
+    to_live: u32,
+    children: u32,
+    crowd: u32,
+    storm: u32,
+    threads: Vec<String>,
+}
+
+impl Options {
+    fn parse(config: String, mut arguments: impl Iterator<Item = String>) -> Self {
+        let mut options = Self {
+            config,
+            left: vec![libc::SIGTERM, libc::SIGINT, libc::SIGCHLD],
+            to_live: u32::MAX,
+            ..Self::default()
+        };
+        while let Some(option) = arguments.next() {
+            if !option.starts_with("--") {
+                continue;
+            }
+            let value = arguments.next().expect("a value");
+            let number = || value.parse::<u32>().expect("a number");
+            match option.as_str() {
+                "--default" => options.left.push(number() as i32),
+                "--late" => {
+                    options.left.push(number() as i32);
+                    options.late.push(number() as i32);
+                }
+                "--ignore" => {
+                    options.left.push(number() as i32);
+                    // SAFETY: a constant disposition.
+                    unsafe { libc::signal(number() as i32, libc::SIG_IGN) };
+                }
+                "--note" => {}
+                "--tree" => options.is_tree = true,
+                "--stay" => options.stays = true,
+                "--again" => options.begins_again = true,
+                "--parent" => options.parent = Some(number()),
+                "--drop" => options.to_drop = number(),
+                "--die" => options.to_live = number(),
+                "--children" => options.children = number(),
+                "--crowd" => options.crowd = number(),
+                "--storm" => options.storm = number(),
+                "--thread" => options.threads.push(value),
+                "--title" => set_title(value.as_bytes()),
+                "--comm" => rustix::thread::set_name(&CString::new(value).unwrap()).unwrap(),
+                other => panic!("unknown option {other}"),
+            }
+        }
+        options
+    }
+
+    /// What does not wait for the signals.
+    fn start_others(&self) {
+        fork_crowd(self.crowd);
+        fork_storm(self.storm);
+        if self.stays {
+            std::thread::spawn(|| {
+                let _ = io::stdin().read_to_end(&mut Vec::new());
+                std::process::exit(0);
+            });
+        }
+        for name in &self.threads {
+            let sleep = || loop {
+                std::thread::park();
+            };
+            let thread = std::thread::Builder::new().name(name.clone());
+            thread.spawn(sleep).unwrap();
+        }
+    }
+
+    fn read(&self) -> String {
+        if self.is_tree {
+            return format!("{:016x}", digest::digest(&self.config));
+        }
+        content(Path::new(&self.config)).unwrap_or_else(|error| error.to_string())
+    }
+}
+
+/// This program with other arguments.
+fn anew() -> Command {
+    Command::new(std::env::current_exe().unwrap())
+}
+
 fn main() {
-    let mut arguments = std::env::args().skip(1);
+    let mut arguments = std::env::args().skip(1).peekable();
     let config = arguments
         .next()
         .expect("usage: target CONFIG [OPTION VALUE]...");
-    let mut left = vec![libc::SIGTERM, libc::SIGINT, libc::SIGCHLD];
-    let mut late = Vec::new();
-    let mut children = Vec::new();
-    let mut is_tree = false;
-    let mut parent: Option<u32> = None;
-    let (mut to_drop, mut to_live) = (0, u32::MAX);
-    while let (Some(option), Some(value)) = (arguments.next(), arguments.next()) {
-        let signal = || value.parse::<i32>().expect("a signal's number");
-        match option.as_str() {
-            "--default" => left.push(signal()),
-            "--late" => {
-                left.push(signal());
-                late.push(signal());
-            }
-            "--note" => {}
-            "--tree" => is_tree = true,
-            "--parent" => parent = Some(value.parse().expect("a process")),
-            "--drop" => to_drop = value.parse().expect("a number"),
-            "--die" => to_live = value.parse().expect("a number"),
-            "--ignore" => {
-                left.push(signal());
-                // SAFETY: a constant disposition.
-                unsafe { libc::signal(signal(), libc::SIG_IGN) };
-            }
-            "--children" => {
-                for _ in 0..value.parse::<usize>().expect("a number") {
-                    let program = std::env::current_exe().unwrap();
-                    children.push(
-                        Command::new(program)
-                            .arg(&config)
-                            .args(["--parent", &std::process::id().to_string()])
-                            .stdin(Stdio::null())
-                            .spawn()
-                            .unwrap(),
-                    );
-                }
-            }
-            other => panic!("unknown option {other}"),
-        }
+    if arguments
+        .next_if(|option| option.as_str() == "--daemon")
+        .is_some()
+    {
+        let rest = arguments.skip(1);
+        let daemon = anew().arg(&config).args(rest).spawn();
+        // Nobody waits for it, which is what a daemon is.
+        return std::mem::forget(daemon.unwrap());
     }
-    // SAFETY: asks the kernel for a signal on the parent's death; no memory is touched.
-    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
-    // It may have died before that.
-    if parent.is_some_and(|parent| parent != std::os::unix::process::parent_id()) {
-        return;
+    let mut options = Options::parse(config, arguments);
+    let mut children = Vec::new();
+    for _ in 0..options.children {
+        let mut child = anew();
+        child.arg(&options.config);
+        child.args(["--parent", &std::process::id().to_string()]);
+        if options.stays {
+            child.args(["--stay", "1"]);
+        } else {
+            child.stdin(Stdio::null());
+        }
+        children.push(child.spawn().unwrap());
+    }
+    if !options.stays {
+        end_with(options.parent);
     }
 
     // Each run of the handler is a message of its own, so that two signals are never taken for one.
@@ -90,37 +171,104 @@ fn main() {
         33,
     ];
     let pipe = writer.as_raw_fd();
-    let caught = |signal: &i32| !forbidden.contains(signal) && !left.contains(signal);
+    let caught = |signal: &i32| !forbidden.contains(signal) && !options.left.contains(signal);
     catch_all(&(1..=64).filter(caught).collect::<Vec<_>>(), pipe);
-    let read = || {
-        if is_tree {
-            return format!("{:016x}", digest::digest(&config));
-        }
-        content(Path::new(&config)).unwrap_or_else(|error| error.to_string())
-    };
-    if is_tree {
-        println!("ready {}", read());
+    // With the handlers: a signal to any of them is told as well.
+    options.start_others();
+    if options.is_tree {
+        println!("ready {}", options.read());
     } else {
         println!("ready");
     }
     let mut message = [0; 12];
     while reader.read_exact(&mut message).is_ok() {
-        to_live -= 1;
-        if to_live == 0 {
+        options.to_live -= 1;
+        if options.to_live == 0 {
             return;
         }
-        if to_drop > 0 {
-            to_drop -= 1;
+        if options.to_drop > 0 {
+            options.to_drop -= 1;
             continue;
         }
         let signal = i32::from_le_bytes(message[..4].try_into().unwrap());
         let time = i64::from_le_bytes(message[4..].try_into().unwrap());
         let name = signal_name(signal).map_or_else(|| format!("SIG{signal}"), str::to_owned);
-        println!("{name} {time} {}", read().trim_end().replace('\n', "|"));
+        let content = options.read().trim_end().replace('\n', "|");
+        println!("{name} {time} {content}");
         io::stdout().flush().unwrap();
         if signal == libc::SIGUSR2 {
-            late.drain(..).for_each(|signal| catch(signal, pipe));
+            let late = options.late.drain(..);
+            late.for_each(|signal| catch(signal, pipe));
+        } else if options.begins_again {
+            panic!("{}", anew().args(std::env::args().skip(1)).exec());
         }
+    }
+}
+
+/// Ends the process when the parent, which is this one, has ended.
+fn end_with(parent: Option<u32>) {
+    // SAFETY: asks the kernel for a signal on the parent's death; no memory is touched.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+    // It may have died before that.
+    if parent.is_some_and(|parent| parent != std::os::unix::process::parent_id()) {
+        std::process::exit(0);
+    }
+}
+
+/// Children that wait for their parent's end.
+fn fork_crowd(count: u32) {
+    for _ in 0..count {
+        fork(|| {
+            loop {
+                // SAFETY: no memory is touched.
+                unsafe { libc::pause() };
+            }
+        });
+    }
+}
+
+/// A child that has children of its own, of which each ends at once.
+fn fork_storm(count: u32) {
+    if count > 0 {
+        fork(|| {
+            for _ in 0..count {
+                let child = fork(|| {});
+                // SAFETY: the status is not asked for.
+                unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
+            }
+        });
+    }
+}
+
+/// A process that is a copy of this one and runs `action`.
+fn fork(action: impl FnOnce()) -> i32 {
+    let parent = std::process::id();
+    // SAFETY: this is the only thread, so that the copy has whatever it was about.
+    let child = unsafe { libc::fork() };
+    assert!(child >= 0, "fork: {}", io::Error::last_os_error());
+    if child == 0 {
+        end_with(Some(parent));
+        action();
+        // SAFETY: ends the copy without what is done at the end of the original.
+        unsafe { libc::_exit(0) };
+    }
+    child
+}
+
+/// Writes over the arguments, as setproctitle does: the kernel shows what stands there.
+fn set_title(title: &[u8]) {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap();
+    // `arg_start` and `arg_end`, the 48th and 49th field, of which the third is the first after the name; proc(5).
+    let mut fields = stat.rsplit(')').next().unwrap().split_whitespace();
+    let mut address = |skipped| fields.nth(skipped).unwrap().parse::<usize>().unwrap();
+    let (start, end) = (address(48 - 3), address(0));
+    assert!(title.len() < end - start, "no room for the title");
+    // SAFETY: the kernel has put the arguments there for this process to use. Rust has copies of those that were asked for, and
+    // no string is read beyond the NUL that is left at the end.
+    unsafe {
+        let arguments = std::slice::from_raw_parts_mut(start as *mut u8, end - start);
+        arguments.fill(0);
+        arguments[..title.len()].copy_from_slice(title);
     }
 }
 
