@@ -147,7 +147,8 @@ fn a_signal_to_every_process_kills_workers_and_drops_a_request() {
         .set("RELOAD_GUARD", "false");
     let mut sidecar = app.sidecar(settings);
     let slow = backend.slow_request(&app);
-    app.reload(&mut sidecar, "two");
+    app.update("two");
+    sidecar.expect("the process has ended after the signal");
     sidecar.wait_at_rest();
     assert_eq!(slow.finish(), "", "dropped");
     eventually("a worker killed", || app.count(KILLED) > 0);

@@ -126,6 +126,7 @@ fn an_update_flushes_logs_and_accounts_and_is_called_out_because_the_file_is_not
         });
         eventually("opened its log again", || log.exists());
         assert_eq!(session.ask("select connection_id()"), connection);
+        sidecar.expect("none of the watched files has been opened since");
         assert_eq!(app.answer().as_deref(), Some("one"), "the file is not read");
     }
 
@@ -143,6 +144,7 @@ fn it_survives_updates_while_it_starts() {
     survives_updates_while_it_starts(|| Mariadb);
 }
 
+/// It crashes on a signal that comes as soon as it takes it.
 #[test]
 fn amid_its_start_the_guard_spares_it() {
     is_spared_amid_its_start(Mariadb);

@@ -13,6 +13,9 @@ const PORT: u16 = 9090;
 impl Application for Prometheus {
     const NAME: &str = "prometheus";
 
+    /// More would make one another slow.
+    const STARTS_AT_ONCE: usize = 8;
+
     fn command(&self, pod: &Pod) -> Command {
         let mut command = Command::new("prometheus");
         command

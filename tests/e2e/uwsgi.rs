@@ -3,6 +3,7 @@
 use crate::app::{App, Application, Pod, survives_updates_while_it_starts};
 use crate::support::process::{Talker, eventually};
 use crate::wsgi::{self, Backend, PORT};
+use std::fs;
 use std::process::Command;
 
 struct Uwsgi;
@@ -20,7 +21,7 @@ impl Application for Uwsgi {
 
     fn payload(&self, _: &Pod, text: &str) -> Vec<(String, String)> {
         let config = format!(
-            "[uwsgi]\nmaster = true\nprocesses = 2\nneed-app = true\nhttp-socket = 127.0.0.1:{PORT}\n\
+            "[uwsgi]\nmaster = true\nprocesses = 1\nneed-app = true\nhttp-socket = 127.0.0.1:{PORT}\n\
              wsgi-file = wsgi.py\nenv = ANSWER={text}\n"
         );
         vec![("uwsgi.ini".to_owned(), config)]
@@ -37,6 +38,8 @@ fn each_update_is_one_reload() {
     let mut sidecar = app.sidecar(app.settings());
     for text in ["two", "three", "four"] {
         app.reload(&mut sidecar, text);
+        // Its worker answers a moment before the master, which ignores the signal while it starts, takes it again.
+        eventually("ready for the signal", || catches_hangups(&app));
     }
     expect_reloads(app, 3, sidecar);
 }
@@ -60,6 +63,12 @@ fn a_slow_request_that_a_reload_meets_is_answered() {
 #[test]
 fn it_survives_updates_while_it_starts() {
     survives_updates_while_it_starts(|| Uwsgi);
+}
+
+fn catches_hangups(app: &App<Uwsgi>) -> bool {
+    let status = fs::read_to_string(format!("/proc/{}/status", app.main.id())).unwrap();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    u64::from_str_radix(caught.unwrap().trim(), 16).unwrap() & 1 != 0
 }
 
 /// Besides what the sidecar says: uwsgi has executed itself again so many times, and no worker was ended but by its master.

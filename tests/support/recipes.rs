@@ -79,8 +79,8 @@ pub static RECIPES: &[Recipe] = &[
     },
     Recipe {
         application: "prometheus",
-        settings: &[("PROCESS_NAME", "prometheus")],
-        remark: "",
+        settings: &[("PROCESS_NAME", "prometheus"), ("PROCESS_MIN_AGE", "10s")],
+        remark: "ends on SIGHUP until it has started",
     },
     Recipe {
         application: "named",
