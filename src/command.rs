@@ -37,7 +37,7 @@ pub enum Command {
 #[rustfmt::skip]
 pub static COMMANDS: [(Command, &str, &str); 6] = [
     (Command::Run, "run", "watch and signal; what is done without a command"),
-    (Command::Check, "check", "print what is seen and whether a change would be delivered now; sends nothing"),
+    (Command::Check, "check", "print what is seen and whether a change would be delivered"),
     (Command::Signal, "signal", "send the signal now, once, by the same rules"),
     (Command::Signals, "signals", "print every signal with its number and what it does by default"),
     (Command::Help, "help", "print this"),

@@ -17,8 +17,8 @@ use rustix::process::{
 /// another one cannot be told, and those of the last time, so that they can be told first. Of more some may be told twice.
 const KNOWN_MAX: usize = 16;
 
-/// A process that ignores the signal is given so many times `PROCESS_MIN_AGE` to change that: some ignore what they have no
-/// handler for yet.
+/// A process that ignores the signal is given so many times `PROCESS_MIN_AGE` to change that, and a change that long once: some
+/// ignore what they have no handler for yet, or while they execute themselves again.
 const STARTS_FOR: u64 = 5;
 
 /// A process that was found before.
@@ -28,6 +28,8 @@ struct Known {
     start: Instant,
     /// The generation that it was told of last; 0 for none.
     told: u32,
+    /// When it was last seen unprepared for the signal, or was started.
+    unprepared: Instant,
 }
 
 /// The first process that could not be signalled, for the log.
@@ -82,7 +84,7 @@ impl Delivery {
     pub fn acquaint(&mut self, config: &Config<'_>, proc: &Proc) {
         // A `/proc` that cannot be read is met again, and reported, when there is something to deliver.
         let _ = proc.select(&config.matcher, config.select, &mut |process| {
-            self.remember(process, 0);
+            self.remember(process, 0, process.start);
         });
     }
 
@@ -149,7 +151,9 @@ impl Delivery {
     ) {
         let is_this = |known: &Known| known.pid == process.pid && known.start == process.start;
         let known = self.known.iter().flatten().find(|known| is_this(known));
-        if known.is_some_and(|known| known.told == order.generation) {
+        let (told, unprepared) =
+            known.map_or((0, process.start), |known| (known.told, known.unprepared));
+        if told == order.generation {
             return;
         }
         let is_first = attempt.signalled == 0;
@@ -162,11 +166,11 @@ impl Delivery {
             log.send();
             return;
         }
-        match Self::tell(process, is_first, means) {
+        match Self::tell(process, unprepared, changed_at, is_first, means) {
             Ok(pidfd) => {
                 let now = sys::now();
                 attempt.signalled += 1;
-                self.remember(process, order.generation);
+                self.remember(process, order.generation, unprepared);
                 means.confirm.signalled(process, pidfd, now);
                 let line = means.log.line(Level::Info).say("signal sent");
                 means.config.signal.name_in(line);
@@ -175,6 +179,9 @@ impl Delivery {
             }
             // Of several the first one counts, but one that has just ended leaves nothing to be told of.
             Err(obstacle) => {
+                if matches!(obstacle.waiting, Waiting::Guarded | Waiting::Ignored) {
+                    self.remember(process, told, sys::now());
+                }
                 if attempt
                     .waiting
                     .is_none_or(|(reason, _)| reason == Waiting::NoProcess)
@@ -187,11 +194,12 @@ impl Delivery {
     }
 
     /// Takes the place of the process itself, or a free one, or one of somebody told of something older.
-    fn remember(&mut self, process: &Process, told: u32) {
+    fn remember(&mut self, process: &Process, told: u32, unprepared: Instant) {
         let new = Known {
             pid: process.pid,
             start: process.start,
             told,
+            unprepared,
         };
         let rank = |slot: &Option<Known>| match slot {
             Some(known) if known.pid == new.pid && known.start == new.start => 0,
@@ -211,12 +219,15 @@ impl Delivery {
 
     fn tell(
         process: &Process,
+        unprepared: Instant,
+        changed_at: Instant,
         is_first: bool,
         means: &mut Means<'_, '_>,
     ) -> Result<Option<OwnedFd>, Obstacle> {
         let (config, proc) = (means.config, means.proc);
         let now = sys::now();
-        let ready_at = process.start.plus_ms(config.min_age_ms);
+        // One that has only now set up its handler is no readier than one that has only now been started.
+        let ready_at = unprepared.plus_ms(config.min_age_ms);
         let mut obstacle = Obstacle {
             process: *process,
             waiting: Waiting::Failed,
@@ -229,14 +240,15 @@ impl Delivery {
         } else {
             Verdict::Send
         };
-        let still_starts = process.start.plus_ms(STARTS_FOR * config.min_age_ms) > now;
-        obstacle.waiting = if ready_at > now {
+        let patience = process.start.plus_ms(STARTS_FOR * config.min_age_ms);
+        let patience = patience.max(changed_at.plus_ms(config.min_age_ms));
+        obstacle.waiting = if verdict == Verdict::Hold {
+            Waiting::Guarded
+        } else if verdict == Verdict::SendIgnored && patience > now {
+            Waiting::Ignored
+        } else if ready_at > now {
             obstacle.ready_at = Some(ready_at);
             Waiting::TooYoung
-        } else if verdict == Verdict::Hold {
-            Waiting::Guarded
-        } else if verdict == Verdict::SendIgnored && still_starts {
-            Waiting::Ignored
         } else {
             if verdict == Verdict::SendIgnored {
                 let line = means.log.line(Level::Warn);
@@ -296,7 +308,9 @@ impl Delivery {
                 process(line);
             }
             Waiting::TooYoung => {
-                line.say("the process is younger than PROCESS_MIN_AGE");
+                line.say(
+                    "the process is younger than PROCESS_MIN_AGE, or was unprepared until now",
+                );
                 process(line);
             }
             Waiting::Guarded => {

@@ -137,18 +137,16 @@ fn real_path<'b>(path: &[u8], buffer: &'b mut [u8]) -> io::Result<&'b [u8]> {
 
 /// The names of file systems by their numbers in statfs(2), and whether others can change files there without this kernel
 /// knowing; a fixed width saves a pointer each.
-static FILE_SYSTEMS: [(u32, [u8; 8], bool); 17] = [
+static FILE_SYSTEMS: [(u32, [u8; 8], bool); 15] = [
     (0x6969, *b"nfs     ", true),
     (0xff53_4d42, *b"cifs    ", true),
     (0xfe53_4d42, *b"smb2    ", true),
     (0x6573_5546, *b"fuse    ", true),
     (0x0102_1997, *b"9p      ", true),
     (0x00c3_6400, *b"ceph    ", true),
-    (0x5346_414f, *b"afs     ", true),
     (0x6b41_4653, *b"afs     ", true),
     (0x0bd0_0bd0, *b"lustre  ", true),
     (0x4750_4653, *b"gpfs    ", true),
-    (0x786f_4256, *b"vboxsf  ", true),
     (0xef53, *b"ext4    ", false),
     (0x0102_1994, *b"tmpfs   ", false),
     (0x5846_5342, *b"xfs     ", false),
