@@ -70,6 +70,10 @@ pub enum Operation {
     Flip(&'static str, usize, u64),
     /// The same with the target killed and started again in between.
     FlipAroundRestart(&'static str, usize, [u64; 3]),
+    /// The same again, and the sidecar sees nothing of it before it is over.
+    FlipWhileStopped(&'static str, usize, [u64; 3]),
+    /// A directory is made, the target killed and started again, and then a file made in the directory.
+    FillAroundRestart(&'static str, usize, [u64; 3]),
     /// Many files at once, and away again after a pause.
     Burst(&'static str, usize, u64),
     /// Written to while its root is elsewhere.
@@ -233,6 +237,10 @@ fn to_processes() -> impl Strategy<Value = Operation> {
         3 => pause().prop_map(Operation::Restart),
         2 => (select(&FILES[..]), content(), [0..10_u64, 0..10_u64, 0..20_u64])
             .prop_map(|(path, content, pauses)| Operation::FlipAroundRestart(path, content, pauses)),
+        1 => (select(&FILES[..]), content(), [0..10_u64, 0..10_u64, 0..20_u64])
+            .prop_map(|(path, content, pauses)| Operation::FlipWhileStopped(path, content, pauses)),
+        1 => (select(&["plain/n", "plain/d/n"][..]), content(), [0..10_u64, 0..10_u64, 0..20_u64])
+            .prop_map(|(path, content, pauses)| Operation::FillAroundRestart(path, content, pauses)),
         3 => pause().prop_map(Operation::Stop),
         1 => Just(Operation::Demand),
     ]

@@ -68,8 +68,9 @@ pub struct Signals {
     /// To processes that started, or were signalled, amid events which changed nothing. The sidecar looks when the events are
     /// over, and cannot know that there was nothing else for a moment, which the process has read.
     pub careful: usize,
-    /// The target was told of what is there in the end, and then read something else, which was there for a moment. That the
-    /// content comes back to what was delivered is no reason for a signal (W10).
+    /// The target was told of what is there in the end, or started when it was there, and was so slow to read that it read
+    /// something else, which was there for a moment. That the content comes back to what was delivered is no reason for a signal
+    /// (W10).
     pub late: usize,
 }
 
@@ -171,11 +172,14 @@ fn converges(story: &Story, sent: &[Sent], broken: &mut Vec<Broken>) -> bool {
     if read == there {
         return false;
     }
-    let told = sent
-        .iter()
-        .rfind(|signal| signal.pid == life.pid)
-        .and_then(|signal| signal.looked);
-    if told.is_some_and(|told| was_there_before_and_after(story, told)) {
+    let told = sent.iter().rfind(|signal| signal.pid == life.pid);
+    let is_late = match told {
+        Some(told) => told
+            .looked
+            .is_some_and(|looked| was_there_before_and_after(story, looked)),
+        None => was_there_at_start_and_after(story, life.spawned),
+    };
+    if is_late {
         return true;
     }
     let of_step = story
@@ -210,6 +214,18 @@ fn was_there_before_and_after(story: &Story, told: Time) -> bool {
     (0..story.steps.len()).any(|at| found(at) && is_later(at))
 }
 
+/// The same for a process that was not told of anything: nothing changed around its start, but before it had read everything.
+fn was_there_at_start_and_after(story: &Story, spawned: Time) -> bool {
+    let changes = |step: &&Step| step.before != step.after || step.middle;
+    let mut changing = story.steps.iter().filter(changes);
+    let around = |step: &Step| step.done >= spawned - TICK && step.begun <= spawned + 2 * TICK;
+    let later = |step: &&Step| step.begun > spawned + 2 * TICK;
+    !changing.clone().any(around)
+        && changing
+            .find(later)
+            .is_some_and(|step| step.before == story.digest)
+}
+
 /// Each signal must follow a change that its receiver may not know of. How many were sent out of care.
 fn never_needless(story: &Story, sent: &[Sent], broken: &mut Vec<Broken>) -> usize {
     let mut careful = 0;
@@ -234,7 +250,9 @@ fn never_needless(story: &Story, sent: &[Sent], broken: &mut Vec<Broken>) -> usi
         }
         let amid_events = match before {
             Some(before) => {
-                before.looked == signal.looked && signalled_amid_events(story, before, known)
+                before.looked == signal.looked
+                    && (signalled_amid_events(story, before, known)
+                        || resumed_amid_events(story, life, known, signal))
             }
             None => started_amid_events(story, life, known, signal),
         };
@@ -259,6 +277,18 @@ fn never_needless(story: &Story, sent: &[Sent], broken: &mut Vec<Broken>) -> usi
 fn signalled_amid_events(story: &Story, signal: &Sent, looked: Time) -> bool {
     let mut events = story.steps.iter().filter(|step| step.files);
     events.any(|step| step.done >= looked && step.begun <= signal.at + MS)
+}
+
+/// Whether a process started after the look that is known of, then the sidecar was stopped and continued, and there were events:
+/// those may be as old as that look.
+fn resumed_amid_events(story: &Story, life: &Life, looked: Time, signal: &Sent) -> bool {
+    let until = signal.at + MS;
+    let mut stops = story.stops.iter();
+    let resumed = stops.any(|stop| stop.1 >= looked && stop.0 <= until);
+    let mut events = story.steps.iter().filter(|step| step.files);
+    resumed
+        && life.spawned + TICK >= looked
+        && events.any(|step| step.done >= looked && step.begun <= until)
 }
 
 /// Whether something was done to files no more than a burst before a process started, so that it started before the look at that;
@@ -392,6 +422,8 @@ fn tells_the_truth(story: &Story, lines: &[Line], sent: &[Sent], broken: &mut Ve
             "warn" => {
                 line.message.starts_with("cannot read ") && line.message.ends_with("Waiting for it")
                     || line.message == "reload pending: no process matches"
+                    // Somebody else on this machine may have set the limit low.
+                    || line.message.starts_with("inotify's queue overflowed")
                     || line
                         .message
                         .starts_with("reload pending: the process has no handler for the signal")

@@ -214,6 +214,23 @@ impl World {
                 (pauses[1], Deed::Start),
                 later(pauses[2], back(path)),
             ],
+            Operation::FlipWhileStopped(path, number, pauses) => vec![
+                (0, Deed::Stop),
+                (pauses[0], write(path, *number, How::Anew).1),
+                (0, Deed::Kill),
+                (0, Deed::Start),
+                later(pauses[1] + 10, back(path)),
+                (pauses[2], Deed::Continue),
+            ],
+            Operation::FillAroundRestart(path, number, pauses) => vec![
+                file(Act::MakeDirectory(at(path))),
+                (pauses[0], Deed::Kill),
+                (pauses[1], Deed::Start),
+                later(
+                    pauses[2],
+                    Act::Write(at(path).join("a"), content(*number), How::Anew),
+                ),
+            ],
             Operation::Burst(path, count, pause) => {
                 let path = |number| at(path).join(format!("burst-{number}"));
                 let make = |number| file(Act::Write(path(number), content(0), How::Anew));

@@ -69,11 +69,11 @@ impl Sums {
             ("volume updates", self.updates),
             ("signals", self.signals),
             (
-                "of them to a process that started amid events that changed nothing",
+                "of them to a process started or signalled amid events that changed nothing",
                 self.careful,
             ),
             (
-                "targets that were told and read what came later, for a moment",
+                "targets that read late what was there for a moment",
                 self.late,
             ),
             ("target restarted", self.restarts),
