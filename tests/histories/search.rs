@@ -60,7 +60,7 @@ impl Sums {
             .max(after.anonymous_kib.saturating_sub(before.anonymous_kib));
     }
 
-    fn table(&self, seed: u64, took: Duration) -> String {
+    fn table(&self, seed: u64, took: Duration, failed: u64) -> String {
         let mut table = format!("\nseed {seed}, {:.0} s\n", took.as_secs_f64());
         for (what, count) in [
             ("histories", self.histories),
@@ -78,7 +78,7 @@ impl Sums {
             ),
             ("target restarted", self.restarts),
             ("sidecar stopped", self.stops),
-            ("lost or needless signals", 0),
+            ("histories that broke a promise, not counted above", failed),
         ] {
             let _ = writeln!(table, "  {count:>9}  {what}");
         }
@@ -151,8 +151,9 @@ pub fn search(plan: &Plan) -> Result<(), String> {
         }
     });
     let sums = *sums.lock().unwrap();
-    println!("{}", sums.table(plan.seed, begun.elapsed()));
     let failures = failures.into_inner().unwrap();
+    let failed = failures.len() as u64;
+    println!("{}", sums.table(plan.seed, begun.elapsed(), failed));
     match failures.first() {
         None => Ok(()),
         Some(first) => Err(report(first, &failures, sums.histories, plan)),
