@@ -118,7 +118,13 @@ impl Reload {
             Event::Looked {
                 fingerprint,
                 disturbed,
-            } => self.looked(fingerprint, disturbed, now),
+                armed_new,
+            } => {
+                if let Some(settling) = self.settling.as_mut().filter(|_| armed_new) {
+                    settling.last = now;
+                }
+                self.looked(fingerprint, disturbed, now)
+            }
             Event::Attempted(attempt) => self.attempted(attempt, now),
             Event::Demanded => {
                 self.demanded = true;

@@ -261,6 +261,7 @@ impl<'c> Sidecar<'c> {
                     Event::Looked {
                         fingerprint: look.fingerprint,
                         disturbed,
+                        armed_new: self.watch.take_armed_new(),
                     }
                 }
                 Action::Deliver(order) => {

@@ -67,6 +67,7 @@ pub struct Watch {
     highest: i32,
     /// Watches may be left on what is no longer in the tree, or events were lost.
     stale: bool,
+    armed_new: bool,
     /// Set while inotify does not cover everything: why, and when to try again.
     refused: Option<(Errno, Instant)>,
     /// Tells when something is mounted or unmounted, which gives no event.
@@ -86,6 +87,7 @@ impl Watch {
             inotify: None,
             highest: 0,
             stale: true,
+            armed_new: false,
             refused: None,
             mounts: mount::table().ok(),
             short_since: None,
@@ -118,6 +120,11 @@ impl Watch {
     /// Whether the kernel refuses inotify, altogether or for a part.
     pub const fn is_refused(&self) -> bool {
         self.refused.is_some()
+    }
+
+    /// Whether anything was armed that was not before, since this was asked last.
+    pub const fn take_armed_new(&mut self) -> bool {
+        core::mem::replace(&mut self.armed_new, false)
     }
 
     /// Whether events alone will not tell of every change.

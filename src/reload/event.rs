@@ -145,6 +145,8 @@ pub enum Event {
         fingerprint: Fingerprint,
         /// What changed while it was being read, so that it is uncertain what was read.
         disturbed: Option<Change>,
+        /// Something was armed that was not before: what happened there until now has had no event.
+        armed_new: bool,
     },
     /// The result of [`Action::Deliver`].
     Attempted(Attempt),

@@ -45,6 +45,7 @@ fn looked(number: usize) -> Event {
     Event::Looked {
         fingerprint: content(number),
         disturbed: None,
+        armed_new: false,
     }
 }
 
@@ -52,6 +53,7 @@ fn looked_unsteadily(number: usize) -> Event {
     Event::Looked {
         fingerprint: content(number),
         disturbed: Some(Change::Finished),
+        armed_new: false,
     }
 }
 
@@ -383,6 +385,7 @@ fn a_look_during_which_a_directory_went_is_taken_again_at_once() {
     let gone = |number| Event::Looked {
         fingerprint: content(number),
         disturbed: Some(Change::Gone),
+        armed_new: false,
     };
     let mut machine = Machine::started();
     machine.looks(COMPLETE, 0);
@@ -863,6 +866,32 @@ fn a_signal_is_not_sent_again_where_another_is_to_come_or_may_be() {
     machine.sleeps(Event::Unconfirmed, 10, Some(100));
 }
 
+// Where nothing was armed.
+
+#[test]
+fn what_is_armed_for_the_first_time_may_have_changed_until_now() {
+    let mut machine = Machine::started();
+    machine.sleeps(FINISHED, 0, Some(100));
+    let armed_new = |number| Event::Looked {
+        fingerprint: content(number),
+        disturbed: None,
+        armed_new: true,
+    };
+    assert!(
+        machine
+            .looks_and_delivers(armed_new(1), 100)
+            .concerns(at(100))
+    );
+    // Taken back as well.
+    let mut machine = Machine::started();
+    machine.sleeps(FINISHED, 0, Some(100));
+    assert!(
+        machine
+            .looks_and_delivers(armed_new(0), 100)
+            .concerns(at(90))
+    );
+}
+
 // SIGSTOP and SIGCONT.
 
 #[test]
@@ -907,6 +936,7 @@ fn a_comparison_without_an_event_does_not_cut_short_what_is_settling() {
     let disturbed = Event::Looked {
         fingerprint: content(1),
         disturbed: Some(Change::Complete),
+        armed_new: false,
     };
     assert_eq!(machine.sleeps(disturbed, 1_500, Some(1_501)), None);
     machine.looks(WOKE, 1_501);

@@ -55,6 +55,7 @@ impl Visit for Looking<'_> {
                     return Armed::Known;
                 }
                 self.watch.highest = watch;
+                self.watch.armed_new = true;
                 Armed::New
             }
             // Of a directory that may only be passed through, being renamed is the least event.

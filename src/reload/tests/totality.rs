@@ -342,6 +342,7 @@ fn alphabet(now: Instant) -> impl Iterator<Item = Event> {
             Event::Looked {
                 fingerprint: content(1),
                 disturbed: Some(Change::Gone),
+                armed_new: false,
             },
             told(0),
             told(1),

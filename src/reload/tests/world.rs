@@ -49,6 +49,8 @@ enum Op {
     /// The content is written while the next look is taken: after it was read, or before and not yet heard of.
     WriteDuringLook(usize),
     WriteBeforeReading(usize),
+    /// The content is written where nothing is armed yet, as in a directory that was made in this burst.
+    WriteUnheard(usize),
     /// An event that changes nothing.
     Touch,
     /// The process starts, or ends, or ends and starts again.
@@ -72,7 +74,7 @@ enum Op {
 }
 use Op::{
     Allow, Begin, Continue, Demand, DemandDuringLook, Deny, End, Freeze, Pass, Poll, Restart,
-    Start, Stop, Touch, Update, Write, WriteBeforeReading, WriteDuringLook,
+    Start, Stop, Touch, Update, Write, WriteBeforeReading, WriteDuringLook, WriteUnheard,
 };
 
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -105,6 +107,8 @@ struct World {
     is_stopped: bool,
     waiting: Option<Change>,
     seen: usize,
+    /// Something was written where nothing was armed.
+    unheard: bool,
     /// What comes in the next look.
     during: Option<Op>,
     apps: [Option<App>; 2],
@@ -167,6 +171,7 @@ impl World {
             is_stopped: false,
             waiting: None,
             seen: 0,
+            unheard: false,
             during: None,
             apps: [None; 2],
             denied: [false; 2],
@@ -200,6 +205,14 @@ impl World {
             Begin(new) => self.write(new, Change::Writing),
             Update(new) => self.write(new, Change::Complete),
             WriteDuringLook(_) | WriteBeforeReading(_) | DemandDuringLook => self.during = Some(op),
+            WriteUnheard(new) => {
+                // The look that is due arms it.
+                if self.reload.settling.is_none() || self.blind {
+                    return false;
+                }
+                self.stir(new);
+                self.unheard = true;
+            }
             Touch => self.write(self.disk, Change::Finished),
             Start(at) if self.apps[at].is_none() => self.start(at),
             End(at) if self.apps[at].is_some() => self.apps[at] = None,
@@ -320,11 +333,21 @@ impl World {
         if let Some(WriteDuringLook(new)) = during {
             self.stir(new);
         }
+        let armed_new = core::mem::take(&mut self.unheard);
+        if armed_new {
+            // What was written there may have been written until now.
+            self.last_event = self.now;
+            for app in self.apps.iter_mut().flatten() {
+                app.stirred = true;
+                app.amid = true;
+            }
+        }
         let steady = during.is_none() || self.blind;
         self.unsteady |= !steady;
         Event::Looked {
             fingerprint,
             disturbed: (!steady).then_some(Change::Finished),
+            armed_new,
         }
     }
 
@@ -527,6 +550,7 @@ fn every_short_story_of_two_processes_ends_well() {
         WriteDuringLook(0),
         WriteDuringLook(1),
         Touch,
+        WriteUnheard(1),
         End(0),
         Start(1),
         Restart(1),
@@ -571,7 +595,7 @@ fn long_random_stories_end_well() {
 
 fn any(random: &mut Random) -> Op {
     let (content, at) = (random.below(3), random.below(2));
-    match random.below(26) {
+    match random.below(27) {
         0..4 => Write(content),
         4 => Begin(content),
         5 => Update(content),
@@ -589,6 +613,7 @@ fn any(random: &mut Random) -> Op {
         17 => Freeze([5, 300, 3_000][random.below(3)]),
         18 => Stop,
         19 => Continue,
+        20 => WriteUnheard(content),
         _ => Pass([3, 7, 50, 100, 500, 1_000, 2_000, 6_000, 70_000][random.below(9)]),
     }
 }
