@@ -114,7 +114,7 @@ impl Reload {
                 catch_up,
             } => self.started(fingerprint, catch_up, now),
             Event::Changed(change) => (self.changed(change, now, now), None),
-            Event::Resumed(change) => (self.changed(change, self.looked_at, now), None),
+            Event::ChangedSince(change, since) => (self.changed(change, since, now), None),
             Event::Looked {
                 fingerprint,
                 disturbed,

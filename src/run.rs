@@ -56,6 +56,8 @@ struct Sidecar<'c> {
     delivery: Delivery,
     confirm: Confirm,
     last_look: Instant,
+    /// There was no event left at this time.
+    drained_at: Instant,
 }
 
 impl<'c> Sidecar<'c> {
@@ -79,6 +81,7 @@ impl<'c> Sidecar<'c> {
             delivery: Delivery::new(),
             confirm: Confirm::new(config),
             last_look: sys::now(),
+            drained_at: sys::now(),
         })
     }
 
@@ -87,6 +90,7 @@ impl<'c> Sidecar<'c> {
         mount::report_sub_paths(self.config.roots, log);
         let mut is_watching = self.start(log);
         loop {
+            let entered = sys::now();
             let waited = self.wait();
             if let Err(errno) = waited {
                 log.line(Level::Error)
@@ -118,8 +122,13 @@ impl<'c> Sidecar<'c> {
                 self.watch.arm_anew();
                 self.handle(Event::Demanded, log);
             }
+            let now = sys::now();
+            // Events do not tell when they came. One that has woken the program came just now, but one that was there already
+            // may have come at any time since there was none.
+            let was_there = resumed || now.ms_since(entered) == 0;
+            let since = core::mem::replace(&mut self.drained_at, now);
             match self.watch.drain(log) {
-                Some(change) if resumed => self.handle(Event::Resumed(change), log),
+                Some(change) if was_there => self.handle(Event::ChangedSince(change, since), log),
                 Some(change) => self.handle(Event::Changed(change), log),
                 None => {}
             }
@@ -257,6 +266,7 @@ impl<'c> Sidecar<'c> {
                     let Some(look) = self.look(log) else {
                         return;
                     };
+                    self.drained_at = sys::now();
                     let disturbed = self.watch.drain(log);
                     Event::Looked {
                         fingerprint: look.fingerprint,

@@ -137,8 +137,8 @@ pub enum Event {
     },
     /// Something may have changed.
     Changed(Change),
-    /// Something may have changed at any time since the last look: the program was stopped meanwhile.
-    Resumed(Change),
+    /// Something may have changed at any time since this moment: the program was stopped, or busy, or waited for a processor.
+    ChangedSince(Change, Instant),
     /// The result of [`Action::Look`].
     Looked {
         /// What was seen.

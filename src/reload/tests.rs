@@ -897,13 +897,17 @@ fn what_is_armed_for_the_first_time_may_have_changed_until_now() {
 #[test]
 fn what_happened_while_the_program_was_stopped_may_have_happened_at_any_time_since_the_last_look() {
     let mut machine = Machine::started();
-    machine.sleeps(Event::Resumed(Change::Finished), 60_000, Some(60_100));
+    machine.sleeps(
+        Event::ChangedSince(Change::Finished, at(0)),
+        60_000,
+        Some(60_100),
+    );
     let order = machine.looks_and_delivers(looked(0), 60_100);
     assert!(order.concerns(at(30_000)));
     // Something was settling when it was stopped.
     let mut machine = Machine::started();
     machine.sleeps(FINISHED, 10_000, Some(10_100));
-    machine.looks(Event::Resumed(Change::Finished), 60_000);
+    machine.looks(Event::ChangedSince(Change::Finished, at(0)), 60_000);
     let order = machine.delivers(looked(0), 60_000);
     assert!(order.concerns(at(5_000)) && order.concerns(at(60_000)));
 }

@@ -62,7 +62,7 @@ impl Observed {
         self.path = Some(Rc::new(Step(before, self.now.ms_since(at(0)), event)));
         self.action = self.reload.step(event, self.now).0;
         match event {
-            Event::Changed(_) | Event::Resumed(_) => {
+            Event::Changed(_) | Event::ChangedSince(..) => {
                 self.first_event.get_or_insert(self.now);
             }
             Event::Demanded => {
@@ -334,7 +334,7 @@ fn alphabet(now: Instant) -> impl Iterator<Item = Event> {
             FINISHED,
             COMPLETE,
             Event::Changed(Change::Gone),
-            Event::Resumed(Change::Finished),
+            Event::ChangedSince(Change::Finished, at(0)),
             looked(0),
             looked(1),
             looked_unsteadily(0),

@@ -230,7 +230,7 @@ impl World {
                         app.stirred |= uncertain;
                         app.amid |= uncertain;
                     }
-                    self.handle(Event::Resumed(change));
+                    self.handle(Event::ChangedSince(change, self.last_look));
                 }
                 self.pass(0);
             }
