@@ -1,7 +1,7 @@
 //! Whom the signal goes to, and what happens while it cannot (P1 to P7).
 
 use crate::support::kernel::{At, PidNamespace, hold_up, refuse};
-use crate::support::process::{Settings, Talker, Target, eventually, open_to_all};
+use crate::support::process::{Settings, Talker, Target, children, eventually, open_to_all};
 use crate::support::scene::Config;
 use crate::support::{is_emulated, unique_name};
 use rustix::process::Signal;
@@ -499,6 +499,75 @@ fn p3_who_has_the_id_of_one_that_has_ended_is_somebody_else() {
     let content = config.change();
     assert_eq!(target.signalled().1, content);
     sidecar.wait_at_rest();
+    assert_eq!(target.count(), 1);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn p3_a_worker_with_the_id_that_a_master_had_is_a_worker() {
+    if !can_choose_ids() {
+        return;
+    }
+    let namespace = PidNamespace::new();
+    let mut config = Config::new();
+    let name = unique_name();
+    let start = |config: &Config, id, children: &str| {
+        let options = ["--stay", "1", "--children", children];
+        Target::launch_by(&name, &config.file(), &options, |command| {
+            namespace.spawn_as(id, command)
+        })
+    };
+    let mut master = start(&config, ID + 1, "0");
+    let settings = config.settings(&name);
+    let mut sidecar = settings.launch_by(|command| namespace.spawn(command));
+    sidecar.expect("watching");
+    let content = config.change();
+    assert_eq!(master.signalled().1, content);
+    sidecar.expect(&format!("signal sent signal=SIGHUP pid={} ", ID + 1));
+    sidecar.wait_at_rest();
+    drop(master);
+    let mut master = start(&config, ID, "1");
+    master.talker.expect("ready");
+    let [worker] = children(master.talker.pid())[..] else {
+        panic!("one worker");
+    };
+    let status = format!("/proc/{}/status", worker.as_raw_nonzero());
+    let number = format!("\t{}\n", ID + 1);
+    assert!(fs::read_to_string(status).unwrap().contains(&number));
+    let content = config.change();
+    assert_eq!(master.signalled().1, content);
+    sidecar.expect(&format!("signal sent signal=SIGHUP pid={ID} "));
+    sidecar.wait_at_rest();
+    assert_eq!(master.count(), 1, "and of the worker nothing");
+}
+
+#[test]
+fn p3_a_process_that_becomes_another_program_between_the_look_and_the_signal_is_not_hit() {
+    if is_emulated() {
+        return eprintln!("the emulator makes calls of its own");
+    }
+    let mut config = Config::new();
+    let (name, later) = (unique_name(), unique_name());
+    // Its first argument says nothing of either.
+    let options = ["--title", "x", "--comm", &name, "--become", &later];
+    let mut target = Target::start_as(&unique_name(), &config.file(), &options);
+    let mut sidecar = config.settings(&name).start();
+    sidecar.wait_at_rest();
+    let change = || {
+        config.change();
+    };
+    let become_another = || {
+        target.talker.signal(Signal::USR2);
+        assert_eq!(target.signalled().0, "SIGUSR2");
+    };
+    hold_up(
+        sidecar.pid(),
+        libc::SYS_pidfd_open,
+        At::Entry,
+        change,
+        become_another,
+    );
+    sidecar.expect("reload pending: no process matches");
     assert_eq!(target.count(), 1);
 }
 
