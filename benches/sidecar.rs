@@ -341,22 +341,37 @@ fn pkill(name: &str) -> Command {
 }
 
 /// The targets have the highest numbers: all the others are looked at before them.
-fn delivery_among(count: usize, file: &Path) {
-    let root = file.parent().unwrap();
+fn delivery_beside(count: usize) {
+    let config = |content: &str| {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("app.conf");
+        fs::write(&file, content).unwrap();
+        (directory, file)
+    };
+    // What is delivered is one write of a small file, without any pause.
+    let at_once = |root: &Path, name: &str| {
+        let settings = settings(root, name).set("RELOAD_SETTLE", "0");
+        settings.set("RELOAD_MIN_INTERVAL", "0").start()
+    };
+    let (root, file) = &config("0");
+    let root = root.path();
     let crowd = ["--crowd", &count.to_string()];
     let _crowd = Target::start_as(&unique_name(), file, &crowd);
     let mut target = Target::start(file);
-    let mut sidecar = settings(root, &target.name).start();
+    let mut sidecar = at_once(root, &target.name);
+    let mut writes = 0;
     let mut known = || {
+        writes += 1;
         sidecar.wait_at_rest();
-        until_handled(&mut target, || sidecar.signal(Signal::USR1))
+        until_handled(&mut target, || fs::write(file, writes.to_string()).unwrap())
     };
     let mut new = || {
+        let (root, file) = config("0");
         let name = unique_name();
-        let mut sidecar = settings(root, &name).start();
-        let mut target = Target::start_as(&name, file, &[]);
+        let mut sidecar = at_once(root.path(), &name);
+        let mut target = Target::start_as(&name, &file, &[]);
         sidecar.wait_at_rest();
-        until_handled(&mut target, || sidecar.signal(Signal::USR1))
+        until_handled(&mut target, || fs::write(&file, "1").unwrap())
     };
     let mut asked = Target::start(file);
     let mut command = || {
@@ -371,22 +386,22 @@ fn delivery_among(count: usize, file: &Path) {
     let figures = in_turn([&mut known, &mut new, &mut command, &mut pkill_it]);
     let [sidecars @ .., pkill_itself] = &figures;
     for (what, figure) in [
-        "SIGUSR1 to handler, a process signalled before",
-        "SIGUSR1 to handler, a process never seen before",
+        "write to handler, a process seen before",
+        "write to handler, a process never seen before",
         "`signal`, start to handler",
     ]
     .into_iter()
     .zip(sidecars)
     {
         row(
-            &format!("among {count} processes: {what}, ms"),
+            &format!("beside {count} more processes: {what}, ms"),
             &figure.to_string(),
             &format!("pkill -x, start to handler: {pkill_itself}"),
             &times(figure, pkill_itself),
         );
     }
     if !is_there("valgrind") {
-        return println!("| instructions: valgrind is missing | | | |");
+        return row("instructions", "valgrind is missing", "", "");
     }
     let settings = settings(root, &asked.name).arguments(&["signal"]);
     let (_, _, log) = settings.through(&COUNTED).output();
@@ -399,19 +414,24 @@ fn delivery_among(count: usize, file: &Path) {
         .args(pkill.get_args());
     let others = instructions(&String::from_utf8_lossy(&counted.output().unwrap().stderr));
     row(
-        &format!("among {count} processes: `signal`, instructions outside of the kernel"),
+        &format!("beside {count} more processes: `signal`, instructions outside of the kernel"),
         &own.to_string(),
         &format!("pkill -x: {others}"),
         &format!("{:.2}", own as f64 / others as f64),
     );
 }
 
-fn delivery(file: &Path) {
+fn delivery() {
     if !is_there("pkill") {
-        return println!("| delivery among other processes: pkill, of procps, is missing | | | |");
+        return row(
+            "delivery beside many processes",
+            "",
+            "pkill, of procps, is missing",
+            "",
+        );
     }
     for count in [10, 1_000, 5_000] {
-        delivery_among(count, file);
+        delivery_beside(count);
     }
 }
 
@@ -433,5 +453,5 @@ fn main() {
     storm("10,000", many.path(), &file_of_many);
     memory_at((few.path(), &file_of_few), (many.path(), &file_of_many));
     hashing(large.path());
-    delivery(&file_of_few);
+    delivery();
 }
