@@ -60,7 +60,7 @@ histories soak:
 
 # What is measured is the release program. The benchmark itself is built as the tests are, whose helpers it uses.
 .PHONY: bench
-bench: build ## measure speed and memory of the release program beside find, cat and sha256sum
+bench: build ## measure speed and memory of the release program beside find, cat, sha256sum and pkill
 	@cargo build --quiet --examples
 	@SIDECAR=$(SIDECAR) cargo bench --quiet --profile dev --bench sidecar
 

@@ -308,6 +308,133 @@ fn hashing(root: &Path) {
     );
 }
 
+/// Instructions outside of the kernel, from what callgrind prints; the same every time, whatever else the machine does.
+fn instructions(log: &str) -> u64 {
+    let counted = log.rsplit_once("Collected : ").map(|(_, rest)| rest);
+    let number = counted.and_then(|rest| rest.split_whitespace().next()?.parse().ok());
+    number.unwrap_or_else(|| panic!("no count in: {log}"))
+}
+
+const COUNTED: [&str; 3] = [
+    "valgrind",
+    "--tool=callgrind",
+    "--callgrind-out-file=/dev/null",
+];
+
+/// Whether a program is to be had whose figures stand beside the sidecar's.
+fn is_there(program: &str) -> bool {
+    Command::new(program).arg("--version").output().is_ok()
+}
+
+/// From `act` to the target's handler, in milliseconds.
+fn until_handled(target: &mut Target, act: impl FnOnce()) -> f64 {
+    let start = nanoseconds();
+    act();
+    let (_, handled, _) = target.signalled_at();
+    (handled - start) as f64 / 1e6
+}
+
+fn pkill(name: &str) -> Command {
+    let mut command = Command::new("pkill");
+    command.args(["-HUP", "-x", name]);
+    command
+}
+
+/// The targets have the highest numbers: all the others are looked at before them.
+fn delivery_beside(count: usize) {
+    let config = |content: &str| {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("app.conf");
+        fs::write(&file, content).unwrap();
+        (directory, file)
+    };
+    // What is delivered is one write of a small file, without any pause.
+    let at_once = |root: &Path, name: &str| {
+        let settings = settings(root, name).set("RELOAD_SETTLE", "0");
+        settings.set("RELOAD_MIN_INTERVAL", "0").start()
+    };
+    let (root, file) = &config("0");
+    let root = root.path();
+    let crowd = ["--crowd", &count.to_string()];
+    let _crowd = Target::start_as(&unique_name(), file, &crowd);
+    let mut target = Target::start(file);
+    let mut sidecar = at_once(root, &target.name);
+    let mut writes = 0;
+    let mut known = || {
+        writes += 1;
+        sidecar.wait_at_rest();
+        until_handled(&mut target, || fs::write(file, writes.to_string()).unwrap())
+    };
+    let mut new = || {
+        let (root, file) = config("0");
+        let name = unique_name();
+        let mut sidecar = at_once(root.path(), &name);
+        let mut target = Target::start_as(&name, &file, &[]);
+        sidecar.wait_at_rest();
+        until_handled(&mut target, || fs::write(&file, "1").unwrap())
+    };
+    let mut asked = Target::start(file);
+    let mut command = || {
+        let settings = settings(root, &asked.name).arguments(&["signal"]);
+        until_handled(&mut asked, || assert!(settings.status().success()))
+    };
+    let mut beside = Target::start(file);
+    let mut pkill_it = || {
+        let mut pkill = pkill(&beside.name);
+        until_handled(&mut beside, || assert!(pkill.status().unwrap().success()))
+    };
+    let figures = in_turn([&mut known, &mut new, &mut command, &mut pkill_it]);
+    let [sidecars @ .., pkill_itself] = &figures;
+    for (what, figure) in [
+        "write to handler, a process seen before",
+        "write to handler, a process never seen before",
+        "`signal`, start to handler",
+    ]
+    .into_iter()
+    .zip(sidecars)
+    {
+        row(
+            &format!("beside {count} more processes: {what}, ms"),
+            &figure.to_string(),
+            &format!("pkill -x, start to handler: {pkill_itself}"),
+            &times(figure, pkill_itself),
+        );
+    }
+    if !is_there("valgrind") {
+        return row("instructions", "valgrind is missing", "", "");
+    }
+    let settings = settings(root, &asked.name).arguments(&["signal"]);
+    let (_, _, log) = settings.through(&COUNTED).output();
+    let own = instructions(&log);
+    let pkill = pkill(&beside.name);
+    let mut counted = Command::new(COUNTED[0]);
+    counted
+        .args(&COUNTED[1..])
+        .arg("pkill")
+        .args(pkill.get_args());
+    let others = instructions(&String::from_utf8_lossy(&counted.output().unwrap().stderr));
+    row(
+        &format!("beside {count} more processes: `signal`, instructions outside of the kernel"),
+        &own.to_string(),
+        &format!("pkill -x: {others}"),
+        &format!("{:.2}", own as f64 / others as f64),
+    );
+}
+
+fn delivery() {
+    if !is_there("pkill") {
+        return row(
+            "delivery beside many processes",
+            "",
+            "pkill, of procps, is missing",
+            "",
+        );
+    }
+    for count in [10, 1_000, 5_000] {
+        delivery_beside(count);
+    }
+}
+
 fn main() {
     let bytes = fs::metadata(program()).map_or(0, |file| file.len());
     println!(
@@ -326,4 +453,5 @@ fn main() {
     storm("10,000", many.path(), &file_of_many);
     memory_at((few.path(), &file_of_few), (many.path(), &file_of_many));
     hashing(large.path());
+    delivery();
 }

@@ -1,6 +1,7 @@
 //! Whom the signal goes to, and what happens while it cannot (P1 to P7).
 
-use crate::support::process::{Settings, Talker, Target};
+use crate::support::kernel::{At, PidNamespace, hold_up, refuse};
+use crate::support::process::{Settings, Talker, Target, children, eventually, open_to_all};
 use crate::support::scene::Config;
 use crate::support::{is_emulated, unique_name};
 use rustix::process::Signal;
@@ -407,4 +408,376 @@ fn p4_a_process_that_ignores_the_signal_while_it_starts_gets_it_when_it_is_ready
     target.talker.signal(rustix::process::Signal::USR2);
     assert_eq!(target.signalled().0, "SIGUSR2");
     assert_eq!(target.signalled(), ("SIGHUP".to_owned(), content));
+}
+
+/// System calls that fail, and how.
+const WITHOUT_PIDFDS: [&[(i64, i32)]; 4] = [
+    // Linux before 5.1.
+    &[
+        (libc::SYS_pidfd_open, libc::ENOSYS),
+        (libc::SYS_pidfd_send_signal, libc::ENOSYS),
+    ],
+    // Linux 5.1 and 5.2.
+    &[(libc::SYS_pidfd_open, libc::ENOSYS)],
+    // A profile that knows one of them.
+    &[(libc::SYS_pidfd_send_signal, libc::ENOSYS)],
+    // A container runtime's profile that is older than the calls.
+    &[
+        (libc::SYS_pidfd_open, libc::EPERM),
+        (libc::SYS_pidfd_send_signal, libc::EPERM),
+    ],
+];
+
+#[test]
+fn p3_where_there_are_no_pidfds_the_signal_is_sent_without() {
+    if is_emulated() {
+        return eprintln!("the emulator may need the calls for itself");
+    }
+    for refused in WITHOUT_PIDFDS {
+        let mut config = Config::new();
+        let mut target = Target::start(&config.file());
+        let settings = config.settings(&target.name).set("RELOAD_CONFIRM", "warn");
+        let settings = settings.adapt(|command| {
+            for (call, errno) in refused {
+                refuse(command, *call, None, *errno);
+            }
+        });
+        let mut sidecar = settings.start();
+        for _ in 0..2 {
+            let content = config.change();
+            assert_eq!(target.signalled().1, content, "{refused:?}");
+            sidecar.expect("signal sent");
+        }
+        let (status, log) = sidecar.end();
+        assert_eq!(status.code(), Some(0), "{refused:?} {log:?}");
+        assert_eq!(target.count(), 2, "{refused:?}");
+    }
+}
+
+/// An id that no process has that the tests start in a namespace.
+const ID: u32 = 5_000;
+
+fn can_choose_ids() -> bool {
+    let it_can = !is_emulated() && fs::exists("/proc/sys/kernel/ns_last_pid").unwrap();
+    if !it_can {
+        eprintln!("needs a kernel with CONFIG_CHECKPOINT_RESTORE");
+    }
+    it_can
+}
+
+#[test]
+#[ignore = "needs root"]
+fn p3_who_has_the_id_of_one_that_has_ended_is_somebody_else() {
+    if !can_choose_ids() {
+        return;
+    }
+    let namespace = PidNamespace::new();
+    let mut config = Config::new();
+    let start = |name: &str, config: &Config| {
+        Target::launch_by(name, &config.file(), &["--stay", "1"], |command| {
+            namespace.spawn_as(ID, command)
+        })
+    };
+    let name = unique_name();
+    let mut target = start(&name, &config);
+    let settings = config.settings(&name);
+    let mut sidecar = settings.launch_by(|command| namespace.spawn(command));
+    sidecar.expect("watching");
+    let content = config.change();
+    assert_eq!(target.signalled().1, content);
+    sidecar.expect(&format!("signal sent signal=SIGHUP pid={ID} "));
+    // Another program.
+    drop(target);
+    let mut other = start(&unique_name(), &config);
+    config.change();
+    sidecar.expect("reload pending: no process matches");
+    assert_eq!(other.count(), 0);
+    drop(other);
+    // The same one, restarted after that change and before the next: it was told of nothing yet.
+    let mut target = start(&name, &config);
+    sidecar.expect("no signal needed: the process started after the change");
+    let content = config.change();
+    assert_eq!(target.signalled().1, content);
+    sidecar.wait_at_rest();
+    assert_eq!(target.count(), 1);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn p3_a_worker_with_the_id_that_a_master_had_is_a_worker() {
+    if !can_choose_ids() {
+        return;
+    }
+    let namespace = PidNamespace::new();
+    let mut config = Config::new();
+    let name = unique_name();
+    let start = |config: &Config, id, children: &str| {
+        let options = ["--stay", "1", "--children", children];
+        Target::launch_by(&name, &config.file(), &options, |command| {
+            namespace.spawn_as(id, command)
+        })
+    };
+    let mut master = start(&config, ID + 1, "0");
+    let settings = config.settings(&name);
+    let mut sidecar = settings.launch_by(|command| namespace.spawn(command));
+    sidecar.expect("watching");
+    let content = config.change();
+    assert_eq!(master.signalled().1, content);
+    sidecar.expect(&format!("signal sent signal=SIGHUP pid={} ", ID + 1));
+    sidecar.wait_at_rest();
+    drop(master);
+    let mut master = start(&config, ID, "1");
+    master.talker.expect("ready");
+    let [worker] = children(master.talker.pid())[..] else {
+        panic!("one worker");
+    };
+    let status = format!("/proc/{}/status", worker.as_raw_nonzero());
+    let number = format!("\t{}\n", ID + 1);
+    assert!(fs::read_to_string(status).unwrap().contains(&number));
+    let content = config.change();
+    assert_eq!(master.signalled().1, content);
+    sidecar.expect(&format!("signal sent signal=SIGHUP pid={ID} "));
+    sidecar.wait_at_rest();
+    assert_eq!(master.count(), 1, "and of the worker nothing");
+}
+
+#[test]
+fn p3_a_process_that_becomes_another_program_between_the_look_and_the_signal_is_not_hit() {
+    if is_emulated() {
+        return eprintln!("the emulator makes calls of its own");
+    }
+    let mut config = Config::new();
+    let (name, later) = (unique_name(), unique_name());
+    // Its first argument says nothing of either.
+    let options = ["--title", "x", "--comm", &name, "--become", &later];
+    let mut target = Target::start_as(&unique_name(), &config.file(), &options);
+    let mut sidecar = config.settings(&name).start();
+    sidecar.wait_at_rest();
+    let change = || {
+        config.change();
+    };
+    let become_another = || {
+        target.talker.signal(Signal::USR2);
+        assert_eq!(target.signalled().0, "SIGUSR2");
+    };
+    hold_up(
+        sidecar.pid(),
+        libc::SYS_pidfd_open,
+        At::Entry,
+        change,
+        become_another,
+    );
+    sidecar.expect("reload pending: no process matches");
+    assert_eq!(target.count(), 1);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn p3_an_id_that_changes_hands_between_the_look_and_the_signal_is_not_hit() {
+    if !can_choose_ids() {
+        return;
+    }
+    let (open, send) = (libc::SYS_pidfd_open, libc::SYS_pidfd_send_signal);
+    let mut rounds = vec![(true, send, At::Entry)];
+    for with_pidfds in [true, false] {
+        rounds.extend([
+            (with_pidfds, open, At::Entry),
+            (with_pidfds, open, At::Exit),
+        ]);
+    }
+    for (with_pidfds, call, at) in rounds {
+        for is_restarted in [true, false] {
+            let what = format!("{with_pidfds} {call} {at:?} {is_restarted}");
+            let namespace = PidNamespace::new();
+            let mut config = Config::new();
+            let file = config.file();
+            let start = |name: &str| {
+                Target::launch_by(name, &file, &["--stay", "1"], |command| {
+                    namespace.spawn_as(ID, command)
+                })
+            };
+            let name = unique_name();
+            let target = start(&name);
+            let settings = config.settings(&name).adapt(|command| {
+                if !with_pidfds {
+                    refuse(command, open, None, libc::ENOSYS);
+                }
+            });
+            let mut sidecar = settings.launch_by(|command| namespace.spawn(command));
+            sidecar.expect("watching");
+            sidecar.wait_at_rest();
+            // The new one has the old one's name, and differs by its start alone; or it is another program.
+            let mut new = None;
+            let change = || {
+                config.change();
+            };
+            hold_up(sidecar.pid(), call, at, change, || {
+                drop(target);
+                let name = if is_restarted {
+                    name.clone()
+                } else {
+                    unique_name()
+                };
+                new = Some(start(&name));
+            });
+            let mut new = new.unwrap();
+            if is_restarted {
+                sidecar.expect("no signal needed: the process started after the change");
+            } else {
+                sidecar.expect("reload pending: no process matches");
+            }
+            let (_, log) = sidecar.end();
+            let log = log.join("\n");
+            assert!(!log.contains("signal sent"), "{what}\n{log}");
+            assert_eq!(new.count(), 0, "{what}");
+        }
+    }
+}
+
+/// How long the sidecar sleeps, in milliseconds, as the kernel was told; `None` while it is awake or sleeps for ever.
+fn sleep_ms(sidecar: &Talker) -> Option<u64> {
+    use std::os::unix::fs::FileExt;
+    let sleep = || {
+        // ppoll(descriptors, count, timeout, signals, size); the timeout is a timespec.
+        let address = sidecar.sleeps_in(libc::SYS_ppoll)?[2];
+        let memory = format!("/proc/{}/mem", sidecar.pid().as_raw_nonzero());
+        let mut timespec = [0; 16];
+        let memory = fs::File::open(memory).unwrap();
+        memory.read_exact_at(&mut timespec, address).ok()?;
+        let number = |at: usize| u64::from_ne_bytes(timespec[at..at + 8].try_into().unwrap());
+        Some((address, number(0) * 1_000 + number(8) / 1_000_000))
+    };
+    // The same before and after: it was asleep in between.
+    let slept = sleep()?;
+    (sleep()? == slept).then_some(slept.1)
+}
+
+#[test]
+fn p6_a_process_that_is_not_ready_for_long_is_looked_at_less_and_less_often() {
+    if is_emulated() {
+        return eprintln!("the emulator sleeps in its own way");
+    }
+    let mut config = Config::new();
+    let name = unique_name();
+    let hup = libc::SIGHUP.to_string();
+    let mut target = Target::start_as(&name, &config.file(), &["--late", &hup]);
+    let mut sidecar = config.settings(&name).start();
+    let content = config.change();
+    sidecar.expect("reload pending: the process has no handler for the signal");
+    let mut pauses = Vec::new();
+    eventually("a pause of three seconds", || {
+        if let Some(pause) = sleep_ms(&sidecar)
+            && pauses.last() != Some(&pause)
+        {
+            pauses.push(pause);
+        }
+        pauses.last().is_some_and(|last| *last > 3_000)
+    });
+    // 100, 200, 400, 800, 1600, 3200, and what passed before the call; on a busy machine one may have been missed.
+    assert!(pauses.len() <= 6, "{pauses:?}");
+    let grows = |pair: &[u64]| pair[1] > pair[0] + pair[0] / 2;
+    assert!(pauses.windows(2).all(grows), "{pauses:?}");
+    target.talker.signal(Signal::USR2);
+    assert_eq!(target.signalled().0, "SIGUSR2");
+    assert_eq!(target.signalled(), ("SIGHUP".to_owned(), content));
+    sidecar.wait_at_rest();
+    let (_, log) = sidecar.end();
+    let said = |part: &str| log.iter().filter(|line| line.contains(part)).count();
+    assert_eq!(said("reload pending"), 1, "{log:#?}");
+    assert_eq!(said("signal sent"), 1, "{log:#?}");
+}
+
+#[test]
+fn p6_a_process_that_is_restarted_for_ever_gets_no_more_than_its_due() {
+    let mut config = Config::new();
+    let name = unique_name();
+    let sidecar = config.settings(&name).start();
+    for round in 0..40 {
+        let mut target = Target::start_as(&name, &config.file(), &[]);
+        if round % 3 == 0 {
+            config.change();
+        }
+        // While it lives, and while there is none.
+        eventually("50 ms old", || target.age_ms() >= 50);
+        let talker = &mut target.talker;
+        let mut seen: Vec<String> = talker.seen().to_vec();
+        seen.retain(|line| line.starts_with("SIG"));
+        let contents = seen.iter().map(|line| line.splitn(3, ' ').nth(2));
+        let mut contents: Vec<_> = contents.collect();
+        contents.dedup();
+        assert_eq!(contents.len(), seen.len(), "told twice: {seen:?}");
+        drop(target);
+        if round % 3 == 1 {
+            config.change();
+        }
+    }
+    let mut target = Target::start_as(&name, &config.file(), &[]);
+    let content = config.change();
+    while target.signalled().1 != content {}
+    let mut sidecar = sidecar;
+    sidecar.wait_at_rest();
+    let (_, log) = sidecar.end();
+    // For one change the same reason is said once.
+    let changes = log.split(|line| line.contains("content changed"));
+    for lines in changes {
+        let reasons = lines.iter().filter_map(|line| {
+            let (_, reason) = line.split_once("reload pending: ")?;
+            reason.split(" pid=").next()
+        });
+        let mut reasons: Vec<_> = reasons.collect();
+        reasons.sort_unstable();
+        let count = reasons.len();
+        reasons.dedup();
+        assert_eq!(reasons.len(), count, "{lines:#?}");
+    }
+}
+
+#[test]
+#[ignore = "needs root"]
+fn p7_what_was_not_permitted_arrives_when_the_sidecar_is_restarted_as_the_right_user() {
+    let mut config = Config::new();
+    open_to_all(config.directory.path());
+    let name = unique_name();
+    let mut target = Target::launch(&name, &config.file(), &[], |command| {
+        command.uid(1001).gid(1001);
+    });
+    let mut sidecar = config.settings(&name).unprivileged().start();
+    let content = config.change();
+    sidecar.expect("reload pending: EPERM");
+    let (_, log) = sidecar.end();
+    let log = log.join("\n");
+    assert!(log.contains("the last change was not delivered"), "{log}");
+    let right = config.settings(&name).set("RELOAD_CATCH_UP", "true");
+    let right = right.adapt(|command| {
+        command.uid(1001).gid(1001);
+    });
+    let mut sidecar = right.start();
+    assert_eq!(target.signalled().1, content);
+    sidecar.wait_at_rest();
+    assert_eq!(target.count(), 1);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn p7_an_application_that_is_restarted_as_the_sidecars_user_is_told_of_the_next_change() {
+    let mut config = Config::new();
+    open_to_all(config.directory.path());
+    let name = unique_name();
+    let start = |config: &Config, uid| {
+        Target::launch(&name, &config.file(), &[], |command| {
+            command.uid(uid).gid(uid);
+        })
+    };
+    let mut wrong = start(&config, 1001);
+    let mut sidecar = config.settings(&name).unprivileged().start();
+    config.change();
+    sidecar.expect("reload pending: EPERM");
+    assert_eq!(wrong.count(), 0);
+    drop(wrong);
+    let mut right = start(&config, 65534);
+    sidecar.expect("no signal needed: the process started after the change");
+    let content = config.change();
+    assert_eq!(right.signalled().1, content);
+    sidecar.wait_at_rest();
+    assert_eq!(right.count(), 1);
 }

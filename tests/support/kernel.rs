@@ -1,6 +1,7 @@
-//! A kernel that refuses: system calls that fail, mounts of a test's own.
+//! A kernel that refuses: system calls that fail or are held up, mounts and process ids of a test's own.
 #![allow(unsafe_code)]
 
+use super::process::{Talker, children, eventually, spawn};
 use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, pidfd_open, prlimit};
 use rustix::thread::{
@@ -11,9 +12,10 @@ use seccompiler::{
     SeccompRule, apply_filter,
 };
 use std::collections::BTreeMap;
+use std::io::{PipeReader, PipeWriter};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 /// Runs `test` in a mount namespace of its own, which its child processes share: what it mounts is gone with the last of them.
 /// Takes root.
@@ -50,6 +52,114 @@ pub fn inside<T: Send>(process: Pid, action: impl FnOnce() -> T + Send) -> T {
             .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
+}
+
+/// A PID namespace with a `/proc` of its own, in which a test says what id the next process gets. All its processes end with it.
+/// Takes root.
+pub struct PidNamespace {
+    init: Pid,
+    _unshare: Talker,
+    /// The standard input of all of them, and what ends it.
+    input: PipeReader,
+    _end: PipeWriter,
+}
+
+impl PidNamespace {
+    pub fn new() -> Self {
+        let (input, end) = std::io::pipe().unwrap();
+        let mut command = Command::new("unshare");
+        command.args(["--pid", "--fork", "--mount-proc", "--kill-child"]);
+        command.args(["sh", "-c", "echo ready; exec cat"]);
+        command
+            .stdin(input.try_clone().unwrap())
+            .stdout(Stdio::piped());
+        let mut child = spawn(&mut command);
+        let output = child.stdout.take().unwrap();
+        let mut unshare = Talker::new(child, output);
+        unshare.expect("ready");
+        Self {
+            init: children(unshare.pid())[0],
+            _unshare: unshare,
+            input,
+            _end: end,
+        }
+    }
+
+    /// Starts a process in it. That is done by a thread which ends, so that a target has to stay.
+    pub fn spawn(&self, command: &mut Command) -> Child {
+        command.stdin(self.input.try_clone().unwrap());
+        inside(self.init, || spawn(command))
+    }
+
+    /// The same with an id of the test's choice, which must be free.
+    pub fn spawn_as(&self, id: u32, command: &mut Command) -> Child {
+        let last = format!("echo {} > /proc/sys/kernel/ns_last_pid", id - 1);
+        let mut shell = Command::new("sh");
+        let status = inside(self.init, || shell.args(["-c", &last]).status());
+        assert!(status.unwrap().success());
+        let child = self.spawn(command);
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+        assert!(
+            status.contains(&format!("\nNSpid:\t{}\t{id}\n", child.id())),
+            "{status}"
+        );
+        child
+    }
+}
+
+/// Where in a system call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum At {
+    Entry,
+    Exit,
+}
+
+/// Calls `cause` and holds a child process up at the next system call of this number while `action` runs; ptrace(2).
+pub fn hold_up(process: Pid, call: i64, at: At, cause: impl FnOnce(), action: impl FnOnce()) {
+    let pid = process.as_raw_nonzero().get();
+    let trace = |request, data: usize| {
+        // SAFETY: none of these requests makes the kernel write to this process.
+        let done = unsafe { libc::ptrace(request, pid, 0, data) };
+        assert_eq!(done, 0, "{request}: {}", std::io::Error::last_os_error());
+    };
+    let stopped = || {
+        let mut status = 0;
+        eventually("stopped", || {
+            // SAFETY: the kernel writes a number to the stack.
+            unsafe { libc::waitpid(pid, &raw mut status, libc::WNOHANG) == pid }
+        });
+        assert!(libc::WIFSTOPPED(status), "it has ended: {status:#x}");
+    };
+    trace(libc::PTRACE_SEIZE, libc::PTRACE_O_TRACESYSGOOD as usize);
+    trace(libc::PTRACE_INTERRUPT, 0);
+    stopped();
+    cause();
+    let mut is_in_it = false;
+    loop {
+        trace(libc::PTRACE_SYSCALL, 0);
+        stopped();
+        // SAFETY: numbers, of which any will do.
+        let mut info: libc::ptrace_syscall_info = unsafe { std::mem::zeroed() };
+        let size = size_of_val(&info);
+        // SAFETY: the kernel writes no more than `size`.
+        let written =
+            unsafe { libc::ptrace(libc::PTRACE_GET_SYSCALL_INFO, pid, size, &raw mut info) };
+        assert!(written > 0, "{}", std::io::Error::last_os_error());
+        if info.op == libc::PTRACE_SYSCALL_INFO_ENTRY {
+            // SAFETY: this is the field that goes with an entry.
+            is_in_it = unsafe { info.u.entry.nr } == call as u64;
+        }
+        let now = match info.op {
+            libc::PTRACE_SYSCALL_INFO_ENTRY => At::Entry,
+            libc::PTRACE_SYSCALL_INFO_EXIT => At::Exit,
+            _ => continue,
+        };
+        if is_in_it && now == at {
+            break;
+        }
+    }
+    action();
+    trace(libc::PTRACE_DETACH, 0);
 }
 
 /// Makes a system call of the program fail with `errno`; where `argument` is given, only if its first argument is that.

@@ -200,6 +200,19 @@ impl Target {
         options: &[&str],
         adapt: impl FnOnce(&mut Command),
     ) -> Self {
+        Self::launch_by(name, config, options, |command| {
+            adapt(command);
+            spawn(command)
+        })
+    }
+
+    /// Starts it by a function that takes the child's place in the world into account.
+    pub fn launch_by(
+        name: &str,
+        config: &Path,
+        options: &[&str],
+        spawn: impl FnOnce(&mut Command) -> Child,
+    ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let program = directory.path().join(name);
         std::fs::copy(example("target"), &program).unwrap();
@@ -210,7 +223,6 @@ impl Target {
             .args(options)
             .stdin(Stdio::null())
             .stdout(Stdio::piped());
-        adapt(&mut command);
         let mut child = spawn(&mut command);
         let output = child.stdout.take().unwrap();
         let mut talker = Talker::new(child, output);
@@ -311,7 +323,7 @@ pub fn example(name: &str) -> PathBuf {
 }
 
 /// A program that was just written may for a moment be open in a child of another thread (ETXTBSY).
-fn spawn(command: &mut Command) -> Child {
+pub fn spawn(command: &mut Command) -> Child {
     let deadline = Instant::now() + DEADLINE;
     loop {
         match command.spawn() {

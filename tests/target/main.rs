@@ -11,6 +11,7 @@
 //! `--parent PID` is whose child it was started as.
 //! `--children N` starts N processes of the same name. `--note TEXT` does nothing: it is there to be found.
 //! `--comm NAME` is what it calls itself, `--title TEXT` what it puts in its arguments' place, `--thread NAME` a thread of it.
+//! `--become NAME` is what it calls itself once SIGUSR2 has come.
 //! `--again 1` executes itself anew after each signal but SIGUSR2. `--daemon 1`, which comes first, starts another one and ends.
 //! `--crowd N` forks N children that do nothing, `--storm N` forks N children one after the other that end at once.
 //! What does not begin with two hyphens is passed over: a script's name, where this program is its interpreter.
@@ -43,6 +44,7 @@ struct Options {
     is_tree: bool,
     stays: bool,
     begins_again: bool,
+    becomes: Option<String>,
     parent: Option<u32>,
     to_drop: u32,
     to_live: u32,
@@ -89,7 +91,8 @@ impl Options {
                 "--storm" => options.storm = number(),
                 "--thread" => options.threads.push(value),
                 "--title" => set_title(value.as_bytes()),
-                "--comm" => rustix::thread::set_name(&CString::new(value).unwrap()).unwrap(),
+                "--comm" => set_name(value),
+                "--become" => options.becomes = Some(value),
                 other => panic!("unknown option {other}"),
             }
         }
@@ -182,6 +185,10 @@ fn main() {
     }
     let mut message = [0; 12];
     while reader.read_exact(&mut message).is_ok() {
+        let signal = i32::from_le_bytes(message[..4].try_into().unwrap());
+        if signal == libc::SIGUSR2 {
+            options.becomes.take().into_iter().for_each(set_name);
+        }
         options.to_live -= 1;
         if options.to_live == 0 {
             return;
@@ -190,7 +197,6 @@ fn main() {
             options.to_drop -= 1;
             continue;
         }
-        let signal = i32::from_le_bytes(message[..4].try_into().unwrap());
         let time = i64::from_le_bytes(message[4..].try_into().unwrap());
         let name = signal_name(signal).map_or_else(|| format!("SIG{signal}"), str::to_owned);
         let content = options.read().trim_end().replace('\n', "|");
@@ -253,6 +259,10 @@ fn fork(action: impl FnOnce()) -> i32 {
         unsafe { libc::_exit(0) };
     }
     child
+}
+
+fn set_name(name: String) {
+    rustix::thread::set_name(&CString::new(name).unwrap()).unwrap();
 }
 
 /// Writes over the arguments, as setproctitle does: the kernel shows what stands there.
