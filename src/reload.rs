@@ -113,8 +113,7 @@ impl Reload {
                 fingerprint,
                 catch_up,
             } => self.started(fingerprint, catch_up, now),
-            Event::Changed(change) => (self.changed(change, now, now), None),
-            Event::ChangedSince(change, since) => (self.changed(change, since, now), None),
+            Event::Changed(change, since) => (self.changed(change, since.min(now), now), None),
             Event::Looked {
                 fingerprint,
                 disturbed,

@@ -127,10 +127,9 @@ impl<'c> Sidecar<'c> {
             // may have come at any time since there was none.
             let was_there = resumed || now.ms_since(entered) == 0;
             let since = core::mem::replace(&mut self.drained_at, now);
-            match self.watch.drain(log) {
-                Some(change) if was_there => self.handle(Event::ChangedSince(change, since), log),
-                Some(change) => self.handle(Event::Changed(change), log),
-                None => {}
+            if let Some(change) = self.watch.drain(log) {
+                let since = if was_there { since } else { now };
+                self.handle(Event::Changed(change, since), log);
             }
             let now = sys::now();
             if self

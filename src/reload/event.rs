@@ -135,10 +135,9 @@ pub enum Event {
         /// When the content changed last, if a process from before it is to be signalled.
         catch_up: Option<Instant>,
     },
-    /// Something may have changed.
-    Changed(Change),
-    /// Something may have changed at any time since this moment: the program was stopped, or busy, or waited for a processor.
-    ChangedSince(Change, Instant),
+    /// Something may have changed, and nothing before this moment. That may be some time ago: the program was stopped, or busy, or
+    /// waited for a processor. One that lies ahead stands for now.
+    Changed(Change, Instant),
     /// The result of [`Action::Look`].
     Looked {
         /// What was seen.

@@ -12,9 +12,9 @@ const TIMING: Timing = Timing {
     min_interval_ms: 1_000,
 };
 
-const WRITING: Event = Event::Changed(Change::Writing);
-const FINISHED: Event = Event::Changed(Change::Finished);
-const COMPLETE: Event = Event::Changed(Change::Complete);
+const WRITING: Event = Event::Changed(Change::Writing, Instant::NEVER);
+const FINISHED: Event = Event::Changed(Change::Finished, Instant::NEVER);
+const COMPLETE: Event = Event::Changed(Change::Complete, Instant::NEVER);
 const WOKE: Event = Event::Woke;
 
 /// So many milliseconds into the test; the machine booted long before.
@@ -394,7 +394,7 @@ fn a_look_during_which_a_directory_went_is_taken_again_at_once() {
     machine.delivers(looked(1), 2);
     // As an event of its own it is one like others.
     let mut machine = Machine::started();
-    machine.sleeps(Event::Changed(Change::Gone), 0, Some(100));
+    machine.sleeps(Event::Changed(Change::Gone, Instant::NEVER), 0, Some(100));
 }
 
 #[test]
@@ -898,7 +898,7 @@ fn what_is_armed_for_the_first_time_may_have_changed_until_now() {
 fn what_happened_while_the_program_was_stopped_may_have_happened_at_any_time_since_the_last_look() {
     let mut machine = Machine::started();
     machine.sleeps(
-        Event::ChangedSince(Change::Finished, at(0)),
+        Event::Changed(Change::Finished, at(0)),
         60_000,
         Some(60_100),
     );
@@ -907,7 +907,7 @@ fn what_happened_while_the_program_was_stopped_may_have_happened_at_any_time_sin
     // Something was settling when it was stopped.
     let mut machine = Machine::started();
     machine.sleeps(FINISHED, 10_000, Some(10_100));
-    machine.looks(Event::ChangedSince(Change::Finished, at(0)), 60_000);
+    machine.looks(Event::Changed(Change::Finished, at(0)), 60_000);
     let order = machine.delivers(looked(0), 60_000);
     assert!(order.concerns(at(5_000)) && order.concerns(at(60_000)));
 }

@@ -62,7 +62,7 @@ impl Observed {
         self.path = Some(Rc::new(Step(before, self.now.ms_since(at(0)), event)));
         self.action = self.reload.step(event, self.now).0;
         match event {
-            Event::Changed(_) | Event::ChangedSince(..) => {
+            Event::Changed(..) => {
                 self.first_event.get_or_insert(self.now);
             }
             Event::Demanded => {
@@ -333,8 +333,8 @@ fn alphabet(now: Instant) -> impl Iterator<Item = Event> {
             WRITING,
             FINISHED,
             COMPLETE,
-            Event::Changed(Change::Gone),
-            Event::ChangedSince(Change::Finished, at(0)),
+            Event::Changed(Change::Gone, Instant::NEVER),
+            Event::Changed(Change::Finished, at(0)),
             looked(0),
             looked(1),
             looked_unsteadily(0),

@@ -230,7 +230,7 @@ impl World {
                         app.stirred |= uncertain;
                         app.amid |= uncertain;
                     }
-                    self.handle(Event::ChangedSince(change, self.last_look));
+                    self.handle(Event::Changed(change, self.last_look));
                 }
                 self.pass(0);
             }
@@ -289,7 +289,7 @@ impl World {
         if self.is_stopped {
             self.waiting = self.waiting.max(Some(change));
         } else {
-            self.handle(Event::Changed(change));
+            self.handle(Event::Changed(change, Instant::NEVER));
         }
     }
 
