@@ -2,7 +2,7 @@
 
 use crate::config::{CommaList, Config, PollInterval};
 use crate::confirm::Openings;
-use crate::deliver::{NOT_PERMITTED, NOT_SHARED, name_matcher};
+use crate::deliver::{HIDDEN, NOT_PERMITTED, NOT_SHARED, name_matcher};
 use crate::guard::{Verdict, disposition, verdict};
 use crate::log::{Level, Log};
 use crate::mount;
@@ -190,9 +190,7 @@ fn processes(config: &Config<'_>, proc: &Proc, log: &mut Log) -> Result<(), &'st
         log.line(Level::Warn).say(NOT_SHARED).send();
     }
     if is_hidden {
-        log.line(Level::Warn)
-            .say("/proc hides the processes of other users (hidepid)")
-            .send();
+        log.line(Level::Warn).say(HIDDEN).send();
     }
     match (ready, obstacle) {
         _ if scanned.no_pid_file => {

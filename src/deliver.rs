@@ -287,11 +287,11 @@ impl Delivery {
             Waiting::NoProcess => {
                 line.say("no process matches");
                 name_matcher(line, config);
-                // The only process that can be seen is this one, or it is the first of its namespace.
-                if self.scanned.others == 0 && config.matcher.pid_file.is_none()
-                    || getpid() == Pid::INIT
-                {
+                if getpid() == Pid::INIT {
                     line.key("hint", NOT_SHARED.as_bytes());
+                } else if self.scanned.others == 0 && config.matcher.pid_file.is_none() {
+                    // Every namespace has a process 1.
+                    line.key("hint", HIDDEN.as_bytes());
                 }
             }
             Waiting::PidFile => {
@@ -370,6 +370,9 @@ pub fn signal_now(config: &Config<'_>, proc: &Proc, log: &mut Log) -> bool {
     }
     attempt.waiting.is_none()
 }
+
+/// What is in the way where only one's own processes can be seen.
+pub const HIDDEN: &str = "/proc hides the processes of other users (hidepid)";
 
 /// What to do where the process is another user's.
 pub const NOT_PERMITTED: &str =
