@@ -180,11 +180,12 @@ fuzz_target!(|input: Input| {
             .filter(|line| text(line).starts_with(what))
             .count()
     };
-    let is_overflow = |event: &&&Event| event.bits.mask() & libc::IN_Q_OVERFLOW != 0;
+    let is_overflow = |event: &&Event| event.bits.mask() & libc::IN_Q_OVERFLOW != 0;
     assert_eq!(said("event watch="), events.len());
     assert_eq!(
         said("inotify's queue overflowed"),
-        events.iter().filter(is_overflow).count()
+        // Once a minute.
+        usize::from(events.iter().any(is_overflow))
     );
     assert_eq!(said("cannot read inotify events"), usize::from(input.fails));
 });
