@@ -16,7 +16,7 @@
 //! - After start-up no failure ends the program.
 //!
 //! # Limits
-//! 64 roots, 64 process names, 16 levels of directories, 1,048,576 entries below a root, 8 MiB of a file read in full, log lines
+//! 64 roots, 64 process names, 16 levels of directories, 262,144 entries below a root, 8 MiB of a file read in full, log lines
 //! of 2,048 bytes, 16 processes remembered between two deliveries, 8 watched for their end and 64 directories or files for being
 //! opened after a signal.
 
