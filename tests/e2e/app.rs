@@ -33,8 +33,9 @@ pub struct Pod {
     init: Pid,
 }
 
-/// Process 1: it collects orphans, as the pause container does, and waits to be killed. `/run` is empty, as it is in a container.
-const INIT: &str = "trap '' CHLD; mount -t tmpfs tmpfs /run; ip link set lo up; echo ready; \
+/// Process 1: it collects orphans, as the pause container does, and waits to be killed. `/run` is empty, as it is in a container,
+/// and memory is shared within the Pod only.
+const INIT: &str = "trap '' CHLD; mount -t tmpfs tmpfs /run; mount -t tmpfs tmpfs /dev/shm; ip link set lo up; echo ready; \
                     exec sleep infinity > /dev/null";
 
 impl Pod {
@@ -492,7 +493,10 @@ fn survives_an_update_while_it_starts<A: Application>(application: A, round: usi
             start(app)
         }
     };
-    sidecar.expect("signal sent");
+    let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        sidecar.expect("signal sent");
+    }));
+    assert!(told.is_ok(), "update at {moment:?}: {}", app.log());
     if A::READS_AGAIN {
         sidecar.expect("reload confirmed");
         app.answers("two");
