@@ -160,6 +160,8 @@ impl<'c> Sidecar<'c> {
         let Some(look) = self.look(log) else {
             return false;
         };
+        // Everything is: that says nothing about the first change.
+        self.watch.take_armed_new();
         self.delivery.acquaint(self.config, &self.proc);
         log.line(Level::Info)
             .say("watching")
