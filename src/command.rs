@@ -39,7 +39,7 @@ pub static COMMANDS: [(Command, &str, &str); 6] = [
     (Command::Run, "run", "watch and signal; what is done without a command"),
     (Command::Check, "check", "print what is seen and whether a change would be delivered"),
     (Command::Signal, "signal", "send the signal now, once, by the same rules"),
-    (Command::Signals, "signals", "print every signal with its number and what it does by default"),
+    (Command::Signals, "signals", "print every signal with its number and default"),
     (Command::Help, "help", "print this"),
     (Command::Version, "version", "print the version"),
 ];

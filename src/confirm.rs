@@ -155,6 +155,8 @@ impl Confirm {
     /// What a look arms. What the application opens meanwhile cannot be told from what the look opens.
     pub fn before_look(&mut self, now: Instant) -> &mut Openings {
         self.gather(now);
+        // What the last look has armed may be gone, and would count towards the limit.
+        self.openings.disarm();
         &mut self.openings
     }
 

@@ -137,7 +137,7 @@ fn real_path<'b>(path: &[u8], buffer: &'b mut [u8]) -> io::Result<&'b [u8]> {
 
 /// The names of file systems by their numbers in statfs(2), and whether others can change files there without this kernel
 /// knowing; a fixed width saves a pointer each.
-static FILE_SYSTEMS: [(u32, [u8; 8], bool); 15] = [
+static FILE_SYSTEMS: [(u32, [u8; 8], bool); 14] = [
     (0x6969, *b"nfs     ", true),
     (0xff53_4d42, *b"cifs    ", true),
     (0xfe53_4d42, *b"smb2    ", true),
@@ -152,7 +152,6 @@ static FILE_SYSTEMS: [(u32, [u8; 8], bool); 15] = [
     (0x5846_5342, *b"xfs     ", false),
     (0x9123_683e, *b"btrfs   ", false),
     (0x794c_7630, *b"overlay ", false),
-    (0x2fc1_2fc1, *b"zfs     ", false),
 ];
 
 /// The name of the file system with this number, and whether others can change what is on it; `?` for one that is not known.

@@ -244,3 +244,31 @@ fn a1_what_one_process_reads_is_confirmed_though_another_one_ends() {
         .expect("the process has ended after the signal");
     scene.sidecar.expect("reload confirmed");
 }
+
+#[test]
+fn a1_updates_one_after_another_are_confirmed_however_many_came_before() {
+    let directory = tempfile::tempdir().unwrap();
+    let volume = Volume::new(directory.path(), Order::SwapFirst, &[("app.conf", "start")]);
+    let mut target = Target::start(&volume.path.join("app.conf"));
+    let mut sidecar = Settings::new(&volume.path, &target.name)
+        .set("RELOAD_CONFIRM", "warn")
+        .set("RELOAD_MIN_INTERVAL", "0")
+        .start();
+    // More files than are watched for being opened, and never a moment of rest.
+    for update in 0..100 {
+        let content = update.to_string();
+        volume.update(&[("app.conf", &content)]);
+        while target.signalled().1 != content {}
+    }
+    volume.update(&[("app.conf", "last")]);
+    while target.signalled().1 != "last" {}
+    sidecar.wait_at_rest();
+    let (_, log) = sidecar.end();
+    let outcome = log.iter().rev().find(|line| {
+        line.contains("reload confirmed") || line.contains("none of the watched files")
+    });
+    assert!(
+        outcome.is_some_and(|line| line.contains("reload confirmed")),
+        "{outcome:?}"
+    );
+}
