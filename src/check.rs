@@ -2,7 +2,7 @@
 
 use crate::config::{CommaList, Config, PollInterval};
 use crate::confirm::Openings;
-use crate::deliver::{HIDDEN, NOT_PERMITTED, NOT_SHARED, name_matcher};
+use crate::deliver::{HIDDEN, NO_PID_FILE, NOT_PERMITTED, NOT_SHARED, name_matcher};
 use crate::guard::{Verdict, disposition, verdict};
 use crate::log::{Level, Log};
 use crate::mount;
@@ -12,6 +12,8 @@ use crate::reload::Instant;
 use crate::sys;
 use crate::text::parse_number;
 use crate::watch::{Look, Watch};
+use crate::words;
+use crate::words::Words;
 use rustix::fs::{self, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, geteuid, getpid, test_kill_process};
@@ -21,7 +23,7 @@ const OTHERS_MAX: u32 = 20;
 
 /// Prints everything. Whether a change would be delivered now.
 pub fn check(config: &Config<'_>, proc: &Proc, log: &mut Log) -> bool {
-    let line = plain(log).say(concat!(
+    let line = plain(log).say(words!(
         "config-reloader-sidecar ",
         env!("CARGO_PKG_VERSION"),
         " as uid "
@@ -30,10 +32,10 @@ pub fn check(config: &Config<'_>, proc: &Proc, log: &mut Log) -> bool {
     let roots = roots(config, log);
     let result = roots.and(processes(config, proc, log));
     match result {
-        Ok(()) => log.print("\nA change would be delivered now.\n"),
+        Ok(()) => log.print(words!("\nA change would be delivered now.\n")),
         Err(why) => {
-            log.print("\nA change would NOT be delivered now: ");
-            plain(log).say(why).say(".").send();
+            log.print(words!("\nA change would NOT be delivered now: "));
+            plain(log).say(why).say(words!(".")).send();
         }
     }
     result.is_ok()
@@ -45,8 +47,10 @@ fn plain(log: &mut Log) -> &mut Log {
 
 // Roots.
 
-fn roots(config: &Config<'_>, log: &mut Log) -> Result<(), &'static str> {
-    log.print("\nroots\n  KIND        FILE SYSTEM  FILES   DIRECTORIES  NOTICED BY    PATH\n");
+fn roots(config: &Config<'_>, log: &mut Log) -> Result<(), Words> {
+    log.print(words!(
+        "\nroots\n  KIND        FILE SYSTEM  FILES   DIRECTORIES  NOTICED BY    PATH\n"
+    ));
     let mut result = Ok(());
     let mut watches = 0;
     for root in config.roots.iter() {
@@ -63,17 +67,17 @@ fn roots(config: &Config<'_>, log: &mut Log) -> Result<(), &'static str> {
         result = result.and(row(config, root, &watch, &look, log));
     }
     if mount::report_sub_paths(config.roots, log) {
-        result = result.and(Err("a subPath mount never changes"));
+        result = result.and(Err(words!("a subPath mount never changes")));
     }
-    let line = plain(log).say("  inotify: ");
+    let line = plain(log).say(words!("  inotify: "));
     line.number(watches as u64)
-        .say(" watches and 2 instances are needed");
+        .say(words!(" watches and 2 instances are needed"));
     for (limit, words) in [
         (
             c"/proc/sys/fs/inotify/max_user_watches",
-            "; a user may have ",
+            words!("; a user may have "),
         ),
-        (c"/proc/sys/fs/inotify/max_user_instances", " and "),
+        (c"/proc/sys/fs/inotify/max_user_instances", words!(" and ")),
     ] {
         if let Some(number) = number_in(limit) {
             line.say(words).number(number);
@@ -89,35 +93,41 @@ fn row(
     watch: &Watch,
     look: &Look,
     log: &mut Log,
-) -> Result<(), &'static str> {
+) -> Result<(), Words> {
     let (kind, file_system) = kind(root);
     let polls = match config.poll {
         PollInterval::Never => false,
         PollInterval::Automatic => watch.is_blind(),
         PollInterval::Every(_) => true,
     };
-    let noticed = match (look.missing > 0, watch.is_refused(), polls) {
-        (true, ..) => "nothing yet",
-        (_, false, false) => "inotify",
-        (_, false, true) => "both",
-        (_, true, true) => "comparing",
-        (_, true, false) => "nothing",
+    let (noticed, result) = match (look.missing > 0, watch.is_refused(), polls) {
+        (true, ..) => (
+            words!("nothing yet"),
+            Err(words!("a root is missing or cannot be read")),
+        ),
+        (_, false, false) => (words!("inotify"), Ok(())),
+        (_, false, true) => (words!("both"), Ok(())),
+        (_, true, true) => (words!("comparing"), Ok(())),
+        (_, true, false) => (
+            words!("nothing"),
+            Err(words!("inotify is refused, and CONFIG_POLL_INTERVAL is 0")),
+        ),
     };
-    let line = plain(log).say("  ").say(kind).column(14).value(file_system);
+    let line = plain(log)
+        .say(words!("  "))
+        .say(kind)
+        .column(14)
+        .value(file_system);
     line.column(27).number(look.files.into());
     line.column(35).number(look.directories.into());
     line.column(48).say(noticed).column(62).value(root).send();
-    match noticed {
-        "nothing yet" => Err("a root is missing or cannot be read"),
-        "nothing" => Err("inotify is refused, and CONFIG_POLL_INTERVAL is 0"),
-        _ => Ok(()),
-    }
+    result
 }
 
 /// What a root is, and on what file system.
-fn kind(root: &[u8]) -> (&'static str, &'static [u8]) {
+fn kind(root: &[u8]) -> (Words, &'static [u8]) {
     let Ok(located) = read::open_path(root, OFlags::PATH) else {
-        return ("missing", b"-");
+        return (words!("missing"), b"-");
     };
     let file_system =
         fs::fstatfs(&located).map_or(&b"?"[..], |stat| mount::file_system(stat.f_type as u64).0);
@@ -125,9 +135,9 @@ fn kind(root: &[u8]) -> (&'static str, &'static [u8]) {
         .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory);
     // What the kubelet's AtomicWriter makes in every volume.
     let kind = match fs::readlinkat_raw(&located, c"..data", &mut [0; 1]) {
-        Ok(_) => "Kubernetes",
-        _ if is_directory => "directory",
-        _ => "file",
+        Ok(_) => words!("Kubernetes"),
+        _ if is_directory => words!("directory"),
+        _ => words!("file"),
     };
     (kind, file_system)
 }
@@ -141,12 +151,12 @@ fn number_in(path: &core::ffi::CStr) -> Option<u64> {
 
 // Processes.
 
-fn processes(config: &Config<'_>, proc: &Proc, log: &mut Log) -> Result<(), &'static str> {
-    log.print("\nprocesses\n");
-    let line = plain(log).say("  PID     PARENT  UID     AGE    ");
+fn processes(config: &Config<'_>, proc: &Proc, log: &mut Log) -> Result<(), Words> {
+    log.print(words!("\nprocesses\n"));
+    let line = plain(log).say(words!("  PID     PARENT  UID     AGE    "));
     line.value(config.signal.name().as_bytes());
     line.column(44)
-        .say("SIGNALLED                         NAME")
+        .say(words!("SIGNALLED                         NAME"))
         .send();
     let now = sys::now();
     let mut obstacle = None;
@@ -162,29 +172,33 @@ fn processes(config: &Config<'_>, proc: &Proc, log: &mut Log) -> Result<(), &'st
     );
     let scanned = scanned.unwrap_or_default();
     if scanned.selected == 0 {
-        name_matcher(plain(log).say("  none matches"), config);
+        name_matcher(plain(log).say(words!("  none matches")), config);
         log.send();
-        plain(log).say("  there are:");
+        plain(log).say(words!("  there are:"));
     }
     // So that it can be seen what the right name is.
     let mut count = 0;
     let _ = proc.each(&mut |process| {
         count += 1;
         if scanned.selected == 0 && count <= OTHERS_MAX {
-            log.say(" ").value(process.comm.as_bytes());
+            log.say(words!(" ")).value(process.comm.as_bytes());
         }
     });
     if scanned.selected == 0 {
-        log.say(if count > OTHERS_MAX { " and more" } else { "" })
-            .send();
+        log.say(if count > OTHERS_MAX {
+            words!(" and more")
+        } else {
+            Words::NONE
+        })
+        .send();
     }
     let mut is_hidden = false;
     mount::each(&mut |mount| is_hidden |= mount.hides_processes());
     let is_shared = getpid() != Pid::INIT && count > 0;
     if is_shared {
-        let line = plain(log).say("  the namespace is shared: ");
+        let line = plain(log).say(words!("  the namespace is shared: "));
         line.number(count.into())
-            .say(" other processes are seen")
+            .say(words!(" other processes are seen"))
             .send();
     } else if !is_hidden {
         log.line(Level::Warn).say(NOT_SHARED).send();
@@ -193,12 +207,10 @@ fn processes(config: &Config<'_>, proc: &Proc, log: &mut Log) -> Result<(), &'st
         log.line(Level::Warn).say(HIDDEN).send();
     }
     match (ready, obstacle) {
-        _ if scanned.no_pid_file => {
-            Err("PROCESS_PID_FILE has no process id in its first line, or cannot be read")
-        }
+        _ if scanned.no_pid_file => Err(NO_PID_FILE),
         (_, Some(why)) => Err(why),
-        (0, None) if !is_shared && !is_hidden => Err("the process namespace is not shared"),
-        (0, None) => Err("no process matches"),
+        (0, None) if !is_shared && !is_hidden => Err(words!("the process namespace is not shared")),
+        (0, None) => Err(words!("no process matches")),
         (_, None) => Ok(()),
     }
 }
@@ -210,7 +222,7 @@ fn candidate(
     proc: &Proc,
     now: Instant,
     log: &mut Log,
-) -> Option<Result<(), &'static str>> {
+) -> Option<Result<(), Words>> {
     let status = proc.status(process.pid).unwrap_or_default();
     let blocked = |mask| {
         proc.is_blocked_in_a_thread(process.pid, mask)
@@ -223,33 +235,33 @@ fn candidate(
     let is_selected = config.matcher.pid_file.is_some()
         || proc.is_selected(process, &config.matcher, config.select);
     let obstacle = if !is_selected {
-        Some("an ancestor matches")
+        Some(words!("an ancestor matches"))
     } else if test_kill_process(process.pid) == Err(Errno::PERM) {
         log.line(Level::Warn).say(NOT_PERMITTED).send();
-        Some("not permitted")
+        Some(words!("not permitted"))
     } else if age_ms < config.min_age_ms {
-        Some("younger than PROCESS_MIN_AGE")
+        Some(words!("younger than PROCESS_MIN_AGE"))
     } else if config.guard && verdict == Verdict::Hold {
-        Some("the signal would end or stop it")
+        Some(words!("the signal would end or stop it"))
     } else {
         None
     };
     let pid = |pid: Option<Pid>| pid.map_or(0, |pid| pid.as_raw_nonzero().get() as u64);
-    let line = plain(log).say("  ").number(pid(Some(process.pid)));
+    let line = plain(log).say(words!("  ")).number(pid(Some(process.pid)));
     line.column(10).number(pid(process.parent));
     line.column(18).number(status.uid.into());
     let (age, unit) = match age_ms / 1000 {
-        seconds @ 0..120 => (seconds, "s"),
-        seconds @ 120..7200 => (seconds / 60, "m"),
-        seconds => (seconds / 3600, "h"),
+        seconds @ 0..120 => (seconds, b"s"),
+        seconds @ 120..7200 => (seconds / 60, b"m"),
+        seconds => (seconds / 3600, b"h"),
     };
-    line.column(26).number(age).say(unit);
+    line.column(26).number(age).value(unit);
     line.column(33).say(disposition(config.signal, &status));
     line.column(44);
     match obstacle {
-        Some(why) => line.say("no: ").say(why),
-        None if verdict == Verdict::SendIgnored => line.say("yes, in vain"),
-        None => line.say("yes"),
+        Some(why) => line.say(words!("no: ")).say(why),
+        None if verdict == Verdict::SendIgnored => line.say(words!("yes, in vain")),
+        None => line.say(words!("yes")),
     };
     line.column(78).value(process.comm.as_bytes()).send();
     is_selected.then_some(obstacle.map_or(Ok(()), Err))

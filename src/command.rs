@@ -7,6 +7,8 @@ use crate::log::{Format, Level, Log};
 use crate::process::Proc;
 use crate::run;
 use crate::signal::{DefaultAction, Signal};
+use crate::words;
+use crate::words::Words;
 use rustix::fd::AsRawFd;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
@@ -35,13 +37,13 @@ pub enum Command {
 
 /// The commands with their names and what `help` says of them.
 #[rustfmt::skip]
-pub static COMMANDS: [(Command, &str, &str); 6] = [
-    (Command::Run, "run", "watch and signal; what is done without a command"),
-    (Command::Check, "check", "print what is seen and whether a change would be delivered"),
-    (Command::Signal, "signal", "send the signal now, once, by the same rules"),
-    (Command::Signals, "signals", "print every signal with its number and default"),
-    (Command::Help, "help", "print this"),
-    (Command::Version, "version", "print the version"),
+pub static COMMANDS: [(Command, &str, Words); 6] = [
+    (Command::Run, "run", words!("watch and signal; what is done without a command")),
+    (Command::Check, "check", words!("print what is seen and whether a change would be delivered")),
+    (Command::Signal, "signal", words!("send the signal now, once, by the same rules")),
+    (Command::Signals, "signals", words!("print every signal with its number and default")),
+    (Command::Help, "help", words!("print this")),
+    (Command::Version, "version", words!("print the version")),
 ];
 
 /// Does what the arguments, those after the program's name, ask for. Returns the exit code.
@@ -53,7 +55,7 @@ pub fn main(
     let mut log = Log::new();
     let command = arguments.next().unwrap_or(b"run");
     if let Some(extra) = arguments.next() {
-        return usage_error(&mut log, "unexpected argument ", extra);
+        return usage_error(&mut log, words!("unexpected argument "), extra);
     }
     let spellings = [
         ("-h", "help"),
@@ -68,7 +70,7 @@ pub fn main(
                 .any(|(short, long)| *long == name && short.as_bytes() == command)
     };
     let Some((asked, ..)) = COMMANDS.iter().find(|(_, name, _)| spelled(name)) else {
-        return usage_error(&mut log, "unknown command ", command);
+        return usage_error(&mut log, words!("unknown command "), command);
     };
     let is_printed_only = matches!(asked, Command::Signals | Command::Help | Command::Version);
     let config = if is_printed_only {
@@ -127,11 +129,11 @@ fn settings(
     }
 }
 
-fn usage_error(log: &mut Log, problem: &str, argument: &[u8]) -> i32 {
+fn usage_error(log: &mut Log, problem: Words, argument: &[u8]) -> i32 {
     log.line(Level::Error)
         .say(problem)
         .quoted(&argument[..argument.len().min(200)])
-        .say("; see config-reloader-sidecar help")
+        .say(words!("; see config-reloader-sidecar help"))
         .send();
     EXIT_WRONG
 }
@@ -140,7 +142,9 @@ fn usage_error(log: &mut Log, problem: &str, argument: &[u8]) -> i32 {
 pub fn panicked() {
     Log::new()
         .line(Level::Error)
-        .say("internal error; please report it with the lines before")
+        .say(words!(
+            "internal error; please report it with the lines before"
+        ))
         .send();
 }
 
@@ -165,24 +169,29 @@ fn line(log: &mut Log) -> &mut Log {
 }
 
 fn help(log: &mut Log) -> bool {
-    log.print("Signals an application when its mounted configuration changes.\n\nusage: config-reloader-sidecar [command]\n\ncommands:\n");
+    log.print(words!("Signals an application when its mounted configuration changes.\n\nusage: config-reloader-sidecar [command]\n\ncommands:\n"));
     for (_, name, meaning) in &COMMANDS {
-        line(log).say("  ").say(name).column(12).say(meaning).send();
-    }
-    log.print("\nenvironment:\n");
-    for setting in SETTINGS.iter().filter(|setting| setting.works) {
-        let line = line(log).say("  ").value(setting.name()).column(24);
-        line.value(setting.default())
-            .column(35)
-            .value(setting.meaning())
+        line(log)
+            .say(words!("  "))
+            .value(name.as_bytes())
+            .column(12)
+            .say(*meaning)
             .send();
     }
-    log.print("\nSIGTERM and SIGINT stop it, SIGUSR1 makes it signal now.\nexit: 0 asked to stop or all well, 1 the operating system refused or not all well, 2 settings or usage wrong\n");
+    log.print(words!("\nenvironment:\n"));
+    for setting in SETTINGS.iter().filter(|setting| setting.works) {
+        let line = line(log).say(words!("  ")).value(setting.name()).column(24);
+        line.value(setting.default())
+            .column(35)
+            .say(setting.meaning)
+            .send();
+    }
+    log.print(words!("\nSIGTERM and SIGINT stop it, SIGUSR1 makes it signal now.\nexit: 0 asked to stop or all well, 1 the operating system refused or not all well, 2 settings or usage wrong\n"));
     true
 }
 
 fn version(log: &mut Log) -> bool {
-    log.print(concat!(
+    log.print(words!(
         "config-reloader-sidecar ",
         env!("CARGO_PKG_VERSION"),
         "\n"
@@ -193,14 +202,14 @@ fn version(log: &mut Log) -> bool {
 fn signals(log: &mut Log) -> bool {
     for signal in Signal::all() {
         let action = match signal.default_action() {
-            DefaultAction::Terminate => "ends the process",
-            DefaultAction::Core => "ends the process with a core file",
-            DefaultAction::Ignore => "does nothing",
-            DefaultAction::Stop => "stops the process",
-            DefaultAction::Continue => "continues the process",
+            DefaultAction::Terminate => words!("ends the process"),
+            DefaultAction::Core => words!("ends the process with a core file"),
+            DefaultAction::Ignore => words!("does nothing"),
+            DefaultAction::Stop => words!("stops the process"),
+            DefaultAction::Continue => words!("continues the process"),
         };
-        let blank = if signal.number() < 10 { " " } else { "" };
-        let line = line(log).say(blank).number(signal.number().into());
+        let blank: &[u8] = if signal.number() < 10 { b" " } else { b"" };
+        let line = line(log).value(blank).number(signal.number().into());
         line.column(4).value(signal.name().as_bytes());
         line.column(18).say(action).send();
     }

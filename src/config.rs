@@ -13,6 +13,9 @@ use crate::process::{Matcher, Select};
 use crate::signal::Signal;
 use problem::Problem;
 
+use crate::words;
+use crate::words::Words;
+
 /// At most this many roots, so that what is known of each fits a machine word.
 pub const MAX_ROOTS: usize = 64;
 /// At most this many process names.
@@ -29,6 +32,8 @@ const AUTOMATIC: u64 = u64::MAX;
 pub struct Setting {
     /// Name, default and meaning in one text: three of them would take more room for where they are than for what they say.
     text: &'static str,
+    /// For `help`.
+    pub meaning: Words,
     /// Whether it has an effect in this version.
     pub works: bool,
     kind: Kind,
@@ -48,11 +53,6 @@ impl Setting {
     /// What holds when it is not set or empty.
     pub fn default(&self) -> &'static [u8] {
         self.part(1)
-    }
-
-    /// What it does.
-    pub fn meaning(&self) -> &'static [u8] {
-        self.part(2)
     }
 }
 
@@ -83,18 +83,20 @@ enum Kind {
     Signal,
 }
 
-const fn setting(kind: Kind, text: &'static str) -> Setting {
+const fn setting(kind: Kind, text: &'static str, meaning: Words) -> Setting {
     Setting {
         text,
+        meaning,
         works: true,
         kind,
     }
 }
 
 /// A setting whose meaning is fixed and whose effect is still to come: it is checked, and a warning says that it does nothing.
-const fn reserved(kind: Kind, text: &'static str) -> Setting {
+const fn reserved(kind: Kind, text: &'static str, meaning: Words) -> Setting {
     Setting {
         text,
+        meaning,
         works: false,
         kind,
     }
@@ -106,23 +108,23 @@ pub const COUNT: usize = 17;
 /// Every setting, in the order of [`Var`]: what it must be; its name, its default and what it does.
 #[rustfmt::skip]
 pub static SETTINGS: [Setting; COUNT] = [
-    setting(Kind::Paths, "CONFIG_DIR|required|directories or files to watch, separated by commas"),
-    setting(Kind::Names, "PROCESS_NAME||name of the process to signal; several separated by commas"),
-    setting(Kind::Cmdline, "PROCESS_CMDLINE||text that its command line must contain"),
-    setting(Kind::Path, "PROCESS_PID_FILE||file whose first line is its process id"),
-    setting(Kind::Signal, "RELOAD_SIGNAL|SIGHUP|signal to send: name or number"),
-    setting(Kind::Boolean, "VERBOSE|false|print every inotify event and every decision"),
-    setting(Kind::Select, "PROCESS_SELECT|main|main: matches without a matching ancestor; all: every match"),
-    setting(Kind::Duration, "PROCESS_MIN_AGE|2s|leave a younger process alone until it is this old"),
-    setting(Kind::Duration, "RELOAD_SETTLE|100ms|quiet time after the last event before deciding"),
-    setting(Kind::Duration, "RELOAD_SETTLE_MAX|2s|decide at the latest this long after the first event"),
-    setting(Kind::Duration, "RELOAD_MIN_INTERVAL|1s|least time between two signals"),
-    setting(Kind::Boolean, "RELOAD_GUARD|true|never send a signal whose arrival would kill the process"),
-    setting(Kind::Boolean, "RELOAD_CATCH_UP|true|at start, signal a process older than the newest change"),
-    setting(Kind::Confirm, "RELOAD_CONFIRM|warn|after a signal, watch the files being read again"),
-    setting(Kind::Interval, "CONFIG_POLL_INTERVAL|automatic|also compare the content at this interval; 0 never"),
-    setting(Kind::Format, "LOG_FORMAT|text|text or json"),
-    reserved(Kind::Address, "LISTEN_ADDR|off|host:port for metrics and health"),
+    setting(Kind::Paths, "CONFIG_DIR|required", words!("directories or files to watch, separated by commas")),
+    setting(Kind::Names, "PROCESS_NAME|", words!("name of the process to signal; several separated by commas")),
+    setting(Kind::Cmdline, "PROCESS_CMDLINE|", words!("text that its command line must contain")),
+    setting(Kind::Path, "PROCESS_PID_FILE|", words!("file whose first line is its process id")),
+    setting(Kind::Signal, "RELOAD_SIGNAL|SIGHUP", words!("signal to send: name or number")),
+    setting(Kind::Boolean, "VERBOSE|false", words!("print every inotify event and every decision")),
+    setting(Kind::Select, "PROCESS_SELECT|main", words!("main: matches without a matching ancestor; all: every match")),
+    setting(Kind::Duration, "PROCESS_MIN_AGE|2s", words!("leave a younger process alone until it is this old")),
+    setting(Kind::Duration, "RELOAD_SETTLE|100ms", words!("quiet time after the last event before deciding")),
+    setting(Kind::Duration, "RELOAD_SETTLE_MAX|2s", words!("decide at the latest this long after the first event")),
+    setting(Kind::Duration, "RELOAD_MIN_INTERVAL|1s", words!("least time between two signals")),
+    setting(Kind::Boolean, "RELOAD_GUARD|true", words!("never send a signal whose arrival would kill the process")),
+    setting(Kind::Boolean, "RELOAD_CATCH_UP|true", words!("at start, signal a process older than the newest change")),
+    setting(Kind::Confirm, "RELOAD_CONFIRM|warn", words!("after a signal, watch the files being read again")),
+    setting(Kind::Interval, "CONFIG_POLL_INTERVAL|automatic", words!("also compare the content at this interval; 0 never")),
+    setting(Kind::Format, "LOG_FORMAT|text", words!("text or json")),
+    reserved(Kind::Address, "LISTEN_ADDR|off", words!("host:port for metrics and health")),
 ];
 
 /// The place of each variable in [`SETTINGS`].

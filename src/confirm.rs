@@ -13,6 +13,8 @@ use crate::log::{Level, Log};
 use crate::process::Process;
 use crate::reload::Instant;
 use crate::tree::descriptor_path;
+use crate::words;
+use crate::words::Words;
 use core::mem::MaybeUninit;
 use rustix::event::{PollFd, PollFlags};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -232,8 +234,9 @@ impl Confirm {
         for slot in &mut self.targets {
             let Some(target) = slot else { continue };
             if has_ended(&target.pidfd) {
-                log.line(Level::Error)
-                    .say("the process has ended after the signal; is the new configuration valid?");
+                log.line(Level::Error).say(words!(
+                    "the process has ended after the signal; is the new configuration valid?"
+                ));
                 config.signal.name_in(log);
                 target
                     .process
@@ -259,7 +262,7 @@ impl Confirm {
             Outcome::Confirmed { files, after_ms } => {
                 self.retries_left = RETRIES;
                 log.line(Level::Info)
-                    .say("reload confirmed")
+                    .say(words!("reload confirmed"))
                     .key_number("files", files.into())
                     .key_number("after_ms", after_ms)
                     .send();
@@ -267,14 +270,18 @@ impl Confirm {
             }
             Outcome::Unknown => {
                 log.line(Level::Debug)
-                    .say("whether the files were read again cannot be told")
+                    .say(words!("whether the files were read again cannot be told"))
                     .send();
                 false
             }
             Outcome::Unread => {
                 let again = self.mode == Mode::Retry && self.retries_left > 0;
-                log.line(Level::Warn).say("the signal was sent, and none of the watched files has been opened since; does the application read them again on this signal?");
-                log.say(if again { " Sending it again" } else { "" });
+                log.line(Level::Warn).say(words!("the signal was sent, and none of the watched files has been opened since; does the application read them again on this signal?"));
+                log.say(if again {
+                    words!(" Sending it again")
+                } else {
+                    Words::NONE
+                });
                 config.signal.name_in(log).send();
                 self.retries_left -= u8::from(again);
                 again

@@ -7,6 +7,8 @@ use crate::log::{Level, Log};
 use crate::process::{Proc, Process, Scanned};
 use crate::reload::{Attempt, Instant, Order, Waiting};
 use crate::sys;
+use crate::words;
+use crate::words::Words;
 use rustix::fd::OwnedFd;
 use rustix::io::{self, Errno};
 use rustix::process::{
@@ -161,7 +163,7 @@ impl Delivery {
             let log = &mut *means.log;
             process.name_in(
                 log.line(Level::Debug)
-                    .say("started after the change, needs no signal"),
+                    .say(words!("started after the change, needs no signal")),
             );
             log.send();
             return;
@@ -172,7 +174,7 @@ impl Delivery {
                 attempt.signalled += 1;
                 self.remember(process, order.generation, unprepared);
                 means.confirm.signalled(process, pidfd, now);
-                let line = means.log.line(Level::Info).say("signal sent");
+                let line = means.log.line(Level::Info).say(words!("signal sent"));
                 means.config.signal.name_in(line);
                 process.name_in(line);
                 line.key_number("after_ms", now.ms_since(changed_at)).send();
@@ -252,7 +254,9 @@ impl Delivery {
         } else {
             if verdict == Verdict::SendIgnored {
                 let line = means.log.line(Level::Warn);
-                line.say("the process ignores the signal; it is sent, but nothing will happen");
+                line.say(words!(
+                    "the process ignores the signal; it is sent, but nothing will happen"
+                ));
                 config.signal.name_in(line);
                 process.name_in(line).send();
             }
@@ -285,54 +289,57 @@ impl Delivery {
         };
         match reason {
             Waiting::NoProcess => {
-                line.say("no process matches");
-                name_matcher(line, config);
+                line.say(words!("no process matches"));
                 if getpid() == Pid::INIT {
-                    line.key("hint", NOT_SHARED.as_bytes());
+                    line.say(words!("; ")).say(NOT_SHARED);
                 } else if self.scanned.others == 0 && config.matcher.pid_file.is_none() {
                     // Every namespace has a process 1.
-                    line.key("hint", HIDDEN.as_bytes());
+                    line.say(words!("; ")).say(HIDDEN);
                 }
+                name_matcher(line, config);
             }
             Waiting::PidFile => {
-                line.say("PROCESS_PID_FILE has no process id in its first line, or cannot be read");
+                line.say(NO_PID_FILE);
                 name_matcher(line, config);
             }
             Waiting::NotPermitted => {
                 let own = geteuid().as_raw();
-                line.say("EPERM: this runs as uid ").number(own.into());
+                line.say(words!("EPERM: this runs as uid "))
+                    .number(own.into());
                 if let Some(uid) = self.obstacle.and_then(|obstacle| obstacle.uid) {
-                    line.say(", the process as uid ").number(uid.into());
+                    line.say(words!(", the process as uid ")).number(uid.into());
                 }
-                line.say("; ").say(NOT_PERMITTED);
+                line.say(words!("; ")).say(NOT_PERMITTED);
                 process(line);
             }
             Waiting::TooYoung => {
-                line.say(
-                    "the process is younger than PROCESS_MIN_AGE, or was unprepared until now",
-                );
+                line.say(words!(
+                    "the process is younger than PROCESS_MIN_AGE, or was unprepared until now"
+                ));
                 process(line);
             }
             Waiting::Guarded => {
-                line.say("the process has no handler for the signal and would be ended or stopped by it; sent as soon as it has one");
+                line.say(words!("the process has no handler for the signal and would be ended or stopped by it; sent as soon as it has one"));
                 config.signal.name_in(line);
                 process(line);
             }
             Waiting::Ignored => {
-                line.say("the process ignores the signal, perhaps until it is ready");
+                line.say(words!(
+                    "the process ignores the signal, perhaps until it is ready"
+                ));
                 config.signal.name_in(line);
                 process(line);
             }
             Waiting::Failed if self.unread.is_some() => {
-                line.say("cannot read /proc");
+                line.say(words!("cannot read /proc"));
                 if let Some(errno) = self.unread {
-                    line.say(": ").errno(errno);
+                    line.say(words!(": ")).errno(errno);
                 }
             }
             Waiting::Failed => {
-                line.say("the kernel refuses the signal");
+                line.say(words!("the kernel refuses the signal"));
                 if let Some(errno) = self.obstacle.and_then(|obstacle| obstacle.errno) {
-                    line.say(": ").errno(errno);
+                    line.say(words!(": ")).errno(errno);
                 }
                 process(line);
             }
@@ -372,14 +379,21 @@ pub fn signal_now(config: &Config<'_>, proc: &Proc, log: &mut Log) -> bool {
 }
 
 /// What is in the way where only one's own processes can be seen.
-pub const HIDDEN: &str = "/proc hides the processes of other users (hidepid)";
+pub const HIDDEN: Words = words!("/proc hides the processes of other users (hidepid)");
+
+/// What is wrong with a process file.
+pub const NO_PID_FILE: Words =
+    words!("PROCESS_PID_FILE has no process id in its first line, or cannot be read");
 
 /// What to do where the process is another user's.
-pub const NOT_PERMITTED: &str =
-    "run the sidecar with the process's uid (runAsUser), or as uid 0 with the capability KILL";
+pub const NOT_PERMITTED: Words = words!(
+    "run the sidecar with the process's uid (runAsUser), or as uid 0 with the capability KILL"
+);
 
 /// What to do where no other container's process can be seen.
-pub const NOT_SHARED: &str = "other containers' processes cannot be seen from here; set shareProcessNamespace: true in the Pod";
+pub const NOT_SHARED: Words = words!(
+    "other containers' processes cannot be seen from here; set shareProcessNamespace: true in the Pod"
+);
 
 /// Adds the settings by which the process is looked for.
 pub fn name_matcher(line: &mut Log, config: &Config<'_>) {

@@ -2,6 +2,8 @@
 
 use crate::process::{Proc, Process, Status};
 use crate::signal::{DefaultAction, Signal};
+use crate::words;
+use crate::words::Words;
 
 /// What would come of sending the signal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -52,16 +54,16 @@ pub fn is_meant_to_end(signal: Signal) -> bool {
 }
 
 /// What becomes of the signal in the process, in a word.
-pub fn disposition(signal: Signal, status: &Status) -> &'static str {
+pub fn disposition(signal: Signal, status: &Status) -> Words {
     let mask = signal.mask();
     if status.ignored & mask != 0 {
-        "ignored"
+        words!("ignored")
     } else if status.caught & mask != 0 {
-        "caught"
+        words!("caught")
     } else if status.blocked & mask != 0 {
-        "blocked"
+        words!("blocked")
     } else {
-        "default"
+        words!("default")
     }
 }
 

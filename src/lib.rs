@@ -41,3 +41,4 @@ pub mod sys;
 pub mod text;
 pub mod tree;
 pub mod watch;
+pub mod words;

@@ -11,6 +11,8 @@ mod encode;
 
 use crate::sys;
 use crate::text::{Text, Word};
+use crate::words;
+use crate::words::Words;
 use encode::{Quote, errno_name, is_plain, push_escaped, push_time};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
@@ -127,8 +129,11 @@ impl Log {
     }
 
     /// Adds the program's own words to the message.
-    pub fn say(&mut self, words: &str) -> &mut Self {
-        self.value(words.as_bytes())
+    pub fn say(&mut self, words: Words) -> &mut Self {
+        if !self.muted {
+            words.unpack(&mut self.text);
+        }
+        self
     }
 
     /// Adds bytes from outside to the message: a path, a name.
@@ -145,7 +150,7 @@ impl Log {
 
     /// Adds bytes from outside to the message, in quotation marks.
     pub fn quoted(&mut self, bytes: &[u8]) -> &mut Self {
-        self.say("\"").value(bytes).say("\"")
+        self.value(b"\"").value(bytes).value(b"\"")
     }
 
     /// Adds a number to the message.
@@ -155,8 +160,10 @@ impl Log {
     }
 
     /// Writes words of the program's own on standard output, as they are.
-    pub fn print(&mut self, words: &str) {
-        self.dropped += u64::from(!write_all(words.as_bytes()));
+    pub fn print(&mut self, words: Words) {
+        self.text.clear(0);
+        words.unpack(&mut self.text);
+        self.dropped += u64::from(!write_all(self.text.as_bytes()));
     }
 
     /// Adds blanks up to this column.
@@ -173,9 +180,9 @@ impl Log {
     /// Adds the name of a system call's error to the message.
     pub fn errno(&mut self, errno: Errno) -> &mut Self {
         match errno_name(errno) {
-            Some(name) => self.say("E").value(name),
+            Some(name) => self.value(b"E").value(name),
             None => self
-                .say("errno ")
+                .say(words!("errno "))
                 .number(errno.raw_os_error().unsigned_abs().into()),
         }
     }
@@ -218,8 +225,9 @@ impl Log {
         if !self.write() {
             self.dropped += 1;
         } else if self.dropped > 0 {
-            self.line(Level::Warn)
-                .say("lines before this were dropped, because standard error took no more");
+            self.line(Level::Warn).say(words!(
+                "lines before this were dropped, because standard error took no more"
+            ));
             self.key_number("dropped", self.dropped);
             if self.write() {
                 self.dropped = 0;

@@ -5,6 +5,7 @@ use crate::log::{Level, Log};
 use crate::read;
 use crate::text::parse_number;
 use crate::tree::descriptor_path;
+use crate::words;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{self, CWD, Mode, OFlags};
 use rustix::io;
@@ -120,7 +121,7 @@ pub fn report_sub_paths(roots: CommaList<'_>, log: &mut Log) -> bool {
             if mount.is_sub_path() && mount.touches(path) {
                 found = true;
                 let line = log.line(Level::Warn).value(mount.point);
-                line.say(" is a subPath mount, which Kubernetes never updates; mount the whole volume instead").send();
+                line.say(words!(" is a subPath mount, which Kubernetes never updates; mount the whole volume instead")).send();
             }
         });
     }

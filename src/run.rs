@@ -11,6 +11,8 @@ use crate::reload::{Action, Event, Instant, Note, Reload, Timing};
 use crate::sys;
 use crate::text::Word;
 use crate::watch::{Look, Watch};
+use crate::words;
+use crate::words::Words;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::{self, Errno};
@@ -37,13 +39,16 @@ pub fn run(config: &Config<'_>, log: &mut Log) -> i32 {
 }
 
 /// What cannot be done where [`Proc::own`] fails.
-pub const OWN_ENTRY: &str = "read its own entry in /proc";
+pub const OWN_ENTRY: Words = words!("read its own entry in /proc");
 
 /// Reports what the program cannot do without.
-pub fn report_refusal(log: &mut Log, what: &str, errno: Errno) {
-    log.line(Level::Error).say("cannot ").say(what).say(": ");
+pub fn report_refusal(log: &mut Log, what: Words, errno: Errno) {
+    log.line(Level::Error)
+        .say(words!("cannot "))
+        .say(what)
+        .say(words!(": "));
     log.errno(errno)
-        .say("; the program cannot do without it")
+        .say(words!("; the program cannot do without it"))
         .send();
 }
 
@@ -62,10 +67,10 @@ struct Sidecar<'c> {
 
 impl<'c> Sidecar<'c> {
     #[inline(never)]
-    fn open(config: &'c Config<'c>) -> Result<Self, (&'static str, Errno)> {
+    fn open(config: &'c Config<'c>) -> Result<Self, (Words, Errno)> {
         let signals =
             sys::signal_descriptor(&[libc::SIGTERM, libc::SIGINT, libc::SIGUSR1, libc::SIGCONT])
-                .map_err(|errno| ("receive signals by signalfd", errno))?;
+                .map_err(|errno| (words!("receive signals by signalfd"), errno))?;
         let proc = Proc::own().map_err(|errno| (OWN_ENTRY, errno))?;
         let timing = Timing {
             settle_ms: config.settle_ms,
@@ -94,7 +99,7 @@ impl<'c> Sidecar<'c> {
             let waited = self.wait();
             if let Err(errno) = waited {
                 log.line(Level::Error)
-                    .say("cannot wait for events: poll: ")
+                    .say(words!("cannot wait for events: poll: "))
                     .errno(errno)
                     .send();
                 // Out of memory, perhaps: that it comes back at once is not to be expected.
@@ -117,7 +122,7 @@ impl<'c> Sidecar<'c> {
             }
             if demanded {
                 log.line(Level::Info)
-                    .say("asked by SIGUSR1 to signal now")
+                    .say(words!("asked by SIGUSR1 to signal now"))
                     .send();
                 self.watch.arm_anew();
                 self.handle(Event::Demanded, log);
@@ -141,7 +146,7 @@ impl<'c> Sidecar<'c> {
             }
             if waited == Ok(true) {
                 log.line(Level::Debug)
-                    .say("the mount table has changed")
+                    .say(words!("the mount table has changed"))
                     .send();
             }
             if waited == Ok(true) || self.poll_at().is_some_and(|at| at <= now) {
@@ -164,7 +169,7 @@ impl<'c> Sidecar<'c> {
         self.watch.take_armed_new();
         self.delivery.acquaint(self.config, &self.proc);
         log.line(Level::Info)
-            .say("watching")
+            .say(words!("watching"))
             .key_number("files", look.files.into())
             .key_number("directories", look.directories.into())
             .send();
@@ -182,7 +187,7 @@ impl<'c> Sidecar<'c> {
 
     fn introduce(&self, log: &mut Log) {
         let config = self.config;
-        let line = log.line(Level::Info).say("started");
+        let line = log.line(Level::Info).say(words!("started"));
         line.key("version", env!("CARGO_PKG_VERSION").as_bytes())
             .key("config_dir", config.roots.as_bytes());
         deliver::name_matcher(line, config);
@@ -191,13 +196,13 @@ impl<'c> Sidecar<'c> {
             if config.without_effect & 1 << at != 0 {
                 log.line(Level::Warn)
                     .value(setting.name())
-                    .say(" has no effect in this version")
+                    .say(words!(" has no effect in this version"))
                     .send();
             }
         }
         if getpid() == Pid::INIT {
             log.line(Level::Warn)
-                .say("this is process 1 of its namespace: ")
+                .say(words!("this is process 1 of its namespace: "))
                 .say(deliver::NOT_SHARED)
                 .send();
         }
@@ -314,34 +319,40 @@ impl<'c> Sidecar<'c> {
         match note {
             Note::Changed { before, after } => log
                 .line(Level::Info)
-                .say("content changed")
+                .say(words!("content changed"))
                 .key("before", fingerprint(before).as_bytes())
                 .key("after", fingerprint(after).as_bytes())
                 .send(),
             Note::Unchanged => log
                 .line(Level::Debug)
-                .say("the content is the same, no signal")
+                .say(words!("the content is the same, no signal"))
                 .send(),
             Note::Reverted => log
                 .line(Level::Info)
-                .say("the content is again what it was; the pending reload is cancelled")
+                .say(words!(
+                    "the content is again what it was; the pending reload is cancelled"
+                ))
                 .send(),
             Note::CaughtUp => log
                 .line(Level::Info)
-                .say("the process had started before the newest change of what was there at start")
+                .say(words!(
+                    "the process had started before the newest change of what was there at start"
+                ))
                 .send(),
             Note::NotNeeded => log
                 .line(Level::Info)
-                .say("no signal needed: the process started after the change")
+                .say(words!(
+                    "no signal needed: the process started after the change"
+                ))
                 .send(),
             Note::StillWaiting(reason) => {
-                let line = log.line(Level::Warn).say("reload pending: ");
+                let line = log.line(Level::Warn).say(words!("reload pending: "));
                 self.delivery.explain(line, reason, self.config);
                 line.send();
             }
             Note::Arrived { after_ms } => log
                 .line(Level::Info)
-                .say("the pending reload is delivered")
+                .say(words!("the pending reload is delivered"))
                 .key_number("after_ms", after_ms)
                 .send(),
         }
@@ -352,15 +363,17 @@ impl<'c> Sidecar<'c> {
             self.reload.step(Event::Stopped, sys::now())
         {
             log.line(Level::Warn)
-                .say("stopping while a reload is pending: the last change was not delivered")
+                .say(words!(
+                    "stopping while a reload is pending: the last change was not delivered"
+                ))
                 .send();
         }
         log.line(Level::Info)
-            .say("stopped by ")
+            .say(words!("stopped by "))
             .say(if signal == libc::SIGINT {
-                "SIGINT"
+                words!("SIGINT")
             } else {
-                "SIGTERM"
+                words!("SIGTERM")
             })
             .send();
         EXIT_STOPPED

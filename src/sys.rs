@@ -73,6 +73,28 @@ pub fn c_str(bytes: &[u8]) -> &CStr {
     unsafe { CStr::from_ptr(bytes.as_ptr().cast()) }
 }
 
+/// Bytes up to a NUL, by a pointer alone: smaller than a slice wherever it is handed on.
+#[derive(Clone, Copy, Debug)]
+pub struct Terminated(*const c_char);
+
+// SAFETY: what it points to never changes.
+unsafe impl Sync for Terminated {}
+
+impl Terminated {
+    /// # Panics
+    /// The last byte is no NUL.
+    pub const fn new(bytes: &'static [u8]) -> Self {
+        assert!(matches!(bytes.last(), Some(0)));
+        Self(bytes.as_ptr().cast())
+    }
+
+    /// What comes before the first NUL.
+    pub fn bytes(self) -> &'static [u8] {
+        // SAFETY: made from a slice that lives for ever and has a NUL.
+        unsafe { CStr::from_ptr(self.0).to_bytes() }
+    }
+}
+
 /// Blocks `signals` and gives a descriptor to read them from, which works for PID 1 as well; signalfd(2). Blocks SIGPIPE, too:
 /// a reader of the log that goes away must not take the program with it.
 ///

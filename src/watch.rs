@@ -17,6 +17,7 @@ use crate::read::is_shortage;
 use crate::reload::{Change, Instant};
 use crate::sys;
 use crate::tree;
+use crate::words;
 use core::mem::MaybeUninit;
 use event::{decode, describe};
 use looking::Looking;
@@ -178,7 +179,7 @@ impl Watch {
                     .log
                     .line(Level::Info)
                     .value(root)
-                    .say(" is there again")
+                    .say(words!(" is there again"))
                     .send(),
                 Ok(()) => {}
                 Err(errno) => {
@@ -188,11 +189,14 @@ impl Watch {
                     looking.look.short |= is_shortage(errno);
                     if previous.missing & bit == 0 {
                         let line = looking.log.line(Level::Warn);
-                        line.say("cannot read ").value(root).say(": ").errno(errno);
+                        line.say(words!("cannot read "))
+                            .value(root)
+                            .say(words!(": "))
+                            .errno(errno);
                         if errno == Errno::NOENT {
-                            line.say("; is the volume mounted? Waiting for it");
+                            line.say(words!("; is the volume mounted? Waiting for it"));
                         } else {
-                            line.say("; trying again at intervals");
+                            line.say(words!("; trying again at intervals"));
                             advise(line, errno);
                         }
                         line.send();
@@ -211,7 +215,7 @@ impl Watch {
         };
         if previous.unreadable > 0 && look.unreadable == 0 {
             log.line(Level::Info)
-                .say("everything can be read again")
+                .say(words!("everything can be read again"))
                 .send();
         }
         self.last = look;
@@ -223,16 +227,19 @@ impl Watch {
         match (before, self.refused) {
             (None, Some((errno, _))) => {
                 let line = log.line(Level::Warn);
-                line.say("inotify is refused: ").errno(errno);
-                line.say("; comparing the content at intervals instead");
+                line.say(words!("inotify is refused: ")).errno(errno);
+                line.say(words!("; comparing the content at intervals instead"));
                 if errno == Errno::MFILE {
-                    line.say(". Raise fs.inotify.max_user_instances on the node, or the limit of open files");
+                    line.say(words!(". Raise fs.inotify.max_user_instances on the node, or the limit of open files"));
                 } else {
                     advise(line, errno);
                 }
                 line.send();
             }
-            (Some(_), None) => log.line(Level::Info).say("inotify works again").send(),
+            (Some(_), None) => log
+                .line(Level::Info)
+                .say(words!("inotify works again"))
+                .send(),
             _ => {}
         }
     }
@@ -248,7 +255,7 @@ impl Watch {
                 Ok(event) => {
                     let name = event.file_name().map_or(&b""[..], |name| name.to_bytes());
                     let decoded = decode(event.events(), name);
-                    let line = log.line(Level::Debug).say("event");
+                    let line = log.line(Level::Debug).say(words!("event"));
                     line.key_number("watch", event.wd() as u64)
                         .key("name", name);
                     describe(line, event.events());
@@ -262,16 +269,16 @@ impl Watch {
                             .is_none_or(|at| sys::now().ms_since(at) >= RETRY_MS)
                     {
                         self.overflow_said = Some(sys::now());
-                        log.line(Level::Warn).say("inotify's queue overflowed and events were lost; reading everything again. If this goes on, raise fs.inotify.max_queued_events").send();
+                        log.line(Level::Warn).say(words!("inotify's queue overflowed and events were lost; reading everything again. If this goes on, raise fs.inotify.max_queued_events")).send();
                     }
                 }
                 Err(Errno::AGAIN) => break,
                 Err(Errno::INTR) => {}
                 Err(errno) => {
                     log.line(Level::Error)
-                        .say("cannot read inotify events: ")
+                        .say(words!("cannot read inotify events: "))
                         .errno(errno)
-                        .say("; arming everything again")
+                        .say(words!("; arming everything again"))
                         .send();
                     self.stale = true;
                     return strongest.max(Some(Change::Finished));
@@ -327,13 +334,13 @@ fn fingerprint_to_keep(
 /// What to do about a refusal; inotify(7), `/proc` interfaces.
 fn advise(line: &mut Log, errno: Errno) {
     match errno {
-        Errno::MFILE => line.say(". Raise the limit of open files"),
-        Errno::NFILE => line.say(". Raise fs.file-max on the node"),
-        Errno::NOSPC => line.say(". Raise fs.inotify.max_user_watches on the node"),
-        Errno::NOSYS => line.say(". This kernel has none"),
-        Errno::ACCESS => {
-            line.say(". The user that this runs as must be allowed to read the directories")
-        }
+        Errno::MFILE => line.say(words!(". Raise the limit of open files")),
+        Errno::NFILE => line.say(words!(". Raise fs.file-max on the node")),
+        Errno::NOSPC => line.say(words!(". Raise fs.inotify.max_user_watches on the node")),
+        Errno::NOSYS => line.say(words!(". This kernel has none")),
+        Errno::ACCESS => line.say(words!(
+            ". The user that this runs as must be allowed to read the directories"
+        )),
         _ => line,
     };
 }

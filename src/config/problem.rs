@@ -2,6 +2,8 @@
 
 use super::{COUNT, SETTINGS};
 use crate::log::{Format, Level, Log};
+use crate::words;
+use crate::words::Words;
 
 /// What is wrong with a value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -60,7 +62,7 @@ impl Errors<'_> {
         }
         if self.no_process {
             log.line(Level::Error)
-                .say("none of PROCESS_NAME, PROCESS_CMDLINE and PROCESS_PID_FILE is set; say which process to signal, for example PROCESS_NAME=nginx")
+                .say(words!("none of PROCESS_NAME, PROCESS_CMDLINE and PROCESS_PID_FILE is set; say which process to signal, for example PROCESS_NAME=nginx"))
                 .send();
         }
     }
@@ -69,41 +71,42 @@ impl Errors<'_> {
 pub(super) fn explain(line: &mut Log, name: &[u8], value: &[u8], problem: Problem) {
     line.value(name);
     if problem == Problem::Missing {
-        line.say(" is not set; give the directories or files to watch, separated by commas, for example CONFIG_DIR=/etc/nginx");
+        line.say(words!(" is not set; give the directories or files to watch, separated by commas, for example CONFIG_DIR=/etc/nginx"));
         return;
     }
     // Enough to recognise it by; the advice after it must not be cut off.
-    line.say(" is ").quoted(&value[..value.len().min(200)]);
+    line.say(words!(" is "))
+        .quoted(&value[..value.len().min(200)]);
     match problem {
         Problem::Missing => line,
-        Problem::NotUtf8 => line.say(", which is not UTF-8; give it as UTF-8 text"),
-        Problem::Nul => line.say(", which holds a NUL byte; a path cannot"),
-        Problem::EmptyPiece => line.say(", where nothing stands before or after a comma; remove that comma"),
-        Problem::TooMany { limit } => line.say(", which has too many parts; at most ").number(limit as u64).say(" work"),
-        Problem::PathTooLong => line.say("..., a path longer than the kernel takes; at most 4095 bytes work"),
-        Problem::NameTooLong => line.say("..., with a name in the path longer than the kernel takes; at most 255 bytes work"),
-        Problem::Slash => line.say(", which is a path; give the name alone, the part after the last slash"),
-        Problem::TooLong { limit } => line.say("..., which is too long; at most ").number(limit as u64).say(" bytes work"),
-        Problem::UnknownSignal { nearest } => line.say(", which is no signal; did you mean SIG").value(nearest).say("?"),
+        Problem::NotUtf8 => line.say(words!(", which is not UTF-8; give it as UTF-8 text")),
+        Problem::Nul => line.say(words!(", which holds a NUL byte; a path cannot")),
+        Problem::EmptyPiece => line.say(words!(", where nothing stands before or after a comma; remove that comma")),
+        Problem::TooMany { limit } => line.say(words!(", which has too many parts; at most ")).number(limit as u64).say(words!(" work")),
+        Problem::PathTooLong => line.say(words!("..., a path longer than the kernel takes; at most 4095 bytes work")),
+        Problem::NameTooLong => line.say(words!("..., with a name in the path longer than the kernel takes; at most 255 bytes work")),
+        Problem::Slash => line.say(words!(", which is a path; give the name alone, the part after the last slash")),
+        Problem::TooLong { limit } => line.say(words!("..., which is too long; at most ")).number(limit as u64).say(words!(" bytes work")),
+        Problem::UnknownSignal { nearest } => line.say(words!(", which is no signal; did you mean SIG")).value(nearest).say(words!("?")),
         Problem::SignalOutOfRange => {
-            line.say(", which is out of range; signals are 1 to 31 and 34 to 64, SIGRTMIN to SIGRTMIN+30")
+            line.say(words!(", which is out of range; signals are 1 to 31 and 34 to 64, SIGRTMIN to SIGRTMIN+30"))
         }
         Problem::NotADuration => {
-            line.say(", which is no duration; give a number with ms, s, m or h, for example 500ms, or 0")
+            line.say(words!(", which is no duration; give a number with ms, s, m or h, for example 500ms, or 0"))
         }
-        Problem::DurationTooLong => line.say(", which is too long; at most 1000h work"),
-        Problem::LongerThanMax => line.say(", which is longer than RELOAD_SETTLE_MAX; make that one longer as well"),
-        Problem::NotABoolean => line.say(", which is no boolean; give true or false"),
+        Problem::DurationTooLong => line.say(words!(", which is too long; at most 1000h work")),
+        Problem::LongerThanMax => line.say(words!(", which is longer than RELOAD_SETTLE_MAX; make that one longer as well")),
+        Problem::NotABoolean => line.say(words!(", which is no boolean; give true or false")),
         Problem::NotOneOf { choices } => {
-            line.say("; give ");
+            line.say(words!("; give "));
             for (at, choice) in choices.iter().enumerate() {
-                let between = if at == 0 { "" } else if at + 1 == choices.len() { " or " } else { ", " };
-                line.say(between).say(choice);
+                let between = if at == 0 { Words::NONE } else if at + 1 == choices.len() { words!(" or ") } else { words!(", ") };
+                line.say(between).value(choice.as_bytes());
             }
             line
         }
         Problem::NotAnAddress => {
-            line.say(", which is no address; give host:port or :port, for example 127.0.0.1:9533 or [::1]:9533")
+            line.say(words!(", which is no address; give host:port or :port, for example 127.0.0.1:9533 or [::1]:9533"))
         }
     };
 }

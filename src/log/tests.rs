@@ -36,9 +36,9 @@ fn times_are_rfc_3339_in_utc() {
 #[test]
 fn both_formats_carry_the_same_message_and_keys() {
     let compose = |line: &mut Log| {
-        line.say("cannot watch ")
+        line.say(words!("cannot watch "))
             .value(b"/etc/a b")
-            .say(": ")
+            .say(words!(": "))
             .errno(Errno::NOENT);
         line.key_number("pid", 7)
             .key("process", b"my \"app\"")
@@ -98,7 +98,7 @@ fn a_line_too_long_is_cut_and_still_whole() {
                 let written = log.open(Level::Warn, NOON_MS);
                 if in_key {
                     written
-                        .say("cut")
+                        .say(words!("cut"))
                         .key("before", &b"y".repeat(length % 4096))
                         .key("long", &long);
                 } else {

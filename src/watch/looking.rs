@@ -7,6 +7,7 @@ use crate::mount;
 use crate::read::is_shortage;
 use crate::reload::Instant;
 use crate::tree::{self, Armed, Part, Shortfall, Visit};
+use crate::words;
 use rustix::fd::BorrowedFd;
 use rustix::fs::inotify::{self, WatchFlags};
 use rustix::fs::{CWD, FileType, Stat};
@@ -106,25 +107,31 @@ impl Visit for Looking<'_> {
         let line = self.log.line(Level::Warn);
         match shortfall {
             Shortfall::Unreadable(errno) => {
-                line.say("cannot read ");
+                line.say(words!("cannot read "));
                 push_path(line, directory, name);
-                line.say(": ").errno(errno);
+                line.say(words!(": ")).errno(errno);
                 if is_short {
-                    line.say("; trying again at intervals");
+                    line.say(words!("; trying again at intervals"));
                     advise(line, errno);
                 } else {
-                    line.say("; it counts by its size and time. Not said again for other files");
+                    line.say(words!(
+                        "; it counts by its size and time. Not said again for other files"
+                    ));
                 }
             }
             Shortfall::TooDeep => {
                 push_path(line, directory, name);
-                line.say(" lies more than ").number(tree::LEVELS as u64);
-                line.say(" levels deep; what is in it is not watched. Not said again for other directories");
+                line.say(words!(" lies more than "))
+                    .number(tree::LEVELS as u64);
+                line.say(words!(" levels deep; what is in it is not watched. Not said again for other directories"));
             }
             Shortfall::TooMany => {
                 push_path(line, directory, name);
-                line.say(" and what comes after it is not watched: more than ");
-                line.number(tree::ENTRIES_MAX.into()).say(" entries");
+                line.say(words!(
+                    " and what comes after it is not watched: more than "
+                ));
+                line.number(tree::ENTRIES_MAX.into())
+                    .say(words!(" entries"));
             }
         }
         line.send();
@@ -138,8 +145,8 @@ impl Visit for Looking<'_> {
         if is_remote && !core::mem::replace(&mut self.look.remote, true) && !self.previous.remote {
             let line = self.log.line(Level::Warn);
             push_path(line, fd, b"");
-            line.say(" is on ").value(name);
-            line.say(", where inotify does not tell of changes made elsewhere; the content is compared at intervals, too (CONFIG_POLL_INTERVAL)").send();
+            line.say(words!(" is on ")).value(name);
+            line.say(words!(", where inotify does not tell of changes made elsewhere; the content is compared at intervals, too (CONFIG_POLL_INTERVAL)")).send();
         }
     }
 
@@ -161,6 +168,6 @@ fn push_path(line: &mut Log, directory: BorrowedFd<'_>, name: &[u8]) {
         line.value(&path[..length]);
     }
     if !name.is_empty() {
-        line.say(if length > 0 { "/" } else { "" }).value(name);
+        line.value(if length > 0 { b"/" } else { b"" }).value(name);
     }
 }

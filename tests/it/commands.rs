@@ -21,7 +21,7 @@ fn help_lists_every_command_and_every_setting_that_works() {
                 "  {:<22}{:<11}{}\n",
                 text(setting.name()),
                 text(setting.default()),
-                text(setting.meaning())
+                setting.meaning
             );
             assert_eq!(
                 stdout.contains(&line),
