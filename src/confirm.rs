@@ -157,8 +157,10 @@ impl Confirm {
     /// What a look arms. What the application opens meanwhile cannot be told from what the look opens.
     pub fn before_look(&mut self, now: Instant) -> &mut Openings {
         self.gather(now);
-        // What the last look has armed may be gone, and would count towards the limit.
-        self.openings.disarm();
+        // What was armed before may be gone, and counts towards the limit.
+        if self.openings.count == PLACES_MAX {
+            self.openings.disarm();
+        }
         &mut self.openings
     }
 

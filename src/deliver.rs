@@ -2,6 +2,7 @@
 
 use crate::config::{CommaList, Config};
 use crate::confirm::Confirm;
+use crate::fingerprint::Fingerprint;
 use crate::guard::{Verdict, guard};
 use crate::log::{Level, Log};
 use crate::process::{Proc, Process, Scanned};
@@ -24,7 +25,7 @@ const KNOWN_MAX: usize = 16;
 const STARTS_FOR: u64 = 5;
 
 /// A process that was found before.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Known {
     pid: Pid,
     start: Instant,
@@ -32,6 +33,8 @@ struct Known {
     told: u32,
     /// When it was last seen unprepared for the signal, or was started.
     unprepared: Instant,
+    /// What the signal is sent by, if the kernel has that: opened before there is anything to deliver.
+    pidfd: Option<OwnedFd>,
 }
 
 /// The first process that could not be signalled, for the log.
@@ -55,6 +58,30 @@ pub struct Means<'m, 'c> {
     pub log: &'m mut Log,
     /// Who is told of each signal.
     pub confirm: &'m mut Confirm,
+    /// Said after the signal, which is not to wait for it.
+    pub news: News,
+}
+
+impl Means<'_, '_> {
+    /// Starts a line, after what is still to be said.
+    fn line(&mut self, level: Level) -> &mut Log {
+        tell_news(self.log, &mut self.news);
+        self.log.line(level)
+    }
+}
+
+/// The content before and after a change that is still to be told of.
+pub type News = Option<(Fingerprint, Fingerprint)>;
+
+/// Says what has changed, once.
+pub fn tell_news(log: &mut Log, news: &mut News) {
+    if let Some((before, after)) = news.take() {
+        log.line(Level::Info)
+            .say(words!("content changed"))
+            .key_hex("before", before.number())
+            .key_hex("after", after.number())
+            .send();
+    }
 }
 
 /// Attempts to deliver, and what is remembered between two of them.
@@ -71,7 +98,7 @@ impl Delivery {
     /// Nobody has been told of anything.
     pub const fn new() -> Self {
         Self {
-            known: [None; KNOWN_MAX],
+            known: [const { None }; KNOWN_MAX],
             obstacle: None,
             scanned: Scanned {
                 others: 0,
@@ -108,17 +135,20 @@ impl Delivery {
         // then, and are the same processes; that they still match is looked at before they are signalled. A process file
         // may name another one by now.
         for at in 0..KNOWN_MAX {
-            let Some(known) = self.known[at].filter(|_| config.matcher.pid_file.is_none()) else {
+            let Some(known) = &self.known[at] else {
                 continue;
             };
-            let same = |process: &Process| process.start == known.start;
-            match proc.live(known.pid).filter(same) {
+            if config.matcher.pid_file.is_some() {
+                continue;
+            }
+            match proc.live(known.pid).filter(|it| it.start == known.start) {
                 Some(process) => {
                     self.offer(&process, order, changed_at, means, &mut attempt);
                 }
                 None => self.known[at] = None,
             }
         }
+        tell_news(means.log, &mut means.news);
         // Whoever was in the way then is met again now.
         attempt.waiting = None;
         self.unread = None;
@@ -152,30 +182,30 @@ impl Delivery {
         attempt: &mut Attempt,
     ) {
         let is_this = |known: &Known| known.pid == process.pid && known.start == process.start;
-        let known = self.known.iter().flatten().find(|known| is_this(known));
+        let mut known = self.known.iter_mut().flatten();
+        let mut known = known.find(|known| is_this(known));
         let (told, unprepared) =
-            known.map_or((0, process.start), |known| (known.told, known.unprepared));
+            (known.as_ref()).map_or((0, process.start), |known| (known.told, known.unprepared));
         if told == order.generation {
             return;
         }
         let is_first = attempt.signalled == 0;
         if !order.concerns(process.start) {
-            let log = &mut *means.log;
-            process.name_in(
-                log.line(Level::Debug)
-                    .say(words!("started after the change, needs no signal")),
-            );
-            log.send();
+            let line = means.line(Level::Debug);
+            line.say(words!("started after the change, needs no signal"));
+            process.name_in(line).send();
             return;
         }
-        match Self::tell(process, unprepared, changed_at, is_first, means) {
+        // It was opened before the process was looked at, and that was the same one as when it was opened.
+        let held = known.as_mut().and_then(|known| known.pidfd.take());
+        match Self::tell(process, held, unprepared, changed_at, is_first, means) {
             Ok(pidfd) => {
-                let now = sys::now();
+                let (now, signal) = (sys::now(), means.config.signal);
                 attempt.signalled += 1;
                 self.remember(process, order.generation, unprepared);
                 means.confirm.signalled(process, pidfd, now);
-                let line = means.log.line(Level::Info).say(words!("signal sent"));
-                means.config.signal.name_in(line);
+                let line = means.line(Level::Info).say(words!("signal sent"));
+                signal.name_in(line);
                 process.name_in(line);
                 line.key_number("after_ms", now.ms_since(changed_at)).send();
             }
@@ -197,14 +227,8 @@ impl Delivery {
 
     /// Takes the place of the process itself, or a free one, or one of somebody told of something older.
     fn remember(&mut self, process: &Process, told: u32, unprepared: Instant) {
-        let new = Known {
-            pid: process.pid,
-            start: process.start,
-            told,
-            unprepared,
-        };
         let rank = |slot: &Option<Known>| match slot {
-            Some(known) if known.pid == new.pid && known.start == new.start => 0,
+            Some(known) if known.pid == process.pid && known.start == process.start => 0,
             None => 1,
             Some(known) if known.told != told => 2,
             Some(_) => 3,
@@ -215,12 +239,19 @@ impl Delivery {
             .min_by_key(|slot| rank(slot))
             .filter(|slot| rank(slot) < 3)
         {
-            *slot = Some(new);
+            *slot = Some(Known {
+                pid: process.pid,
+                start: process.start,
+                told,
+                unprepared,
+                pidfd: pidfd_open(process.pid, PidfdFlags::empty()).ok(),
+            });
         }
     }
 
     fn tell(
         process: &Process,
+        held: Option<OwnedFd>,
         unprepared: Instant,
         changed_at: Instant,
         is_first: bool,
@@ -253,7 +284,7 @@ impl Delivery {
             Waiting::TooYoung
         } else {
             if verdict == Verdict::SendIgnored {
-                let line = means.log.line(Level::Warn);
+                let line = means.line(Level::Warn);
                 line.say(words!(
                     "the process ignores the signal; it is sent, but nothing will happen"
                 ));
@@ -263,7 +294,7 @@ impl Delivery {
             if is_first {
                 means.confirm.before_signal();
             }
-            match send(process, config, proc) {
+            match send(process, held, config, proc) {
                 Ok(pidfd) => return Ok(pidfd),
                 // It has just ended: what comes in its place is found by the next attempt.
                 Err(Errno::SRCH) => Waiting::NoProcess,
@@ -367,6 +398,7 @@ pub fn signal_now(config: &Config<'_>, proc: &Proc, log: &mut Log) -> bool {
         proc,
         log: &mut *log,
         confirm: &mut confirm,
+        news: None,
     };
     let mut delivery = Delivery::new();
     let attempt = delivery.attempt(order, now, &mut means);
@@ -410,17 +442,27 @@ pub fn name_matcher(line: &mut Log, config: &Config<'_>) {
 }
 
 /// Sends to the very process that was found: the descriptor is opened first, and what it refers to is looked at again before
-/// it is used; pidfd_open(2), pidfd_send_signal(2). Returns the descriptor, if the kernel has such.
-fn send(process: &Process, config: &Config<'_>, proc: &Proc) -> io::Result<Option<OwnedFd>> {
+/// it is used; pidfd_open(2), pidfd_send_signal(2). One that was `held` since before that look has been, and its process has
+/// only to go by its name still. Returns the descriptor, if the kernel has such.
+fn send(
+    process: &Process,
+    held: Option<OwnedFd>,
+    config: &Config<'_>,
+    proc: &Proc,
+) -> io::Result<Option<OwnedFd>> {
     let signal = sys::to_rustix(config.signal);
-    let pidfd = match pidfd_open(process.pid, PidfdFlags::empty()) {
-        // Linux before 5.3, or a seccomp profile older than that, which answers EPERM.
-        Err(Errno::NOSYS | Errno::PERM) => None,
-        opened => Some(opened?),
+    let (pidfd, again) = match held {
+        Some(held) => (Some(held), Some(*process)),
+        None => {
+            let opened = match pidfd_open(process.pid, PidfdFlags::empty()) {
+                // Linux before 5.3, or a seccomp profile older than that, which answers EPERM.
+                Err(Errno::NOSYS | Errno::PERM) => None,
+                opened => Some(opened?),
+            };
+            (opened, proc.process(process.pid))
+        }
     };
-    let again = proc
-        .process(process.pid)
-        .filter(|again| again.start == process.start);
+    let again = again.filter(|again| again.start == process.start);
     if !again.is_some_and(|again| proc.matches(&again, &config.matcher)) {
         return Err(Errno::SRCH);
     }

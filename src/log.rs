@@ -217,6 +217,13 @@ impl Log {
         self
     }
 
+    /// Adds `key` with a number in 16 hexadecimal digits, as a text.
+    pub fn key_hex(&mut self, key: &str, value: u64) -> &mut Self {
+        let mut text = Word::new();
+        text.push_hex(value, 16);
+        self.key(key, text.as_bytes())
+    }
+
     /// Writes the line, or counts it as dropped: this never blocks and never fails.
     pub fn send(&mut self) {
         if self.muted {

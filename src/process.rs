@@ -328,10 +328,10 @@ impl Proc {
     }
 }
 
-/// The list of groups can be longer than any buffer; nobody wants it.
+/// What is usually there fits, and is read at once. The list of groups can be longer than any buffer; nobody wants it.
 fn status_of(file: BorrowedFd<'_>) -> io::Result<Status> {
     let mut status = Status::default();
-    read::lines(file, &mut [0; 1024], &mut |line| status.take(line))?;
+    read::lines(file, &mut [0; 2048], &mut |line| status.take(line))?;
     Ok(status)
 }
 

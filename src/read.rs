@@ -44,7 +44,7 @@ pub fn fill(file: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
 /// every line: one without an end is none.
 ///
 /// # Errors
-/// As for [`fill`].
+/// Those of read(2), but for EINTR.
 pub fn lines(
     file: BorrowedFd<'_>,
     buffer: &mut [u8],
@@ -54,7 +54,7 @@ pub fn lines(
     // The rest of a line whose beginning was taken is passed over.
     let mut is_rest = false;
     loop {
-        let read = fill(file, &mut buffer[length..])?;
+        let read = io::retry_on_intr(|| io::read(file, &mut buffer[length..]))?;
         length += read;
         let mut start = 0;
         while let Some(end) = buffer[start..length].iter().position(|byte| *byte == b'\n') {

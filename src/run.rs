@@ -2,14 +2,12 @@
 
 use crate::config::{Config, PollInterval, SETTINGS};
 use crate::confirm::{Confirm, TARGETS_MAX};
-use crate::deliver::{self, Delivery, Means};
-use crate::fingerprint::Fingerprint;
+use crate::deliver::{self, Delivery, Means, tell_news};
 use crate::log::{Level, Log};
 use crate::mount;
 use crate::process::{Proc, TICK_MS};
 use crate::reload::{Action, Event, Instant, Note, Reload, Timing};
 use crate::sys;
-use crate::text::Word;
 use crate::watch::{Look, Watch};
 use crate::words;
 use crate::words::Words;
@@ -130,11 +128,21 @@ impl<'c> Sidecar<'c> {
             let now = sys::now();
             // Events do not tell when they came. One that has woken the program came just now, but one that was there already
             // may have come at any time since there was none.
-            let was_there = resumed || now.ms_since(entered) == 0;
-            let since = core::mem::replace(&mut self.drained_at, now);
-            if let Some(change) = self.watch.drain(log) {
+            let mut was_there = resumed || now.ms_since(entered) == 0;
+            for _ in 0..2 {
+                let now = sys::now();
+                let since = core::mem::replace(&mut self.drained_at, now);
+                let Some(change) = self.watch.drain(log) else {
+                    break;
+                };
                 let since = if was_there { since } else { now };
                 self.handle(Event::Changed(change, since), log);
+                if !self.watch.is_swapped() {
+                    break;
+                }
+                // Ahead of the update's last step, which may have come meanwhile: there is nothing left then but to signal.
+                let _ = self.look(log);
+                was_there = true;
             }
             let now = sys::now();
             if self
@@ -150,6 +158,7 @@ impl<'c> Sidecar<'c> {
                     .send();
             }
             if waited == Ok(true) || self.poll_at().is_some_and(|at| at <= now) {
+                self.watch.doubt();
                 self.handle(Event::PollDue, log);
             }
             if self.confirm.due(self.config, now, log) {
@@ -260,20 +269,30 @@ impl<'c> Sidecar<'c> {
         let mut event = event;
         loop {
             let (action, note) = self.reload.step(event, sys::now());
-            if let Some(note) = note {
-                if matches!(note, Note::Changed { .. }) {
+            let mut news = None;
+            match note {
+                Some(Note::Changed { before, after }) => {
                     self.confirm.content_changed();
+                    news = Some((before, after));
+                    if !matches!(action, Action::Deliver(_)) {
+                        tell_news(log, &mut news);
+                    }
                 }
-                self.tell(note, log);
+                Some(note) => self.tell(note, log),
+                None => {}
             }
             event = match action {
                 Action::Sleep | Action::Exit { .. } => return,
                 Action::Look => {
-                    let Some(look) = self.look(log) else {
-                        return;
+                    let (look, disturbed) = if let Some(look) = self.watch.current() {
+                        (look, None)
+                    } else {
+                        let Some(look) = self.look(log) else {
+                            return;
+                        };
+                        self.drained_at = sys::now();
+                        (look, self.watch.drain(log))
                     };
-                    self.drained_at = sys::now();
-                    let disturbed = self.watch.drain(log);
                     Event::Looked {
                         fingerprint: look.fingerprint,
                         disturbed,
@@ -287,6 +306,7 @@ impl<'c> Sidecar<'c> {
                         proc: &self.proc,
                         log: &mut *log,
                         confirm: &mut self.confirm,
+                        news,
                     };
                     Event::Attempted(self.delivery.attempt(order, since, &mut means))
                 }
@@ -317,12 +337,7 @@ impl<'c> Sidecar<'c> {
 
     fn tell(&self, note: Note, log: &mut Log) {
         match note {
-            Note::Changed { before, after } => log
-                .line(Level::Info)
-                .say(words!("content changed"))
-                .key("before", fingerprint(before).as_bytes())
-                .key("after", fingerprint(after).as_bytes())
-                .send(),
+            Note::Changed { before, after } => tell_news(log, &mut Some((before, after))),
             Note::Unchanged => log
                 .line(Level::Debug)
                 .say(words!("the content is the same, no signal"))
@@ -378,10 +393,4 @@ impl<'c> Sidecar<'c> {
             .send();
         EXIT_STOPPED
     }
-}
-
-fn fingerprint(fingerprint: Fingerprint) -> Word {
-    let mut text = Word::new();
-    text.push_hex(fingerprint.number(), 16);
-    text
 }

@@ -8,6 +8,7 @@
 //! - FIFOs, sockets and devices are never opened.
 
 use crate::fingerprint::{Content, Entry, Fingerprint, Key, Kind};
+use crate::read::open_path;
 use crate::resolve::resolve;
 use crate::text::Word;
 use core::ffi::CStr;
@@ -24,6 +25,8 @@ const FULL_READ_MAX: u64 = 8 << 20;
 const READ_SIZE: usize = 4096;
 /// For the entries of one directory at a time; there is one such buffer for each level. The longest entry takes 280 bytes.
 const ENTRIES_SIZE: usize = 512;
+/// The longest name; `NAME_MAX` in limits.h.
+pub const NAME_MAX: usize = 255;
 /// At most so many entries are looked at below one root. It takes a few seconds then, and links that lead from each of a dozen
 /// directories to all the others make billions.
 pub const ENTRIES_MAX: u32 = 1 << 18;
@@ -67,6 +70,10 @@ pub enum Shortfall {
 pub trait Visit {
     /// Sets a watch.
     fn arm(&mut self, fd: BorrowedFd<'_>, part: Part) -> Armed;
+    /// Whether everything on the way to the root is armed, and nothing has happened there since.
+    fn knows_the_way(&mut self) -> bool;
+    /// The directory that was armed last is a volume's, of whose names those that begin with two dots do not count.
+    fn volume(&mut self);
     /// A directory or file was found that counts with its content.
     fn found(&mut self, kind: FileType);
     /// What decides what is read has this status: a directory, a file, or a link that was followed.
@@ -95,7 +102,16 @@ pub fn walk(
         entries: 0,
     };
     let key = Key::root(root);
-    let walked = walk.target(CWD, false, root, key, 0);
+    // The way to it has not changed since it was followed last, and is armed.
+    let known = if walk.visit.knows_the_way() {
+        open_path(root, READING | OFlags::DIRECTORY).ok()
+    } else {
+        None
+    };
+    let walked = match known {
+        Some(fd) => walk.directory(&fd, key, 0),
+        None => walk.target(CWD, false, root, key, 0),
+    };
     if walked.is_err_and(|errno| errno != Errno::NOENT) {
         walk.fingerprint.add(Entry::of(key, Kind::Unreadable, &[]));
     }
@@ -173,7 +189,13 @@ impl Walk<'_> {
         self.fingerprint.add(Entry::of(key, Kind::Directory, &[]));
         // The visible entries of a volume laid out by the kubelet's AtomicWriter are links through `..data`. What is behind
         // them counts under their names; the names that begin with two dots are the writer's own and change every time.
-        let is_volume = kind_of(fd.as_fd(), c"..data", &mut *self.visit) == Ok(FileType::Symlink);
+        let mut target = [0; NAME_MAX];
+        let link = fs::readlinkat_raw(fd, c"..data", &mut target);
+        let is_volume = link.is_ok();
+        let data = link.ok().and_then(|length| {
+            self.visit.volume();
+            self.data(fd.as_fd(), &target[..length])
+        });
         let mut buffer = [MaybeUninit::uninit(); ENTRIES_SIZE];
         let mut entries = RawDir::new(fd, &mut buffer);
         while let Some(entry) = entries.next() {
@@ -192,7 +214,12 @@ impl Walk<'_> {
                 return Ok(());
             }
             let key = key.child(bytes);
-            match self.entry(fd.as_fd(), name, entry.file_type(), key, level) {
+            // All of a volume's entries lead through one directory, so that none needs a way and a watch of its own.
+            let behind = (data.as_ref())
+                .filter(|_| entry.file_type() == FileType::Symlink)
+                .and_then(|data| Some((data, self.kind_in(data, fd.as_fd(), name)?)));
+            let (fd, kind) = behind.unwrap_or((fd, entry.file_type()));
+            match self.entry(fd.as_fd(), name, kind, key, level) {
                 // Gone, or of another type than a moment ago: there is an event for it, and another look.
                 Err(errno) if leads_nowhere(errno) => {}
                 Ok(()) => {}
@@ -203,7 +230,29 @@ impl Walk<'_> {
             }
         }
         self.visit.read(fd.as_fd());
+        if let Some(data) = data {
+            self.visit.read(data.as_fd());
+        }
         Ok(())
+    }
+
+    /// The directory that a volume's `..data` leads to, armed as one of the tree; `None` if it leads to none, or may not be watched.
+    fn data(&mut self, volume: BorrowedFd<'_>, target: &[u8]) -> Option<OwnedFd> {
+        let (data, kind) = resolve(&mut *self.visit, volume, true, target).ok()?;
+        let is_armed = kind == FileType::Directory
+            && self.visit.arm(data.as_fd(), Part::Tree) != Armed::Denied;
+        is_armed.then_some(data)
+    }
+
+    /// What a volume's visible entry stands for in the directory behind `..data`; `None` where it is no link to its own name
+    /// there.
+    fn kind_in(&mut self, data: &OwnedFd, volume: BorrowedFd<'_>, name: &CStr) -> Option<FileType> {
+        let mut target = [0; 8 + NAME_MAX];
+        let length = fs::readlinkat_raw(volume, name, &mut target).ok()?;
+        let own_name = target[..length].strip_prefix(b"..data/")? == name.to_bytes();
+        kind_of(data.as_fd(), name, &mut *self.visit)
+            .ok()
+            .filter(|_| own_name)
     }
 
     fn entry(
@@ -317,9 +366,13 @@ fn leads_nowhere(errno: Errno) -> bool {
 }
 
 /// For reading without waiting: a FIFO that took a file's place a moment ago must not block the program.
+const READING: OFlags = OFlags::RDONLY
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::NOCTTY)
+    .union(OFlags::CLOEXEC);
+
 fn open(directory: BorrowedFd<'_>, name: &CStr, more: OFlags) -> io::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC | more;
-    fs::openat(directory, name, flags, Mode::empty())
+    fs::openat(directory, name, READING | more, Mode::empty())
 }
 
 /// What a name stands for; of a link, which is passed then, the link itself.

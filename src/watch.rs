@@ -6,6 +6,7 @@
 
 mod event;
 mod looking;
+mod relied;
 mod writing;
 
 use crate::config::CommaList;
@@ -19,8 +20,9 @@ use crate::sys;
 use crate::tree;
 use crate::words;
 use core::mem::MaybeUninit;
-use event::{decode, describe};
+use event::{decode, describe, is_swap};
 use looking::Looking;
+use relied::Relied;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader};
 use rustix::io::Errno;
@@ -79,6 +81,10 @@ pub struct Watch {
     /// When it was said last that events were lost: not more often than every minute.
     overflow_said: Option<Instant>,
     last: Look,
+    /// What the last look relied on.
+    relied: Relied,
+    /// An update has become visible since that look.
+    is_swapped: bool,
 }
 
 impl Watch {
@@ -95,6 +101,8 @@ impl Watch {
             writing: Writing::default(),
             overflow_said: None,
             last: Look::default(),
+            relied: Relied::new(),
+            is_swapped: false,
         }
     }
 
@@ -116,6 +124,22 @@ impl Watch {
     /// How many watches are set, or were at one time on the same instance.
     pub const fn watches(&self) -> i32 {
         self.highest
+    }
+
+    /// The last look, as long as another one would find the same.
+    pub fn current(&self) -> Option<Look> {
+        (self.relied.is_current() && !self.stale).then_some(self.last)
+    }
+
+    /// The next look is to read everything, though no event tells of a change.
+    pub const fn doubt(&mut self) {
+        self.relied.doubt();
+    }
+
+    /// Whether an update has become visible that was not looked at: it is not complete, but what there is to be read by then is
+    /// there now.
+    pub const fn is_swapped(&self) -> bool {
+        self.is_swapped
     }
 
     /// Whether the kernel refuses inotify, altogether or for a part.
@@ -150,6 +174,7 @@ impl Watch {
             self.refused = None;
             // Closed first, because its watches count towards the limit. What comes in between is found by the look.
             self.inotify = None;
+            self.relied = Relied::new();
             match inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC) {
                 Ok(fresh) => {
                     self.inotify = Some(fresh);
@@ -159,6 +184,8 @@ impl Watch {
                 Err(errno) => self.refused = Some((errno, now.plus_ms(RETRY_MS))),
             }
         }
+        self.relied.begin(self.highest);
+        self.is_swapped = false;
         let previous = self.last;
         let mut looking = Looking {
             watch: self,
@@ -219,6 +246,7 @@ impl Watch {
                 .send();
         }
         self.last = look;
+        self.relied.end(!self.is_blind());
         self.report(refused_before, log);
         Some(look)
     }
@@ -263,6 +291,8 @@ impl Watch {
                     self.stale |= decoded.stale;
                     strongest = strongest.max(decoded.change);
                     self.writing.event(event.wd(), name, event.events());
+                    self.relied.event(event.wd(), name);
+                    self.is_swapped |= is_swap(event.events(), name);
                     if event.events().contains(ReadFlags::QUEUE_OVERFLOW)
                         && self
                             .overflow_said

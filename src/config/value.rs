@@ -7,9 +7,8 @@ use super::problem::Problem;
 use super::{AUTOMATIC, CommaList, Kind, MAX_CMDLINE, MAX_NAMES, MAX_ROOTS, PATH_MAX};
 use crate::signal::{NotASignal, Signal};
 use crate::text::{is_utf8, parse_number};
+use crate::tree::NAME_MAX;
 
-/// Longest name in a path, in bytes; limits.h.
-const NAME_MAX: usize = 255;
 /// No duration is longer than this: a thousand hours.
 const MAX_DURATION_MS: u64 = 1000 * 3_600_000;
 impl Kind {

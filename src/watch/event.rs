@@ -38,6 +38,11 @@ pub(super) fn decode(events: ReadFlags, name: &[u8]) -> Decoded {
     }
 }
 
+/// Whether AtomicWriter has exchanged what a volume's links lead to. What is left of the update are names that come and go.
+pub(super) fn is_swap(events: ReadFlags, name: &[u8]) -> bool {
+    events.contains(ReadFlags::MOVED_TO) && name == b"..data"
+}
+
 /// The kernel's names of what an event can hold; a fixed width saves a pointer each.
 static EVENT_NAMES: [(u32, [u8; 11]); 13] = [
     (ReadFlags::MODIFY.bits(), *b"MODIFY     "),

@@ -52,6 +52,7 @@ impl Visit for Looking<'_> {
         let mut path = tree::descriptor_path(fd);
         match inotify::add_watch(inotify, path.as_c_str(), mask | WatchFlags::MASK_ADD) {
             Ok(watch) => {
+                self.watch.relied.set(watch, part);
                 if watch <= self.watch.highest {
                     return Armed::Known;
                 }
@@ -68,6 +69,14 @@ impl Visit for Looking<'_> {
                 Armed::Known
             }
         }
+    }
+
+    fn knows_the_way(&mut self) -> bool {
+        self.watch.relied.is_way_known()
+    }
+
+    fn volume(&mut self) {
+        self.watch.relied.volume();
     }
 
     fn found(&mut self, kind: FileType) {

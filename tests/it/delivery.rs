@@ -550,9 +550,10 @@ fn p3_a_process_that_becomes_another_program_between_the_look_and_the_signal_is_
     let (name, later) = (unique_name(), unique_name());
     // Its first argument says nothing of either.
     let options = ["--title", "x", "--comm", &name, "--become", &later];
-    let mut target = Target::start_as(&unique_name(), &config.file(), &options);
     let mut sidecar = config.settings(&name).start();
     sidecar.wait_at_rest();
+    // Of one that is known the descriptor is open already.
+    let mut target = Target::start_as(&unique_name(), &config.file(), &options);
     let change = || {
         config.change();
     };
@@ -597,7 +598,9 @@ fn p3_an_id_that_changes_hands_between_the_look_and_the_signal_is_not_hit() {
                 })
             };
             let name = unique_name();
-            let target = start(&name);
+            // Of one that is known the descriptor is open already.
+            let is_known = call == send;
+            let known = is_known.then(|| start(&name));
             let settings = config.settings(&name).adapt(|command| {
                 if !with_pidfds {
                     refuse(command, open, None, libc::ENOSYS);
@@ -606,6 +609,7 @@ fn p3_an_id_that_changes_hands_between_the_look_and_the_signal_is_not_hit() {
             let mut sidecar = settings.launch_by(|command| namespace.spawn(command));
             sidecar.expect("watching");
             sidecar.wait_at_rest();
+            let target = known.unwrap_or_else(|| start(&name));
             // The new one has the old one's name, and differs by its start alone; or it is another program.
             let mut new = None;
             let change = || {
