@@ -103,7 +103,7 @@ const fn reserved(kind: Kind, text: &'static str, meaning: Words) -> Setting {
 }
 
 /// The number of settings.
-pub const COUNT: usize = 17;
+pub const COUNT: usize = 18;
 
 /// Every setting, in the order of [`Var`]: what it must be; its name, its default and what it does.
 #[rustfmt::skip]
@@ -125,6 +125,7 @@ pub static SETTINGS: [Setting; COUNT] = [
     setting(Kind::Interval, "CONFIG_POLL_INTERVAL|automatic", words!("also compare the content at this interval; 0 never")),
     setting(Kind::Format, "LOG_FORMAT|text", words!("text or json")),
     reserved(Kind::Address, "LISTEN_ADDR|off", words!("host:port for metrics and health")),
+    setting(Kind::Boolean, "SANDBOX|true", words!("after the start, give up what is not needed")),
 ];
 
 /// The place of each variable in [`SETTINGS`].
@@ -146,6 +147,9 @@ enum Var {
     ReloadConfirm,
     ConfigPollInterval,
     LogFormat,
+    #[allow(dead_code)]
+    ListenAddr,
+    Sandbox,
 }
 
 /// A checked list in one string; the pieces are separated by commas and stand without the blanks around them.
@@ -211,6 +215,8 @@ pub struct Config<'e> {
     pub verbose: bool,
     /// `LOG_FORMAT`.
     pub log_format: Format,
+    /// `SANDBOX`.
+    pub sandbox: bool,
     /// One bit for each setting of [`SETTINGS`] that was given a value and has no effect yet.
     pub without_effect: u32,
 }
@@ -285,6 +291,7 @@ pub fn parse<'e>(
         } else {
             Format::Json
         },
+        sandbox: number(Var::Sandbox) != 0,
         without_effect,
     };
     if text(Var::ConfigDir).is_none() {

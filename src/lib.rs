@@ -14,6 +14,7 @@
 //! - Watches are armed before anything is read, so that no change falls between.
 //! - A signal follows a look that saw other content than was delivered last; see [`reload`].
 //! - After start-up no failure ends the program.
+//! - After start-up it makes the system calls of [`sandbox`] and no others.
 //!
 //! # Limits
 //! 64 roots, 64 process names, 16 levels of directories, 262,144 entries below a root, 8 MiB of a file read in full, log lines
@@ -36,6 +37,7 @@ pub mod read;
 pub mod reload;
 pub mod resolve;
 pub mod run;
+pub mod sandbox;
 pub mod signal;
 pub mod sys;
 pub mod text;

@@ -13,7 +13,8 @@ use crate::sys;
 use crate::text::{Text, Word};
 use crate::words;
 use crate::words::Words;
-use encode::{Quote, errno_name, is_plain, push_escaped, push_time};
+pub use encode::errno_text;
+use encode::{Quote, is_plain, push_escaped, push_time};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
@@ -46,6 +47,9 @@ pub enum Level {
     /// Something was refused or went wrong.
     Error,
 }
+
+/// A bit and its name; a fixed width saves a pointer.
+pub type BitName = (u32, [u8; 15]);
 
 /// The log, and the one line that is being put together: [`line`](Self::line), then what it says, then [`send`](Self::send).
 #[derive(Debug)]
@@ -179,12 +183,7 @@ impl Log {
 
     /// Adds the name of a system call's error to the message.
     pub fn errno(&mut self, errno: Errno) -> &mut Self {
-        match errno_name(errno) {
-            Some(name) => self.value(b"E").value(name),
-            None => self
-                .say(words!("errno "))
-                .number(errno.raw_os_error().unsigned_abs().into()),
-        }
+        self.value(errno_text(errno).as_bytes())
     }
 
     /// Adds `key` with a text.
@@ -221,6 +220,20 @@ impl Log {
     pub fn key_hex(&mut self, key: &str, value: u64) -> &mut Self {
         let mut text = Word::new();
         text.push_hex(value, 16);
+        self.key(key, text.as_bytes())
+    }
+
+    /// Adds `key` with the names of the bits that are set.
+    pub fn key_names(&mut self, key: &str, bits: u32, names: &[BitName]) -> &mut Self {
+        let mut text = Word::new();
+        for (bit, name) in names {
+            if bits & bit != 0 {
+                if !text.as_bytes().is_empty() {
+                    text.push(b",");
+                }
+                text.push(name.trim_ascii_end());
+            }
+        }
         self.key(key, text.as_bytes())
     }
 

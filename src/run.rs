@@ -7,6 +7,7 @@ use crate::log::{Level, Log};
 use crate::mount;
 use crate::process::{Proc, TICK_MS};
 use crate::reload::{Action, Event, Instant, Note, Reload, Timing};
+use crate::sandbox;
 use crate::sys;
 use crate::watch::{Look, Watch};
 use crate::words;
@@ -90,6 +91,9 @@ impl<'c> Sidecar<'c> {
 
     fn run(&mut self, log: &mut Log) -> i32 {
         self.introduce(log);
+        if self.config.sandbox {
+            sandbox::enter(self.config, log);
+        }
         mount::report_sub_paths(self.config.roots, log);
         let mut is_watching = self.start(log);
         loop {

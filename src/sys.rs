@@ -139,6 +139,56 @@ pub fn next_signal(fd: BorrowedFd<'_>) -> Option<c_int> {
     Some(c_int::from_ne_bytes(*number))
 }
 
+/// No program that this one executes gains anything from now on; PR_SET_NO_NEW_PRIVS of prctl(2).
+///
+/// # Errors
+/// EINVAL before Linux 3.5.
+pub fn set_no_new_privs() -> io::Result<()> {
+    // SAFETY: nothing of Rust's depends on it.
+    done(unsafe { libc::syscall(libc::SYS_prctl, libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) })
+}
+
+/// From now on the kernel runs `filter` at each system call; PR_SET_SECCOMP of prctl(2).
+///
+/// # Errors
+/// EINVAL where the kernel has no filters, EACCES without `no_new_privs`, ENOMEM.
+pub fn set_filter(filter: &[libc::sock_filter]) -> io::Result<()> {
+    let program = libc::sock_fprog {
+        len: filter.len() as _,
+        filter: filter.as_ptr().cast_mut(),
+    };
+    // SAFETY: the kernel copies as many instructions as it is told, and keeps nothing of this memory.
+    done(unsafe {
+        libc::syscall(
+            libc::SYS_prctl,
+            libc::PR_SET_SECCOMP,
+            libc::SECCOMP_MODE_FILTER,
+            &raw const program,
+        )
+    })
+}
+
+/// Reads this process's capabilities by `SYS_capget`, or sets them by `SYS_capset`; capset(2). The sets are the effective,
+/// the permitted and the inheritable ones below 32, then the same from 32.
+///
+/// # Errors
+/// EPERM if any is to be added.
+pub fn capabilities(call: libc::c_long, sets: &mut [u32; 6]) -> io::Result<()> {
+    // The third version, which has 64 bits, and the calling process; linux/capability.h.
+    let header = [0x2008_0522_u32, 0];
+    // SAFETY: the kernel reads or writes six numbers, which is what this version has.
+    done(unsafe { libc::syscall(call, header.as_ptr(), sets.as_mut_ptr()) })
+}
+
+/// What a system call has answered.
+fn done(answer: libc::c_long) -> io::Result<()> {
+    if answer < 0 {
+        Err(last_error())
+    } else {
+        Ok(())
+    }
+}
+
 /// The time since boot, sleep included, the clock that `/proc/PID/stat` gives start times in; `clock_gettime(2)`.
 pub fn now() -> Instant {
     let [seconds, nanoseconds] = clock(libc::CLOCK_BOOTTIME);

@@ -49,6 +49,7 @@ fn without_more_than_what_is_required_everything_has_its_default() {
         poll: PollInterval::Automatic,
         verbose: false,
         log_format: Format::Text,
+        sandbox: true,
         without_effect: 0,
     };
     assert_eq!(with(&[]), Ok(expected));
@@ -62,7 +63,7 @@ fn the_defaults_of_the_table_are_those_that_hold() {
         .map(|setting| format!("{}={}", text(setting.name()), text(setting.default())))
         .collect();
     let defaults: Vec<&str> = defaults.iter().map(String::as_str).collect();
-    assert_eq!(defaults.len(), 12);
+    assert_eq!(defaults.len(), 13);
     assert_eq!(with(&defaults), with(&[]));
 }
 
@@ -85,6 +86,7 @@ fn every_setting_arrives_where_it_belongs() {
         "RELOAD_CONFIRM=retry",
         "CONFIG_POLL_INTERVAL=5h",
         "LOG_FORMAT=json",
+        "SANDBOX=no",
     ];
     let config = entries(&all).unwrap();
     assert_eq!(pieces(config.roots), ["/etc/a", "/etc/b", "relative"]);
@@ -108,6 +110,7 @@ fn every_setting_arrives_where_it_belongs() {
         poll: PollInterval::Every(18_000_000),
         verbose: true,
         log_format: Format::Json,
+        sandbox: false,
         without_effect: 0,
     };
     assert_eq!(config, expected);

@@ -118,8 +118,15 @@ static ERRNO_NAMES: [(Errno, [u8; 11]); 17] = [
     (Errno::STALE, *b"STALE      "),
 ];
 
-/// Its name without the E.
-pub(super) fn errno_name(errno: Errno) -> Option<&'static [u8]> {
-    let (_, name) = ERRNO_NAMES.iter().find(|(it, _)| *it == errno)?;
-    Some(name.trim_ascii_end())
+/// Its name, or its number where it has none here.
+pub fn errno_text(errno: Errno) -> Word {
+    let mut text = Word::new();
+    if let Some((_, name)) = ERRNO_NAMES.iter().find(|(it, _)| *it == errno) {
+        text.push(b"E");
+        text.push(name.trim_ascii_end());
+    } else {
+        text.push(b"errno ");
+        text.push_number(errno.raw_os_error().unsigned_abs().into(), 0);
+    }
+    text
 }

@@ -1,8 +1,7 @@
 //! What inotify's events mean; inotify(7). Pure.
 
-use crate::log::Log;
+use crate::log::{BitName, Log};
 use crate::reload::Change;
-use crate::text::Word;
 use rustix::fs::inotify::ReadFlags;
 
 /// What one event means.
@@ -43,34 +42,25 @@ pub(super) fn is_swap(events: ReadFlags, name: &[u8]) -> bool {
     events.contains(ReadFlags::MOVED_TO) && name == b"..data"
 }
 
-/// The kernel's names of what an event can hold; a fixed width saves a pointer each.
-static EVENT_NAMES: [(u32, [u8; 11]); 13] = [
-    (ReadFlags::MODIFY.bits(), *b"MODIFY     "),
-    (ReadFlags::ATTRIB.bits(), *b"ATTRIB     "),
-    (ReadFlags::CLOSE_WRITE.bits(), *b"CLOSE_WRITE"),
-    (ReadFlags::MOVED_FROM.bits(), *b"MOVED_FROM "),
-    (ReadFlags::MOVED_TO.bits(), *b"MOVED_TO   "),
-    (ReadFlags::CREATE.bits(), *b"CREATE     "),
-    (ReadFlags::DELETE.bits(), *b"DELETE     "),
-    (ReadFlags::DELETE_SELF.bits(), *b"DELETE_SELF"),
-    (ReadFlags::MOVE_SELF.bits(), *b"MOVE_SELF  "),
-    (ReadFlags::UNMOUNT.bits(), *b"UNMOUNT    "),
-    (ReadFlags::QUEUE_OVERFLOW.bits(), *b"Q_OVERFLOW "),
-    (ReadFlags::IGNORED.bits(), *b"IGNORED    "),
-    (ReadFlags::ISDIR.bits(), *b"ISDIR      "),
+/// The kernel's names of what an event can hold.
+static EVENT_NAMES: [BitName; 13] = [
+    (ReadFlags::MODIFY.bits(), *b"MODIFY         "),
+    (ReadFlags::ATTRIB.bits(), *b"ATTRIB         "),
+    (ReadFlags::CLOSE_WRITE.bits(), *b"CLOSE_WRITE    "),
+    (ReadFlags::MOVED_FROM.bits(), *b"MOVED_FROM     "),
+    (ReadFlags::MOVED_TO.bits(), *b"MOVED_TO       "),
+    (ReadFlags::CREATE.bits(), *b"CREATE         "),
+    (ReadFlags::DELETE.bits(), *b"DELETE         "),
+    (ReadFlags::DELETE_SELF.bits(), *b"DELETE_SELF    "),
+    (ReadFlags::MOVE_SELF.bits(), *b"MOVE_SELF      "),
+    (ReadFlags::UNMOUNT.bits(), *b"UNMOUNT        "),
+    (ReadFlags::QUEUE_OVERFLOW.bits(), *b"Q_OVERFLOW     "),
+    (ReadFlags::IGNORED.bits(), *b"IGNORED        "),
+    (ReadFlags::ISDIR.bits(), *b"ISDIR          "),
 ];
 
 pub(super) fn describe(line: &mut Log, events: ReadFlags) {
-    let mut text = Word::new();
-    for (bit, name) in &EVENT_NAMES {
-        if events.bits() & bit != 0 {
-            if !text.as_bytes().is_empty() {
-                text.push(b",");
-            }
-            text.push(name.trim_ascii_end());
-        }
-    }
-    line.key("events", text.as_bytes());
+    line.key_names("events", events.bits(), &EVENT_NAMES);
 }
 
 #[cfg(test)]

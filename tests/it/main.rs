@@ -35,6 +35,7 @@ mod lifecycle;
 mod policy;
 mod processes;
 mod recovery;
+mod sandbox;
 mod settings;
 mod settling;
 mod tree;

@@ -41,7 +41,17 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
+/// What runs the program, if it is not run by itself.
+pub fn runner() -> Option<PathBuf> {
+    std::env::var_os("SIDECAR_RUNNER").map(PathBuf::from)
+}
+
+/// By strace, as `make syscalls` does: slower, and no other tracer can join.
+pub fn is_traced() -> bool {
+    runner().is_some_and(|runner| runner.ends_with("strace"))
+}
+
 /// Under qemu-user, where memory and real-time signals are not the kernel's own.
 pub fn is_emulated() -> bool {
-    std::env::var_os("SIDECAR_RUNNER").is_some()
+    runner().is_some() && !is_traced()
 }

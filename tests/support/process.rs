@@ -1,6 +1,6 @@
 //! Processes that are spoken to by their output: the sidecar and its targets.
 
-use super::{DEADLINE, is_root, program, unique_name};
+use super::{DEADLINE, is_root, program, runner, unique_name};
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
@@ -357,7 +357,7 @@ impl Settings {
 
     /// No settings at all.
     pub fn bare() -> Self {
-        let mut command = match std::env::var_os("SIDECAR_RUNNER") {
+        let mut command = match runner() {
             Some(runner) => {
                 let mut command = Command::new(runner);
                 command.arg(program());
