@@ -99,7 +99,7 @@ fn of_all_capabilities_two_stay_with_which_every_file_is_read_and_every_process_
     let secret = config.directory.path().join("secret");
     fs::write(&secret, "1").unwrap();
     std::os::unix::fs::chown(&secret, Some(1001), Some(1001)).unwrap();
-    fs::set_permissions(&secret, Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&secret, Permissions::from_mode(0o0)).unwrap();
     let settings = config.settings(&target.name);
     let mut sidecar = start(settings, "KILL,DAC_READ_SEARCH", KILL | DAC_READ_SEARCH);
     tells(&mut config, &mut target);

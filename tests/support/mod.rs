@@ -46,12 +46,8 @@ pub fn runner() -> Option<PathBuf> {
     std::env::var_os("SIDECAR_RUNNER").map(PathBuf::from)
 }
 
-/// By strace, as `make syscalls` does: slower, and no other tracer can join.
-pub fn is_traced() -> bool {
-    runner().is_some_and(|runner| runner.ends_with("strace"))
-}
-
 /// Under qemu-user, where memory and real-time signals are not the kernel's own.
 pub fn is_emulated() -> bool {
-    runner().is_some() && !is_traced()
+    let name = runner().and_then(|runner| Some(runner.file_name()?.to_str()?.to_owned()));
+    name.is_some_and(|name| name.starts_with("qemu"))
 }
