@@ -123,8 +123,8 @@ fn in_a_container_the_program_runs_without_anything_else() {
 }
 
 /// An image of its own name, which is removed when it is dropped.
-struct Image {
-    tool: String,
+pub(crate) struct Image {
+    pub(crate) tool: String,
     name: String,
     /// Builders share what is the same in two images, and removing one can take it from under the other.
     _one_at_a_time: MutexGuard<'static, ()>,
@@ -133,7 +133,7 @@ struct Image {
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 impl Image {
-    fn build() -> Self {
+    pub(crate) fn build() -> Self {
         let image = Self {
             tool: named("IMAGE_TOOL"),
             name: format!("config-reloader-sidecar:{}", unique_name()),
@@ -204,14 +204,14 @@ impl Unpacked {
 }
 
 /// A running container, confined as a careful Pod would have it. It is killed and removed when it is dropped.
-struct Container {
+pub(crate) struct Container {
     tool: String,
-    name: String,
+    pub(crate) name: String,
 }
 
 impl Container {
     /// Returns it with what it prints. `options` are set apart by blanks; `mounts` are read-only.
-    fn run(
+    pub(crate) fn run(
         image: &Image,
         options: &str,
         mounts: &[(&Path, &str)],
@@ -257,7 +257,7 @@ impl Drop for Container {
 
 /// Runs a command that has to end well; returns what it has printed.
 #[track_caller]
-fn succeed(command: &mut Command) -> String {
+pub(crate) fn succeed(command: &mut Command) -> String {
     let output = command
         .stdin(Stdio::null())
         .output()

@@ -23,6 +23,7 @@ mod pgbouncer;
 mod php_fpm;
 mod postgresql;
 mod prometheus;
+mod sandbox;
 mod sql;
 mod squid;
 mod sshd;
