@@ -11,7 +11,7 @@ use crate::read;
 use crate::reload::Instant;
 use crate::sys;
 use crate::text::parse_number;
-use crate::watch::{Look, Watch};
+use crate::watch::{Changes, Look, Watch};
 use crate::words;
 use crate::words::Words;
 use rustix::fs::{self, CWD, FileType, Mode, OFlags};
@@ -59,6 +59,7 @@ fn roots(config: &Config<'_>, log: &mut Log) -> Result<(), Words> {
             CommaList::new(root),
             sys::now(),
             &mut Openings::new(false),
+            &mut Changes::new(),
             log,
             &|| false,
         );

@@ -59,7 +59,7 @@ pub struct Means<'m, 'c> {
     /// Who is told of each signal.
     pub confirm: &'m mut Confirm,
     /// Said after the signal, which is not to wait for it.
-    pub news: News,
+    pub news: News<'m>,
 }
 
 impl Means<'_, '_> {
@@ -70,14 +70,15 @@ impl Means<'_, '_> {
     }
 }
 
-/// The content before and after a change that is still to be told of.
-pub type News = Option<(Fingerprint, Fingerprint)>;
+/// The content before and after a change that is still to be told of, and the names of what has changed.
+pub type News<'n> = Option<(Fingerprint, Fingerprint, &'n [u8])>;
 
 /// Says what has changed, once.
-pub fn tell_news(log: &mut Log, news: &mut News) {
-    if let Some((before, after)) = news.take() {
+pub fn tell_news(log: &mut Log, news: &mut News<'_>) {
+    if let Some((before, after, names)) = news.take() {
         log.line(Level::Info)
             .say(words!("content changed"))
+            .key("names", names)
             .key_hex("before", before.number())
             .key_hex("after", after.number())
             .send();

@@ -19,6 +19,12 @@ impl Fingerprint {
         self.0 = self.0.wrapping_add(entry.0);
     }
 
+    /// What was added after `before`.
+    #[must_use]
+    pub const fn since(self, before: Self) -> Self {
+        Self(self.0.wrapping_sub(before.0))
+    }
+
     /// For the log: equal numbers mean equal content.
     pub const fn number(self) -> u64 {
         self.0

@@ -9,7 +9,7 @@ use crate::process::{Proc, TICK_MS};
 use crate::reload::{Action, Event, Instant, Note, Reload, Timing};
 use crate::sandbox;
 use crate::sys;
-use crate::watch::{Look, Watch};
+use crate::watch::{Changes, Look, Watch};
 use crate::words;
 use crate::words::Words;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -59,6 +59,7 @@ struct Sidecar<'c> {
     reload: Reload,
     delivery: Delivery,
     confirm: Confirm,
+    changes: Changes,
     last_look: Instant,
     /// There was no event left at this time.
     drained_at: Instant,
@@ -84,6 +85,7 @@ impl<'c> Sidecar<'c> {
             reload: Reload::new(timing),
             delivery: Delivery::new(),
             confirm: Confirm::new(config),
+            changes: Changes::new(),
             last_look: sys::now(),
             drained_at: sys::now(),
         })
@@ -180,6 +182,7 @@ impl<'c> Sidecar<'c> {
         };
         // Everything is: that says nothing about the first change.
         self.watch.take_armed_new();
+        self.changes.tell();
         self.delivery.acquaint(self.config, &self.proc);
         log.line(Level::Info)
             .say(words!("watching"))
@@ -277,7 +280,8 @@ impl<'c> Sidecar<'c> {
             match note {
                 Some(Note::Changed { before, after }) => {
                     self.confirm.content_changed();
-                    news = Some((before, after));
+                    self.changes.tell();
+                    news = Some((before, after, self.changes.names()));
                     if !matches!(action, Action::Deliver(_)) {
                         tell_news(log, &mut news);
                     }
@@ -330,28 +334,36 @@ impl<'c> Sidecar<'c> {
         };
         let now = sys::now();
         let openings = self.confirm.before_look(now);
-        let look = self
-            .watch
-            .look(self.config.roots, now, openings, log, &interrupted);
+        let look = self.watch.look(
+            self.config.roots,
+            now,
+            openings,
+            &mut self.changes,
+            log,
+            &interrupted,
+        );
         self.confirm.after_look(look.map(|look| look.files));
         self.last_look = sys::now();
         // One that came at the end goes first, too: after SIGCONT nobody knows what was read when.
         look.filter(|_| !interrupted())
     }
 
-    fn tell(&self, note: Note, log: &mut Log) {
+    fn tell(&mut self, note: Note, log: &mut Log) {
         match note {
-            Note::Changed { before, after } => tell_news(log, &mut Some((before, after))),
+            // Said with its names when that is due.
+            Note::Changed { .. } => {}
             Note::Unchanged => log
                 .line(Level::Debug)
                 .say(words!("the content is the same, no signal"))
                 .send(),
-            Note::Reverted => log
-                .line(Level::Info)
-                .say(words!(
-                    "the content is again what it was; the pending reload is cancelled"
-                ))
-                .send(),
+            Note::Reverted => {
+                self.changes.tell();
+                log.line(Level::Info)
+                    .say(words!(
+                        "the content is again what it was; the pending reload is cancelled"
+                    ))
+                    .send();
+            }
             Note::CaughtUp => log
                 .line(Level::Info)
                 .say(words!(

@@ -84,6 +84,8 @@ pub trait Visit {
     fn read(&mut self, fd: BorrowedFd<'_>);
     /// What is found from now on is on the same file system as this.
     fn file_system(&mut self, fd: BorrowedFd<'_>);
+    /// The entry `name`, so many levels below the root, has this part in the fingerprint, with all that is below it.
+    fn counted(&mut self, name: &[u8], level: usize, part: Fingerprint);
     /// Whether to break off; asked often.
     fn is_interrupted(&mut self) -> bool;
 }
@@ -219,6 +221,7 @@ impl Walk<'_> {
                 .filter(|_| entry.file_type() == FileType::Symlink)
                 .and_then(|data| Some((data, self.kind_in(data, fd.as_fd(), name)?)));
             let (fd, kind) = behind.unwrap_or((fd, entry.file_type()));
+            let before = *self.fingerprint;
             match self.entry(fd.as_fd(), name, kind, key, level) {
                 // Gone, or of another type than a moment ago: there is an event for it, and another look.
                 Err(errno) if leads_nowhere(errno) => {}
@@ -228,6 +231,8 @@ impl Walk<'_> {
                     self.unreadable(fd.as_fd(), bytes, key, stat.as_ref(), errno);
                 }
             }
+            let part = self.fingerprint.since(before);
+            self.visit.counted(bytes, level + 1, part);
         }
         self.visit.read(fd.as_fd());
         if let Some(data) = data {

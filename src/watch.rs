@@ -4,6 +4,7 @@
 //! table of watches to keep true. The inotify instance is replaced only where watches may be left on what is no longer in the
 //! tree, because closing one makes the kernel wait for several milliseconds.
 
+mod changes;
 mod event;
 mod looking;
 mod relied;
@@ -17,8 +18,9 @@ use crate::mount;
 use crate::read::is_shortage;
 use crate::reload::{Change, Instant};
 use crate::sys;
-use crate::tree;
+use crate::tree::{self, Visit};
 use crate::words;
+pub use changes::Changes;
 use core::mem::MaybeUninit;
 use event::{decode, describe, is_swap};
 use looking::Looking;
@@ -157,17 +159,20 @@ impl Watch {
         self.refused.is_some() || self.last.incomplete || self.last.remote
     }
 
-    /// Arms everything below the roots and reads it; arms what was read in `openings`. `None` if `interrupted` said so on the way.
+    /// Arms everything below the roots and reads it; arms what was read in `openings`, and finds out what has
+    /// changed in `changes`. `None` if `interrupted` said so on the way.
     pub fn look(
         &mut self,
         roots: CommaList<'_>,
         now: Instant,
         openings: &mut Openings,
+        changes: &mut Changes,
         log: &mut Log,
         interrupted: &dyn Fn() -> bool,
     ) -> Option<Look> {
         // Whoever keeps a file open for ever is not waited for twice.
         self.writing = Writing::default();
+        changes.begin();
         let refused_before = self.refused;
         let retry = refused_before.is_some_and(|(_, at)| at <= now);
         if self.stale || retry {
@@ -190,6 +195,7 @@ impl Watch {
         let mut looking = Looking {
             watch: self,
             openings,
+            changes,
             log,
             interrupted,
             now,
@@ -201,6 +207,7 @@ impl Watch {
         let mut fingerprint = Fingerprint::default();
         for (at, root) in roots.iter().enumerate() {
             let bit = 1 << at;
+            let before = fingerprint;
             match tree::walk(root, &mut fingerprint, &mut looking) {
                 Ok(()) if previous.missing & bit != 0 => looking
                     .log
@@ -230,6 +237,7 @@ impl Watch {
                     }
                 }
             }
+            looking.counted(root, 0, fingerprint.since(before));
             if looking.broken_off {
                 return None;
             }
@@ -408,6 +416,7 @@ mod tests {
                 roots,
                 START.plus_ms(ms),
                 &mut Openings::new(false),
+                &mut Changes::new(),
                 &mut log,
                 &|| false,
             )

@@ -68,6 +68,8 @@ impl Visit for Recorder {
 
     fn read(&mut self, _: BorrowedFd<'_>) {}
 
+    fn counted(&mut self, _: &[u8], _: usize, _: Fingerprint) {}
+
     fn file_system(&mut self, _: BorrowedFd<'_>) {}
 
     fn is_interrupted(&mut self) -> bool {

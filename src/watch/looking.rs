@@ -1,7 +1,8 @@
 //! One look while it is taken: what the walk comes across is armed, counted and, where it counts by less than its content, said.
 
-use super::{Look, RETRY_MS, Watch, advise};
+use super::{Changes, Look, RETRY_MS, Watch, advise};
 use crate::confirm::Openings;
+use crate::fingerprint::Fingerprint;
 use crate::log::{Level, Log};
 use crate::mount;
 use crate::read::is_shortage;
@@ -29,6 +30,7 @@ const ITSELF: WatchFlags = WatchFlags::DELETE_SELF.union(WatchFlags::MOVE_SELF);
 pub(super) struct Looking<'l> {
     pub(super) watch: &'l mut Watch,
     pub(super) openings: &'l mut Openings,
+    pub(super) changes: &'l mut Changes,
     pub(super) log: &'l mut Log,
     pub(super) interrupted: &'l dyn Fn() -> bool,
     pub(super) now: Instant,
@@ -157,6 +159,10 @@ impl Visit for Looking<'_> {
             line.say(words!(" is on ")).value(name);
             line.say(words!(", where inotify does not tell of changes made elsewhere; the content is compared at intervals, too (CONFIG_POLL_INTERVAL)")).send();
         }
+    }
+
+    fn counted(&mut self, name: &[u8], level: usize, part: Fingerprint) {
+        self.changes.counted(name, level, part);
     }
 
     fn is_interrupted(&mut self) -> bool {
