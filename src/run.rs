@@ -6,7 +6,7 @@ use crate::deliver::{self, Delivery, Means, tell_news};
 use crate::log::{Level, Log};
 use crate::mount;
 use crate::process::{Proc, TICK_MS};
-use crate::reload::{Action, Event, Instant, Note, Reload, Timing};
+use crate::reload::{Action, Change, Event, Instant, Note, Reload, Timing};
 use crate::sandbox;
 use crate::sys;
 use crate::watch::{Changes, Look, Watch};
@@ -142,6 +142,13 @@ impl<'c> Sidecar<'c> {
                     break;
                 };
                 let since = if was_there { since } else { now };
+                let why = match change {
+                    Change::Gone => words!("a directory on the way is gone"),
+                    Change::Writing => words!("a file is being written"),
+                    Change::Finished => words!("something was changed"),
+                    Change::Complete => words!("an update is complete"),
+                };
+                log.line(Level::Debug).say(why).send();
                 self.handle(Event::Changed(change, since), log);
                 if !self.watch.is_swapped() {
                     break;
@@ -290,7 +297,15 @@ impl<'c> Sidecar<'c> {
                 None => {}
             }
             event = match action {
-                Action::Sleep | Action::Exit { .. } => return,
+                Action::Sleep | Action::Exit { .. } => {
+                    if let Some(deadline) = self.reload.deadline() {
+                        log.line(Level::Debug)
+                            .say(words!("waiting"))
+                            .key_number("due_ms", deadline.ms_since(sys::now()))
+                            .send();
+                    }
+                    return;
+                }
                 Action::Look => {
                     let (look, disturbed) = if let Some(look) = self.watch.current() {
                         (look, None)
@@ -332,6 +347,9 @@ impl<'c> Sidecar<'c> {
             )
             .is_ok_and(|ready| ready > 0)
         };
+        log.line(Level::Debug)
+            .say(words!("reading everything"))
+            .send();
         let now = sys::now();
         let openings = self.confirm.before_look(now);
         let look = self.watch.look(
