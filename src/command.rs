@@ -3,6 +3,7 @@
 use crate::check;
 use crate::config::{self, Config, SETTINGS};
 use crate::deliver;
+use crate::http;
 use crate::log::{Format, Level, Log};
 use crate::process::Proc;
 use crate::run;
@@ -27,6 +28,8 @@ pub enum Command {
     Check,
     /// Signal once.
     Signal,
+    /// Ask the running sidecar whether it is well.
+    Health,
     /// Print the table of signals.
     Signals,
     /// Print what there is to be asked for and to be set.
@@ -37,10 +40,11 @@ pub enum Command {
 
 /// The commands with their names and what `help` says of them.
 #[rustfmt::skip]
-pub static COMMANDS: [(Command, &str, Words); 6] = [
+pub static COMMANDS: [(Command, &str, Words); 7] = [
     (Command::Run, "run", words!("watch and signal; what is done without a command")),
     (Command::Check, "check", words!("print what is seen and whether a change would be delivered")),
     (Command::Signal, "signal", words!("send the signal now, once, by the same rules")),
+    (Command::Health, "health", words!("ask the running sidecar by LISTEN_ADDR whether it is ready")),
     (Command::Signals, "signals", words!("print every signal with its number and default")),
     (Command::Help, "help", words!("print this")),
     (Command::Version, "version", words!("print the version")),
@@ -78,6 +82,10 @@ pub fn main(
     } else {
         match settings(&mut log, environment) {
             Some(config) if *asked == Command::Run => return run::run(&config, &mut log),
+            Some(config) if *asked == Command::Health && config.listen.is_none() => {
+                let problem = words!("LISTEN_ADDR is not set: nobody answers ");
+                return usage_error(&mut log, problem, command);
+            }
             None => return EXIT_WRONG,
             config => config,
         }
@@ -86,9 +94,14 @@ pub fn main(
     let is_well = match (asked, &config) {
         (Command::Check, Some(config)) => with_proc(config, check::check, &mut log),
         (Command::Signal, Some(config)) => with_proc(config, deliver::signal_now, &mut log),
+        (Command::Health, Some(config)) => config
+            .listen
+            .is_some_and(|listen| http::health(&listen.address, &mut log)),
         (Command::Signals, _) => signals(&mut log),
         (Command::Version, _) => version(&mut log),
-        (Command::Run | Command::Check | Command::Signal | Command::Help, _) => help(&mut log),
+        (Command::Run | Command::Check | Command::Signal | Command::Health | Command::Help, _) => {
+            help(&mut log)
+        }
     };
     if is_well && log.is_intact() {
         run::EXIT_STOPPED
@@ -179,7 +192,7 @@ fn help(log: &mut Log) -> bool {
             .send();
     }
     log.print(words!("\nenvironment:\n"));
-    for setting in SETTINGS.iter().filter(|setting| setting.works) {
+    for setting in &SETTINGS {
         let line = line(log).say(words!("  ")).value(setting.name()).column(24);
         line.value(setting.default())
             .column(35)

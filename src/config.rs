@@ -11,6 +11,8 @@ use crate::confirm::Mode;
 use crate::log::Format;
 use crate::process::{Matcher, Select};
 use crate::signal::Signal;
+use crate::sys::SocketAddress;
+use crate::text::pieces;
 use problem::Problem;
 
 use crate::words;
@@ -34,15 +36,14 @@ pub struct Setting {
     text: &'static str,
     /// For `help`.
     pub meaning: Words,
-    /// Whether it has an effect in this version.
-    pub works: bool,
     kind: Kind,
 }
 
 impl Setting {
     fn part(&self, at: usize) -> &'static [u8] {
-        let mut parts = self.text.as_bytes().split(|byte| *byte == b'|');
-        parts.nth(at).unwrap_or_default()
+        pieces(self.text.as_bytes(), b'|')
+            .nth(at)
+            .unwrap_or_default()
     }
 
     /// The environment variable.
@@ -67,7 +68,7 @@ enum Kind {
     Cmdline,
     /// One path.
     Path,
-    /// `host:port`.
+    /// [`Listen`] or `off`.
     Address,
     /// The number of the choice, for `PROCESS_SELECT`; so are the next two for theirs.
     Select,
@@ -87,17 +88,6 @@ const fn setting(kind: Kind, text: &'static str, meaning: Words) -> Setting {
     Setting {
         text,
         meaning,
-        works: true,
-        kind,
-    }
-}
-
-/// A setting whose meaning is fixed and whose effect is still to come: it is checked, and a warning says that it does nothing.
-const fn reserved(kind: Kind, text: &'static str, meaning: Words) -> Setting {
-    Setting {
-        text,
-        meaning,
-        works: false,
         kind,
     }
 }
@@ -124,7 +114,7 @@ pub static SETTINGS: [Setting; COUNT] = [
     setting(Kind::Confirm, "RELOAD_CONFIRM|warn", words!("after a signal, watch the files being read again")),
     setting(Kind::Interval, "CONFIG_POLL_INTERVAL|automatic", words!("also compare the content at this interval; 0 never")),
     setting(Kind::Format, "LOG_FORMAT|text", words!("text or json")),
-    reserved(Kind::Address, "LISTEN_ADDR|off", words!("host:port for metrics and health")),
+    setting(Kind::Address, "LISTEN_ADDR|off", words!("host:port, or :port on the loopback, for metrics and health")),
     setting(Kind::Boolean, "SANDBOX|true", words!("after the start, give up what is not needed")),
 ];
 
@@ -147,7 +137,6 @@ enum Var {
     ReloadConfirm,
     ConfigPollInterval,
     LogFormat,
-    #[allow(dead_code)]
     ListenAddr,
     Sandbox,
 }
@@ -164,7 +153,7 @@ impl<'e> CommaList<'e> {
 
     /// Its pieces, in order.
     pub fn iter(self) -> impl Iterator<Item = &'e [u8]> {
-        self.0.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
+        pieces(self.0, b',').map(<[u8]>::trim_ascii)
     }
 
     /// The text that it was made of.
@@ -182,6 +171,15 @@ pub enum PollInterval {
     Never,
     /// Always, at this interval in milliseconds.
     Every(u64),
+}
+
+/// Where to listen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Listen<'e> {
+    /// As it was given, for messages.
+    pub text: &'e [u8],
+    /// As it is meant.
+    pub address: SocketAddress,
 }
 
 /// All settings, valid.
@@ -217,8 +215,8 @@ pub struct Config<'e> {
     pub log_format: Format,
     /// `SANDBOX`.
     pub sandbox: bool,
-    /// One bit for each setting of [`SETTINGS`] that was given a value and has no effect yet.
-    pub without_effect: u32,
+    /// `LISTEN_ADDR`, if it is on.
+    pub listen: Option<Listen<'e>>,
 }
 
 /// Reads the settings from `environment`, entries of the form `NAME=value`; where a name stands twice, the first counts, as
@@ -242,11 +240,9 @@ pub fn parse<'e>(
         }
     }
     let mut numbers = [0; COUNT];
-    let mut without_effect = 0;
     for (at, setting) in SETTINGS.iter().enumerate() {
         let value = errors.values[at].filter(|value| !value.is_empty());
         errors.values[at] = value;
-        without_effect |= u32::from(!setting.works && value.is_some()) << at;
         match setting.kind.read(value.unwrap_or(setting.default())) {
             Ok(number) => numbers[at] = number,
             // The defaults of lists and addresses stand for there being none.
@@ -292,7 +288,7 @@ pub fn parse<'e>(
             Format::Json
         },
         sandbox: number(Var::Sandbox) != 0,
-        without_effect,
+        listen: text(Var::ListenAddr).and_then(value::listen),
     };
     if text(Var::ConfigDir).is_none() {
         errors.problems[Var::ConfigDir as usize] = Some(Problem::Missing);

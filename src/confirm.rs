@@ -10,6 +10,7 @@ mod window;
 use crate::config::Config;
 use crate::guard::is_meant_to_end;
 use crate::log::{Level, Log};
+use crate::metrics::Metric;
 use crate::process::Process;
 use crate::reload::Instant;
 use crate::tree::descriptor_path;
@@ -245,6 +246,9 @@ impl Confirm {
                     .name_in(log)
                     .key_number("after_ms", now.ms_since(target.sent))
                     .send();
+                log.metrics.add(Metric::TargetExits, 1);
+                log.metrics.add(Metric::ReloadsFailed, 1);
+                log.metrics.set(Metric::LastReloadSuccessful, 0);
                 *slot = None;
                 one_has_ended = true;
             } else if target.deadline() <= now {
@@ -263,6 +267,7 @@ impl Confirm {
         match outcome {
             Outcome::Confirmed { files, after_ms } => {
                 self.retries_left = RETRIES;
+                log.metrics.add(Metric::Confirmations, 1);
                 log.line(Level::Info)
                     .say(words!("reload confirmed"))
                     .key_number("files", files.into())
@@ -285,6 +290,7 @@ impl Confirm {
                     Words::NONE
                 });
                 config.signal.name_in(log).send();
+                log.metrics.add(Metric::Unconfirmed, 1);
                 self.retries_left -= u8::from(again);
                 again
             }

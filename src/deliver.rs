@@ -452,16 +452,15 @@ fn send(
     proc: &Proc,
 ) -> io::Result<Option<OwnedFd>> {
     let signal = sys::to_rustix(config.signal);
-    let (pidfd, again) = match held {
-        Some(held) => (Some(held), Some(*process)),
-        None => {
-            let opened = match pidfd_open(process.pid, PidfdFlags::empty()) {
-                // Linux before 5.3, or a seccomp profile older than that, which answers EPERM.
-                Err(Errno::NOSYS | Errno::PERM) => None,
-                opened => Some(opened?),
-            };
-            (opened, proc.process(process.pid))
-        }
+    let (pidfd, again) = if held.is_some() {
+        (held, Some(*process))
+    } else {
+        let opened = match pidfd_open(process.pid, PidfdFlags::empty()) {
+            // Linux before 5.3, or a seccomp profile older than that, which answers EPERM.
+            Err(Errno::NOSYS | Errno::PERM) => None,
+            opened => Some(opened?),
+        };
+        (opened, proc.process(process.pid))
     };
     let again = again.filter(|again| again.start == process.start);
     if !again.is_some_and(|again| proc.matches(&again, &config.matcher)) {

@@ -9,6 +9,7 @@
 
 mod encode;
 
+use crate::metrics::{Metric, Metrics};
 use crate::sys;
 use crate::text::{Text, Word};
 use crate::words;
@@ -65,6 +66,8 @@ pub struct Log {
     in_message: bool,
     /// Lines that standard error did not take.
     dropped: u64,
+    /// What has happened so often that it is counted.
+    pub metrics: Metrics,
     /// Takes the lines in the place of standard error.
     #[cfg(fuzzing)]
     pub sink: Option<fn(&[u8])>,
@@ -81,6 +84,7 @@ impl Log {
             in_string: false,
             in_message: true,
             dropped: 0,
+            metrics: Metrics::new(),
             #[cfg(fuzzing)]
             sink: None,
         }
@@ -244,6 +248,7 @@ impl Log {
         }
         if !self.write() {
             self.dropped += 1;
+            self.metrics.add(Metric::LogLinesDropped, 1);
         } else if self.dropped > 0 {
             self.line(Level::Warn).say(words!(
                 "lines before this were dropped, because standard error took no more"

@@ -106,6 +106,12 @@ impl Reload {
         self.owed.map(|owed| owed.since)
     }
 
+    /// The same of a change that somebody is known to wait for: at the start nobody need.
+    pub fn pending_since(&self) -> Option<Instant> {
+        let owed = self.owed?;
+        (owed.order.is_for_everyone() || owed.said.is_some()).then_some(owed.since)
+    }
+
     /// One event in, one action out. Total: any event may come in any state.
     pub fn step(&mut self, event: Event, now: Instant) -> (Action, Option<Note>) {
         match event {
@@ -139,10 +145,7 @@ impl Reload {
             Event::PollDue => (Action::Look, None),
             Event::Woke => (self.next(now), None),
             Event::Stopped => {
-                let owed = self
-                    .owed
-                    .is_some_and(|owed| owed.order.is_for_everyone() || owed.said.is_some());
-                let undelivered = owed || self.settling.is_some();
+                let undelivered = self.pending_since().is_some() || self.settling.is_some();
                 (Action::Exit { undelivered }, None)
             }
         }

@@ -1,17 +1,20 @@
 //! The sidecar itself: opens everything, then waits in one `poll` for whatever comes first.
 
-use crate::config::{Config, PollInterval, SETTINGS};
+use crate::config::{Config, PollInterval};
 use crate::confirm::{Confirm, TARGETS_MAX};
 use crate::deliver::{self, Delivery, Means, tell_news};
+use crate::http::{CONNECTIONS_MAX, Http, State};
 use crate::log::{Level, Log};
+use crate::metrics::Metric;
 use crate::mount;
 use crate::process::{Proc, TICK_MS};
-use crate::reload::{Action, Change, Event, Instant, Note, Reload, Timing};
+use crate::reload::{Action, Change, Event, Instant, Note, Reload, Timing, Waiting};
 use crate::sandbox;
 use crate::sys;
 use crate::watch::{Changes, Look, Watch};
 use crate::words;
 use crate::words::Words;
+use core::mem::ManuallyDrop;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::{self, Errno};
@@ -29,7 +32,8 @@ const POLL_MS: u64 = 5_000;
 #[inline(never)]
 pub fn run(config: &Config<'_>, log: &mut Log) -> i32 {
     match Sidecar::open(config) {
-        Ok(mut sidecar) => sidecar.run(log),
+        // The kernel closes everything at the end of the program, which is near.
+        Ok(sidecar) => ManuallyDrop::new(sidecar).run(log),
         Err((what, errno)) => {
             report_refusal(log, what, errno);
             EXIT_REFUSED
@@ -60,6 +64,9 @@ struct Sidecar<'c> {
     delivery: Delivery,
     confirm: Confirm,
     changes: Changes,
+    http: Http,
+    /// Why the last attempt at the pending reload has failed.
+    waiting: Option<Waiting>,
     last_look: Instant,
     /// There was no event left at this time.
     drained_at: Instant,
@@ -86,12 +93,36 @@ impl<'c> Sidecar<'c> {
             delivery: Delivery::new(),
             confirm: Confirm::new(config),
             changes: Changes::new(),
+            http: Http::new(),
+            waiting: None,
             last_look: sys::now(),
             drained_at: sys::now(),
         })
     }
 
+    /// Whether it was possible, if it is wanted.
+    fn listen(&mut self, log: &mut Log) -> bool {
+        let Some(listen) = self.config.listen else {
+            return true;
+        };
+        let opened = self.http.open(&listen.address);
+        if let Err(errno) = opened {
+            let line = log
+                .line(Level::Error)
+                .say(words!("cannot listen on LISTEN_ADDR, "));
+            line.quoted(listen.text).say(words!(": ")).errno(errno);
+            line.say(words!(
+                "; give a free port over 1023, and an address of this Pod"
+            ))
+            .send();
+        }
+        opened.is_ok()
+    }
+
     fn run(&mut self, log: &mut Log) -> i32 {
+        if !self.listen(log) {
+            return EXIT_REFUSED;
+        }
         self.introduce(log);
         if self.config.sandbox {
             sandbox::enter(self.config, log);
@@ -165,19 +196,28 @@ impl<'c> Sidecar<'c> {
             {
                 self.handle(Event::Woke, log);
             }
-            if waited == Ok(true) {
+            let ready = waited.unwrap_or(PollFlags::empty());
+            let mounts_changed = ready.contains(PollFlags::PRI);
+            if mounts_changed {
                 log.line(Level::Debug)
                     .say(words!("the mount table has changed"))
                     .send();
             }
-            if waited == Ok(true) || self.poll_at().is_some_and(|at| at <= now) {
+            let is_due = self.poll_at().is_some_and(|at| at <= now);
+            log.metrics.add(Metric::Polls, is_due.into());
+            if mounts_changed || is_due {
                 self.watch.doubt();
                 self.handle(Event::PollDue, log);
             }
             if self.confirm.due(self.config, now, log) {
+                log.metrics.add(Metric::Retries, 1);
                 self.handle(Event::Unconfirmed, log);
             }
             self.confirm.rest(self.reload.changed_since().is_some());
+            let is_resumed = self.http.deadline().is_some_and(|at| at <= now);
+            if ready.intersects(PollFlags::RDNORM | PollFlags::HUP | PollFlags::ERR) || is_resumed {
+                self.serve(log);
+            }
         }
     }
 
@@ -214,15 +254,10 @@ impl<'c> Sidecar<'c> {
         line.key("version", env!("CARGO_PKG_VERSION").as_bytes())
             .key("config_dir", config.roots.as_bytes());
         deliver::name_matcher(line, config);
-        config.signal.name_in(line).send();
-        for (at, setting) in SETTINGS.iter().enumerate() {
-            if config.without_effect & 1 << at != 0 {
-                log.line(Level::Warn)
-                    .value(setting.name())
-                    .say(words!(" has no effect in this version"))
-                    .send();
-            }
+        if let Some(listen) = config.listen {
+            line.key("listen_addr", listen.text);
         }
+        config.signal.name_in(line).send();
         if getpid() == Pid::INIT {
             log.line(Level::Warn)
                 .say(words!("this is process 1 of its namespace: "))
@@ -231,12 +266,14 @@ impl<'c> Sidecar<'c> {
         }
     }
 
-    /// Sleeps until something comes or is due. Whether the mount table has changed.
-    fn wait(&self) -> io::Result<bool> {
+    /// Sleeps until something comes or is due. All that is ready is told in one: PRI if the mount table has changed, RDNORM if a
+    /// request has come.
+    fn wait(&self) -> io::Result<PollFlags> {
         let deadlines = [
             self.reload.deadline(),
             self.poll_at(),
             self.confirm.deadline(),
+            self.http.deadline(),
         ];
         let deadline = deadlines.into_iter().flatten().min();
         let timeout = deadline.map(|deadline| {
@@ -246,25 +283,25 @@ impl<'c> Sidecar<'c> {
                 tv_nsec: (nanoseconds % 1_000_000_000) as _,
             }
         });
-        let mut descriptors: [PollFd<'_>; 4 + TARGETS_MAX] =
+        let mut descriptors: [PollFd<'_>; 5 + TARGETS_MAX + CONNECTIONS_MAX] =
             core::array::from_fn(|_| PollFd::new(&self.signals, PollFlags::IN));
         let inotify = self.watch.inotify().map(|fd| (fd, PollFlags::IN));
-        let mounts = self.watch.mounts().map(|fd| (fd, PollFlags::PRI));
+        let mounts = self.watch.mounts();
         let confirm = self.confirm.descriptors().map(|fd| (fd, PollFlags::IN));
+        // Nothing else is polled for these two, so that they tell what has come.
+        let mounts = mounts.map(|fd| (fd, PollFlags::PRI));
+        let http = self.http.descriptors().map(|fd| (fd, PollFlags::RDNORM));
         let mut count = 1;
-        for (fd, flags) in inotify.into_iter().chain(mounts).chain(confirm) {
+        for (fd, flags) in inotify.into_iter().chain(mounts).chain(confirm).chain(http) {
             descriptors[count] = PollFd::from_borrowed_fd(fd, flags);
             count += 1;
         }
         match poll(&mut descriptors[..count], timeout.as_ref()) {
             Ok(_) => {
-                // The only one that is polled for this.
-                let mounts_changed = descriptors[..count]
-                    .iter()
-                    .any(|descriptor| descriptor.revents().contains(PollFlags::PRI));
-                Ok(mounts_changed)
+                let all = descriptors[..count].iter();
+                Ok(all.fold(PollFlags::empty(), |all, one| all | one.revents()))
             }
-            Err(Errno::INTR) => Ok(false),
+            Err(Errno::INTR) => Ok(PollFlags::empty()),
             Err(errno) => Err(errno),
         }
     }
@@ -284,10 +321,14 @@ impl<'c> Sidecar<'c> {
         loop {
             let (action, note) = self.reload.step(event, sys::now());
             let mut news = None;
+            if let Some(note) = note {
+                count(note, log);
+            }
             match note {
                 Some(Note::Changed { before, after }) => {
                     self.confirm.content_changed();
                     self.changes.tell();
+                    self.waiting = None;
                     news = Some((before, after, self.changes.names()));
                     if !matches!(action, Action::Deliver(_)) {
                         tell_news(log, &mut news);
@@ -331,10 +372,33 @@ impl<'c> Sidecar<'c> {
                         confirm: &mut self.confirm,
                         news,
                     };
-                    Event::Attempted(self.delivery.attempt(order, since, &mut means))
+                    let attempt = self.delivery.attempt(order, since, &mut means);
+                    let again = self.waiting.is_some() && self.reload.pending_since().is_some();
+                    self.waiting = attempt.waiting.map(|(reason, _)| reason);
+                    log.metrics.add(Metric::Retries, again.into());
+                    log.metrics.add(Metric::Signals, attempt.signalled.into());
+                    if attempt.signalled > 0 && self.waiting.is_none() {
+                        log.metrics.add(Metric::Reloads, 1);
+                        log.metrics.set(Metric::LastReloadSuccessful, 1);
+                        log.metrics
+                            .set(Metric::LastReloadSuccessTime, sys::wall_ms() / 1000);
+                    }
+                    Event::Attempted(attempt)
                 }
             };
         }
+    }
+
+    fn serve(&mut self, log: &mut Log) {
+        let state = State {
+            config: self.config,
+            watch: &self.watch,
+            delivery: &self.delivery,
+            is_polling: self.poll_at().is_some(),
+            pending: (self.reload.pending_since()).map(|since| (since, self.waiting)),
+            now: sys::now(),
+        };
+        self.http.serve(&state, log);
     }
 
     /// `None` where a signal to this program is waiting, which goes first.
@@ -426,5 +490,29 @@ impl<'c> Sidecar<'c> {
             })
             .send();
         EXIT_STOPPED
+    }
+}
+
+/// Counts what a note tells of.
+fn count(note: Note, log: &mut Log) {
+    let (metric, is_successful) = match note {
+        Note::Changed { .. } => (Some(Metric::Changes), None),
+        Note::StillWaiting(Waiting::Guarded) => (Some(Metric::GuardWaits), None),
+        // What passes by itself is no failure.
+        Note::StillWaiting(Waiting::TooYoung | Waiting::Ignored) => (None, None),
+        Note::StillWaiting(
+            Waiting::NoProcess | Waiting::PidFile | Waiting::NotPermitted | Waiting::Failed,
+        ) => {
+            log.metrics.add(Metric::Reloads, 1);
+            (Some(Metric::ReloadsFailed), Some(0))
+        }
+        Note::Reverted | Note::NotNeeded => (None, Some(1)),
+        Note::Unchanged | Note::CaughtUp | Note::Arrived { .. } => (None, None),
+    };
+    if let Some(metric) = metric {
+        log.metrics.add(metric, 1);
+    }
+    if let Some(is_successful) = is_successful {
+        log.metrics.set(Metric::LastReloadSuccessful, is_successful);
     }
 }

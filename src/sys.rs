@@ -6,7 +6,7 @@ use crate::signal::Signal;
 use core::ffi::{CStr, c_char, c_int};
 use core::ptr;
 use rustix::event::Timespec;
-use rustix::fd::{BorrowedFd, FromRawFd, OwnedFd};
+use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use rustix::io::{self, Errno};
 
 unsafe extern "C" {
@@ -187,6 +187,64 @@ fn done(answer: libc::c_long) -> io::Result<()> {
     } else {
         Ok(())
     }
+}
+
+/// A socket's address as the kernel takes it: `struct sockaddr_in6`, or `struct sockaddr_in` and zeros; ip(7), ipv6(7).
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SocketAddress {
+    family: u16,
+    port: [u8; 2],
+    v4: [u8; 4],
+    v6: [u8; 16],
+    scope: u32,
+}
+
+impl SocketAddress {
+    /// An IPv4 address.
+    pub const fn v4(v4: [u8; 4], port: u16) -> Self {
+        Self {
+            family: libc::AF_INET as u16,
+            port: port.to_be_bytes(),
+            v4,
+            v6: [0; 16],
+            scope: 0,
+        }
+    }
+
+    /// An IPv6 address.
+    pub const fn v6(v6: [u8; 16], port: u16) -> Self {
+        Self {
+            family: libc::AF_INET6 as u16,
+            v6,
+            ..Self::v4([0; 4], port)
+        }
+    }
+
+    /// Whether it is an IPv6 address.
+    pub const fn is_v6(&self) -> bool {
+        self.family == libc::AF_INET6 as u16
+    }
+}
+
+/// Gives a socket its own address, or the address of the other end: `call` is that of bind(2) or connect(2), which take the same.
+///
+/// # Errors
+/// Those of the call.
+pub fn set_address(
+    call: libc::c_long,
+    fd: BorrowedFd<'_>,
+    address: &SocketAddress,
+) -> io::Result<()> {
+    // SAFETY: both calls read as many bytes as they are told.
+    done(unsafe {
+        libc::syscall(
+            call,
+            fd.as_raw_fd(),
+            &raw const *address,
+            size_of::<SocketAddress>(),
+        )
+    })
 }
 
 /// The time since boot, sleep included, the clock that `/proc/PID/stat` gives start times in; `clock_gettime(2)`.

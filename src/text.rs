@@ -64,6 +64,17 @@ impl<const N: usize> Text<N> {
         }
     }
 
+    /// Puts the digits of `number` in the place of what ends there.
+    pub fn put_number_before(&mut self, mut end: usize, mut number: u64) {
+        while number > 0 {
+            end = end.wrapping_sub(1);
+            if let Some(digit) = self.bytes.get_mut(end) {
+                *digit = b'0' + (number % 10) as u8;
+            }
+            number /= 10;
+        }
+    }
+
     /// Whether something did not fit.
     pub const fn is_cut(&self) -> bool {
         self.cut
@@ -103,6 +114,11 @@ impl<const N: usize> Default for Text<N> {
 
 /// A word or a number: short texts share one size, so that there is one copy of the code.
 pub type Word = Text<64>;
+
+/// What stands between the separators. One piece of code for every separator.
+pub fn pieces(bytes: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
+    bytes.split(move |byte| *byte == separator)
+}
 
 /// Reads an unsigned number written with the digits of `base` and nothing else. `None` too where it does not fit.
 pub fn parse_number(digits: &[u8], base: u32) -> Option<u64> {

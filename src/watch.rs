@@ -14,6 +14,7 @@ use crate::config::CommaList;
 use crate::confirm::Openings;
 use crate::fingerprint::Fingerprint;
 use crate::log::{Level, Log};
+use crate::metrics::Metric;
 use crate::mount;
 use crate::read::is_shortage;
 use crate::reload::{Change, Instant};
@@ -70,6 +71,8 @@ pub struct Watch {
     inotify: Option<OwnedFd>,
     /// The highest watch descriptor given; the kernel counts upwards, so a higher one is new.
     highest: i32,
+    /// So many watches have gone with what they were on.
+    gone: i32,
     /// Watches may be left on what is no longer in the tree, or events were lost.
     stale: bool,
     armed_new: bool,
@@ -95,6 +98,7 @@ impl Watch {
         Self {
             inotify: None,
             highest: 0,
+            gone: 0,
             stale: true,
             armed_new: false,
             refused: None,
@@ -123,9 +127,14 @@ impl Watch {
         self.stale = true;
     }
 
-    /// How many watches are set, or were at one time on the same instance.
+    /// How many watches are set, as far as the events tell that were taken.
     pub const fn watches(&self) -> i32 {
-        self.highest
+        self.highest - self.gone
+    }
+
+    /// One bit for each root that was not there, or could not be read.
+    pub const fn missing(&self) -> u64 {
+        self.last.missing
     }
 
     /// The last look, as long as another one would find the same.
@@ -154,9 +163,14 @@ impl Watch {
         core::mem::replace(&mut self.armed_new, false)
     }
 
+    /// Whether something is there that no event may tell of, though whoever changes it is on this machine.
+    pub const fn is_incomplete(&self) -> bool {
+        self.refused.is_some() || self.last.incomplete
+    }
+
     /// Whether events alone will not tell of every change.
-    pub fn is_blind(&self) -> bool {
-        self.refused.is_some() || self.last.incomplete || self.last.remote
+    pub const fn is_blind(&self) -> bool {
+        self.is_incomplete() || self.last.remote
     }
 
     /// Arms everything below the roots and reads it; arms what was read in `openings`, and finds out what has
@@ -183,10 +197,13 @@ impl Watch {
             match inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC) {
                 Ok(fresh) => {
                     self.inotify = Some(fresh);
-                    self.highest = 0;
+                    (self.highest, self.gone) = (0, 0);
                     self.stale = false;
                 }
-                Err(errno) => self.refused = Some((errno, now.plus_ms(RETRY_MS))),
+                Err(errno) => {
+                    self.refused = Some((errno, now.plus_ms(RETRY_MS)));
+                    log.metrics.add(Metric::WatchErrors, 1);
+                }
             }
         }
         self.relied.begin(self.highest);
@@ -205,7 +222,9 @@ impl Watch {
             asked: 0,
         };
         let mut fingerprint = Fingerprint::default();
+        looking.log.metrics.set(Metric::RootsMissing, 0);
         for (at, root) in roots.iter().enumerate() {
+            looking.log.metrics.set(Metric::Roots, at as u64 + 1);
             let bit = 1 << at;
             let before = fingerprint;
             match tree::walk(root, &mut fingerprint, &mut looking) {
@@ -218,6 +237,7 @@ impl Watch {
                 Ok(()) => {}
                 Err(errno) => {
                     looking.look.missing |= bit;
+                    looking.log.metrics.add(Metric::RootsMissing, 1);
                     // That the root itself comes is told by an event; that it can be read, perhaps not.
                     looking.look.incomplete |= errno != Errno::NOENT;
                     looking.look.short |= is_shortage(errno);
@@ -296,18 +316,22 @@ impl Watch {
                         .key("name", name);
                     describe(line, event.events());
                     line.send();
+                    log.metrics.add(Metric::WatchEvents, 1);
+                    self.gone += i32::from(event.events().contains(ReadFlags::IGNORED));
                     self.stale |= decoded.stale;
                     strongest = strongest.max(decoded.change);
                     self.writing.event(event.wd(), name, event.events());
                     self.relied.event(event.wd(), name);
                     self.is_swapped |= is_swap(event.events(), name);
-                    if event.events().contains(ReadFlags::QUEUE_OVERFLOW)
-                        && self
+                    if event.events().contains(ReadFlags::QUEUE_OVERFLOW) {
+                        log.metrics.add(Metric::QueueOverflows, 1);
+                        if self
                             .overflow_said
                             .is_none_or(|at| sys::now().ms_since(at) >= RETRY_MS)
-                    {
-                        self.overflow_said = Some(sys::now());
-                        log.line(Level::Warn).say(words!("inotify's queue overflowed and events were lost; reading everything again. If this goes on, raise fs.inotify.max_queued_events")).send();
+                        {
+                            self.overflow_said = Some(sys::now());
+                            log.line(Level::Warn).say(words!("inotify's queue overflowed and events were lost; reading everything again. If this goes on, raise fs.inotify.max_queued_events")).send();
+                        }
                     }
                 }
                 Err(Errno::AGAIN) => break,
@@ -318,6 +342,7 @@ impl Watch {
                         .errno(errno)
                         .say(words!("; arming everything again"))
                         .send();
+                    log.metrics.add(Metric::WatchErrors, 1);
                     self.stale = true;
                     return strongest.max(Some(Change::Finished));
                 }

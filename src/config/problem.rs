@@ -106,7 +106,7 @@ pub(super) fn explain(line: &mut Log, name: &[u8], value: &[u8], problem: Proble
             line
         }
         Problem::NotAnAddress => {
-            line.say(words!(", which is no address; give host:port or :port, for example 127.0.0.1:9533 or [::1]:9533"))
+            line.say(words!(", which is no address with a port; give for example :9533 for the loopback, 0.0.0.0:9533 or [::]:9533 for every interface"))
         }
     };
 }

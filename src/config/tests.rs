@@ -1,6 +1,7 @@
 //! What a start makes of an environment. The text of each error is in `tests/it/settings.rs`.
 
 use super::*;
+use std::net::{Ipv6Addr, SocketAddr};
 
 type Parsed<'e> = Result<Config<'e>, Box<Errors<'e>>>;
 
@@ -50,7 +51,7 @@ fn without_more_than_what_is_required_everything_has_its_default() {
         verbose: false,
         log_format: Format::Text,
         sandbox: true,
-        without_effect: 0,
+        listen: None,
     };
     assert_eq!(with(&[]), Ok(expected));
 }
@@ -59,7 +60,7 @@ fn without_more_than_what_is_required_everything_has_its_default() {
 fn the_defaults_of_the_table_are_those_that_hold() {
     let defaults: Vec<String> = SETTINGS
         .iter()
-        .filter(|setting| setting.works && !["", "required"].contains(&text(setting.default())))
+        .filter(|setting| !["", "required"].contains(&text(setting.default())))
         .map(|setting| format!("{}={}", text(setting.name()), text(setting.default())))
         .collect();
     let defaults: Vec<&str> = defaults.iter().map(String::as_str).collect();
@@ -87,6 +88,7 @@ fn every_setting_arrives_where_it_belongs() {
         "CONFIG_POLL_INTERVAL=5h",
         "LOG_FORMAT=json",
         "SANDBOX=no",
+        "LISTEN_ADDR=[::1]:9533",
     ];
     let config = entries(&all).unwrap();
     assert_eq!(pieces(config.roots), ["/etc/a", "/etc/b", "relative"]);
@@ -111,7 +113,10 @@ fn every_setting_arrives_where_it_belongs() {
         verbose: true,
         log_format: Format::Json,
         sandbox: false,
-        without_effect: 0,
+        listen: Some(Listen {
+            text: b"[::1]:9533",
+            address: SocketAddress::v6(Ipv6Addr::LOCALHOST.octets(), 9533),
+        }),
     };
     assert_eq!(config, expected);
 }
@@ -135,6 +140,7 @@ fn the_variables_are_numbered_as_they_stand_in_the_table() {
         (Var::ReloadConfirm, "RELOAD_CONFIRM"),
         (Var::ConfigPollInterval, "CONFIG_POLL_INTERVAL"),
         (Var::LogFormat, "LOG_FORMAT"),
+        (Var::ListenAddr, "LISTEN_ADDR"),
     ] {
         assert_eq!(text(SETTINGS[var as usize].name()), name);
     }
@@ -357,31 +363,111 @@ fn a_quiet_time_longer_than_the_longest_time_is_refused() {
     );
 }
 
+/// The address that a value stands for.
+fn listen(value: &str) -> Option<SocketAddress> {
+    let entry = format!("LISTEN_ADDR={value}");
+    match with(&[&entry]) {
+        Ok(config) => Some(config.listen.unwrap().address),
+        Err(errors) => {
+            assert_eq!(problem(&errors, "LISTEN_ADDR"), Some(Problem::NotAnAddress));
+            None
+        }
+    }
+}
+
 #[test]
-fn settings_that_do_nothing_yet_are_checked_and_counted() {
-    let idle: Vec<&str> = SETTINGS
-        .iter()
-        .filter(|setting| !setting.works)
-        .map(|setting| text(setting.name()))
-        .collect();
-    assert_eq!(with(&[]).unwrap().without_effect, 0);
-    for name in idle {
-        let at = SETTINGS
-            .iter()
-            .position(|setting| text(setting.name()) == name)
-            .unwrap();
-        let value = if name == "LISTEN_ADDR" {
-            ":9533"
-        } else {
-            text(SETTINGS[at].default())
-        };
-        let entry = format!("{name}={value}");
-        assert_eq!(with(&[&entry]).unwrap().without_effect, 1 << at, "{name}");
-        let entry = format!("{name}=wrong");
-        assert!(
-            problem(&with(&[&entry]).unwrap_err(), name).is_some(),
-            "{name}"
-        );
+fn an_address_without_a_host_is_the_loopbacks() {
+    let loopback = SocketAddress::v4([127, 0, 0, 1], 9533);
+    for value in [":9533", "localhost:9533", "127.0.0.1:9533", ":09533"] {
+        assert_eq!(listen(value), Some(loopback), "{value}");
+    }
+    for value in ["off", "OFF", "", " "] {
+        let entry = format!("LISTEN_ADDR={value}");
+        assert_eq!(with(&[&entry]).unwrap().listen, None, "{value}");
+    }
+}
+
+#[test]
+fn addresses_are_read_as_the_standard_library_reads_them() {
+    let hosts = [
+        "0.0.0.0",
+        "255.255.255.255",
+        "1.2.3.4",
+        "10.0.0.01",
+        "1.2.3",
+        "1.2.3.4.5",
+        "1.2.3.256",
+        "1..3.4",
+        ".1.2.3",
+        "1.2.3.",
+        "a.b.c.d",
+        "1.2.3.4 ",
+        "00.0.0.0",
+        "[::]",
+        "[::1]",
+        "[1::]",
+        "[1::2]",
+        "[1:2:3:4:5:6:7:8]",
+        "[1:2:3:4:5:6:7::]",
+        "[::2:3:4:5:6:7:8]",
+        "[1:2:3::5:6:7:8]",
+        "[1:2:3:4::5:6:7:8]",
+        "[1:2:3:4:5:6:7]",
+        "[1:2:3:4:5:6:7:8:9]",
+        "[fe80::AbCd]",
+        "[12345::]",
+        "[00001::]",
+        "[0001::]",
+        "[:::]",
+        "[1:::2]",
+        "[::1::]",
+        "[1:]",
+        "[:1]",
+        "[:]",
+        "[]",
+        "[1]",
+        "[g::]",
+        "[::",
+        "::]",
+        "::1",
+        "[::1]]",
+        "[[::1]",
+        "[1::2:]",
+        "[:1::2]",
+        "[::ffff:ffff:ffff:ffff:ffff:ffff:ffff]",
+        "[1:2:3:4:5:6:7:8::]",
+        "[::1:2:3:4:5:6:7:8]",
+        "[ ::1]",
+    ];
+    for host in hosts {
+        for port in [
+            "1",
+            "9533",
+            "65535",
+            "65536",
+            "0",
+            "",
+            "x",
+            "+1",
+            "-1",
+            "18446744073709551617",
+        ] {
+            let value = format!("{host}:{port}");
+            // The kernel would choose one for 0, and nobody would know it.
+            let expected = value
+                .parse()
+                .ok()
+                .filter(|address: &SocketAddr| address.port() > 0);
+            let expected = expected.map(|address| match address {
+                SocketAddr::V4(it) => SocketAddress::v4(it.ip().octets(), it.port()),
+                SocketAddr::V6(it) => SocketAddress::v6(it.ip().octets(), it.port()),
+            });
+            assert_eq!(listen(&value), expected, "{value}");
+        }
+    }
+    // Not taken, because nobody listens so.
+    for value in ["[::ffff:1.2.3.4]:1", "[fe80::1%1]:1"] {
+        assert_eq!(listen(value), None, "{value}");
     }
 }
 

@@ -4,9 +4,10 @@
 #![allow(clippy::manual_contains)]
 
 use super::problem::Problem;
-use super::{AUTOMATIC, CommaList, Kind, MAX_CMDLINE, MAX_NAMES, MAX_ROOTS, PATH_MAX};
+use super::{AUTOMATIC, CommaList, Kind, Listen, MAX_CMDLINE, MAX_NAMES, MAX_ROOTS, PATH_MAX};
 use crate::signal::{NotASignal, Signal};
-use crate::text::{is_utf8, parse_number};
+use crate::sys::SocketAddress;
+use crate::text::{is_utf8, parse_number, pieces};
 use crate::tree::NAME_MAX;
 
 /// No duration is longer than this: a thousand hours.
@@ -26,7 +27,8 @@ impl Kind {
             }
             Self::Cmdline => Ok(0),
             Self::Path => path(value).map(|()| 0),
-            Self::Address => address(value).map(|()| 0),
+            Self::Address if value.eq_ignore_ascii_case(b"off") || listen(value).is_some() => Ok(0),
+            Self::Address => Err(Problem::NotAnAddress),
             Self::Select => choice(value, &["main", "all"]),
             Self::Confirm => choice(value, &["warn", "retry", "off"]),
             Self::Format => choice(value, &["text", "json"]),
@@ -66,10 +68,7 @@ fn path(value: &[u8]) -> Result<(), Problem> {
     if value.len() >= PATH_MAX {
         return Err(Problem::PathTooLong);
     }
-    if value
-        .split(|byte| *byte == b'/')
-        .any(|name| name.len() > NAME_MAX)
-    {
+    if pieces(value, b'/').any(|name| name.len() > NAME_MAX) {
         return Err(Problem::NameTooLong);
     }
     Ok(())
@@ -124,26 +123,76 @@ fn duration_ms(value: &[u8]) -> Result<u64, Problem> {
         .ok_or(Problem::DurationTooLong)
 }
 
-/// `host:port`, `[v6]:port` or `:port`, the host an address or `localhost`.
-fn address(value: &[u8]) -> Result<(), Problem> {
-    let colon = value
-        .iter()
-        .rposition(|byte| *byte == b':')
-        .ok_or(Problem::NotAnAddress)?;
-    let (host, port) = (&value[..colon], &value[colon + 1..]);
-    let mut parts = 0;
-    let is_v4 = host.split(|byte| *byte == b'.').all(|part| {
-        parts += 1;
-        parse_number(part, 10).is_some_and(|part| part < 256)
-    }) && parts == 4;
-    let is_v6 = host.starts_with(b"[")
-        && host.ends_with(b"]")
-        && host.iter().any(|byte| *byte == b':')
-        && host[1..host.len() - 1]
-            .iter()
-            .all(|byte| byte.is_ascii_hexdigit() || *byte == b':' || *byte == b'.');
-    match parse_number(port, 10) {
-        Some(1..=65535) if host.is_empty() || host == b"localhost" || is_v4 || is_v6 => Ok(()),
-        _ => Err(Problem::NotAnAddress),
+/// `v4:port`, `[v6]:port`, or `localhost:port` and `:port`, which are the IPv4 loopback's.
+pub(super) fn listen(text: &[u8]) -> Option<Listen<'_>> {
+    let colon = text.iter().rposition(|byte| *byte == b':')?;
+    let (host, port) = (&text[..colon], &text[colon + 1..]);
+    let port = parse_number(port, 10).filter(|port| (1..=65535).contains(port))? as u16;
+    let inner = host.strip_prefix(b"[");
+    let address = if let Some(inner) = inner.and_then(|host| host.strip_suffix(b"]")) {
+        SocketAddress::v6(v6(inner)?.to_be_bytes(), port)
+    } else if host.is_empty() || host == b"localhost" {
+        SocketAddress::v4([127, 0, 0, 1], port)
+    } else {
+        SocketAddress::v4(v4(host)?, port)
+    };
+    Some(Listen { text, address })
+}
+
+/// Four decimal numbers. One with a leading zero is refused, which others take as octal.
+fn v4(text: &[u8]) -> Option<[u8; 4]> {
+    let mut octets = [0; 4];
+    let mut parts = pieces(text, b'.');
+    for octet in &mut octets {
+        let part = parts.next()?;
+        let is_padded = part.len() > 1 && part.starts_with(b"0");
+        *octet = parse_number(part, 10).filter(|number| !is_padded && *number < 256)? as u8;
     }
+    parts.next().is_none().then_some(octets)
+}
+
+/// Groups of hexadecimal digits, among them at most one `::`; RFC 4291, section 2.2, without its form that ends like an IPv4
+/// address.
+fn v6(text: &[u8]) -> Option<u128> {
+    // Of two colons at the start the first ends no group.
+    let mut rest = match text {
+        [b':', rest @ ..] if rest.starts_with(b":") => rest,
+        [b':', ..] => return None,
+        _ => text,
+    };
+    let (mut number, mut count) = (0_u128, 0);
+    // The groups before the gap.
+    let mut head = None;
+    while let [first, after @ ..] = rest {
+        if *first == b':' {
+            if head.replace((number, count)).is_some() {
+                return None;
+            }
+            number = 0;
+            rest = after;
+            continue;
+        }
+        let piece = pieces(rest, b':').next()?;
+        let group = parse_number(piece, 16).filter(|_| piece.len() <= 4)?;
+        number = number << 16 | u128::from(group);
+        count += 1;
+        rest = match rest.get(piece.len()..)? {
+            // A colon alone at the end ends nothing.
+            [_] => return None,
+            [_, rest @ ..] => rest,
+            [] => &[],
+        };
+    }
+    match head {
+        None if count == 8 => {}
+        // The gap stands for one group at least.
+        Some((mut head, before)) if count < 8 => {
+            for _ in before..8 {
+                head <<= 16;
+            }
+            number |= head;
+        }
+        _ => return None,
+    }
+    Some(number)
 }

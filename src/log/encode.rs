@@ -98,24 +98,28 @@ pub(super) fn push_time<const N: usize>(text: &mut Text<N>, wall_ms: u64) {
 
 /// The names, without their E, of the errors that the program can meet; the rest is printed as a number. A fixed width saves a
 /// pointer each.
-static ERRNO_NAMES: [(Errno, [u8; 11]); 17] = [
-    (Errno::ACCESS, *b"ACCES      "),
-    (Errno::AGAIN, *b"AGAIN      "),
-    (Errno::INVAL, *b"INVAL      "),
-    (Errno::IO, *b"IO         "),
-    (Errno::LOOP, *b"LOOP       "),
-    (Errno::MFILE, *b"MFILE      "),
-    (Errno::NAMETOOLONG, *b"NAMETOOLONG"),
-    (Errno::NFILE, *b"NFILE      "),
-    (Errno::NODEV, *b"NODEV      "),
-    (Errno::NOENT, *b"NOENT      "),
-    (Errno::NOMEM, *b"NOMEM      "),
-    (Errno::NOSPC, *b"NOSPC      "),
-    (Errno::NOSYS, *b"NOSYS      "),
-    (Errno::NOTDIR, *b"NOTDIR     "),
-    (Errno::PERM, *b"PERM       "),
-    (Errno::SRCH, *b"SRCH       "),
-    (Errno::STALE, *b"STALE      "),
+static ERRNO_NAMES: [(Errno, [u8; 12]); 21] = [
+    (Errno::ACCESS, *b"ACCES       "),
+    (Errno::ADDRINUSE, *b"ADDRINUSE   "),
+    (Errno::ADDRNOTAVAIL, *b"ADDRNOTAVAIL"),
+    (Errno::AGAIN, *b"AGAIN       "),
+    (Errno::CONNREFUSED, *b"CONNREFUSED "),
+    (Errno::INVAL, *b"INVAL       "),
+    (Errno::IO, *b"IO          "),
+    (Errno::LOOP, *b"LOOP        "),
+    (Errno::MFILE, *b"MFILE       "),
+    (Errno::NAMETOOLONG, *b"NAMETOOLONG "),
+    (Errno::NFILE, *b"NFILE       "),
+    (Errno::NODEV, *b"NODEV       "),
+    (Errno::NOENT, *b"NOENT       "),
+    (Errno::NOMEM, *b"NOMEM       "),
+    (Errno::NOSPC, *b"NOSPC       "),
+    (Errno::NOSYS, *b"NOSYS       "),
+    (Errno::NOTDIR, *b"NOTDIR      "),
+    (Errno::PERM, *b"PERM        "),
+    (Errno::SRCH, *b"SRCH        "),
+    (Errno::STALE, *b"STALE       "),
+    (Errno::TIMEDOUT, *b"TIMEDOUT    "),
 ];
 
 /// Its name, or its number where it has none here.

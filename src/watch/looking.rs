@@ -4,6 +4,7 @@ use super::{Changes, Look, RETRY_MS, Watch, advise};
 use crate::confirm::Openings;
 use crate::fingerprint::Fingerprint;
 use crate::log::{Level, Log};
+use crate::metrics::Metric;
 use crate::mount;
 use crate::read::is_shortage;
 use crate::reload::Instant;
@@ -65,6 +66,7 @@ impl Visit for Looking<'_> {
             // Of a directory that may only be passed through, being renamed is the least event.
             Err(Errno::ACCESS) if matches!(part, Part::Itself | Part::File) => Armed::Denied,
             Err(errno) => {
+                self.log.metrics.add(Metric::WatchErrors, 1);
                 self.watch
                     .refused
                     .get_or_insert((errno, self.now.plus_ms(RETRY_MS)));

@@ -23,12 +23,7 @@ fn help_lists_every_command_and_every_setting_that_works() {
                 text(setting.default()),
                 setting.meaning
             );
-            assert_eq!(
-                stdout.contains(&line),
-                setting.works,
-                "{}",
-                text(setting.name())
-            );
+            assert!(stdout.contains(&line), "{}", text(setting.name()));
         }
     }
 }

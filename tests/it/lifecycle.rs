@@ -358,12 +358,3 @@ fn the_log_is_json_where_json_is_asked_for() {
         let _: serde_json::Value = serde_json::from_str(line).unwrap();
     }
 }
-
-#[test]
-fn a_setting_without_effect_says_so() {
-    let config = config();
-    let mut sidecar = Settings::new(config.path(), "nobody")
-        .set("LISTEN_ADDR", ":9533")
-        .launch();
-    sidecar.expect("LISTEN_ADDR has no effect in this version");
-}

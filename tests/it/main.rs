@@ -31,6 +31,7 @@ mod check;
 mod commands;
 mod confirm;
 mod delivery;
+mod http;
 mod lifecycle;
 mod policy;
 mod processes;
