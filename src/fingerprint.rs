@@ -5,9 +5,8 @@
 //!
 //! # Invariants
 //! The same names, types and contents give the same fingerprint, whatever the order in which they were found. Two different
-//! sets give the same one by chance once in 2^64 (XXH64, xxhash.com).
-
-use xxhash_rust::xxh64::Xxh64;
+//! sets give the same one by chance once in 2^64, as far as its hash goes: MurmurHash64A by Austin Appleby (github.com/aappleby/smhasher),
+//! but that the length is mixed in at the end, because files are read in pieces.
 
 /// What stands for all entries found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -48,11 +47,65 @@ impl Key {
     }
 }
 
-/// XXH64.
 pub(crate) fn hash(seed: u64, bytes: &[u8]) -> u64 {
-    let mut hash = Xxh64::new(seed);
+    let mut hash = Hash::new(seed);
     hash.update(bytes);
     hash.digest()
+}
+
+/// A hash of bytes that come in pieces of any size.
+struct Hash {
+    state: u64,
+    /// The bytes since the last whole word, the first one lowest.
+    word: u64,
+    length: u64,
+}
+
+impl Hash {
+    const fn new(seed: u64) -> Self {
+        Self {
+            state: seed,
+            word: 0,
+            length: 0,
+        }
+    }
+
+    fn update(&mut self, mut bytes: &[u8]) {
+        // As long as no piece has ended within a word, whole words.
+        while self.length.is_multiple_of(8)
+            && let Some((word, rest)) = bytes.split_first_chunk()
+        {
+            self.mix(u64::from_le_bytes(*word));
+            self.length += 8;
+            bytes = rest;
+        }
+        for byte in bytes {
+            self.word |= u64::from(*byte) << (self.length % 8 * 8);
+            self.length += 1;
+            if self.length.is_multiple_of(8) {
+                self.mix(self.word);
+                self.word = 0;
+            }
+        }
+    }
+
+    fn digest(&mut self) -> u64 {
+        self.mix(self.word);
+        self.mix(self.length);
+        scramble(scramble(self.state).wrapping_mul(FACTOR))
+    }
+
+    fn mix(&mut self, word: u64) {
+        let word = scramble(word.wrapping_mul(FACTOR)).wrapping_mul(FACTOR);
+        self.state = (self.state ^ word).wrapping_mul(FACTOR);
+    }
+}
+
+/// The multiplier of MurmurHash64A.
+const FACTOR: u64 = 0xc6a4_a793_5bd1_e995;
+
+const fn scramble(word: u64) -> u64 {
+    word ^ word >> 47
 }
 
 /// The part of one entry in the fingerprint.
@@ -90,7 +143,7 @@ impl Entry {
 }
 
 /// The content of a regular file while it is being read.
-pub struct Content(Xxh64);
+pub struct Content(Hash);
 
 impl Content {
     /// Of the file at this place.
@@ -99,7 +152,7 @@ impl Content {
     }
 
     fn with_tag(key: Key, tag: u8) -> Self {
-        let mut hash = Xxh64::new(key.0);
+        let mut hash = Hash::new(key.0);
         hash.update(&[tag]);
         Self(hash)
     }
@@ -110,7 +163,7 @@ impl Content {
     }
 
     /// When all was read.
-    pub fn entry(&self) -> Entry {
+    pub fn entry(mut self) -> Entry {
         Entry(self.0.digest())
     }
 }
@@ -173,6 +226,46 @@ mod tests {
             for other in &variants[at + 1..] {
                 assert_ne!(one, other);
             }
+        }
+    }
+
+    #[test]
+    fn each_bit_of_a_content_changes_half_of_the_hash() {
+        let key = Key::root(b"r");
+        for length in [1, 7, 8, 9, 16, 63, 500] {
+            let content: std::vec::Vec<u8> = (0..length).map(|n| (n * 7) as u8).collect();
+            let Entry(whole) = file(key, &content);
+            let mut changed = 0;
+            for bit in 0..length * 8 {
+                let mut other = content.clone();
+                other[bit / 8] ^= 1 << (bit % 8);
+                let Entry(hash) = file(key, &other);
+                let differing = (hash ^ whole).count_ones();
+                assert!(
+                    (10..=54).contains(&differing),
+                    "bit {bit} of {length}: {differing}"
+                );
+                changed += differing as usize;
+            }
+            let mean = changed as f64 / (length * 8) as f64;
+            assert!((28.0..36.0).contains(&mean), "{length}: {mean}");
+        }
+    }
+
+    #[test]
+    fn among_much_that_is_alike_nothing_is_taken_for_another() {
+        let mut seen = std::collections::HashSet::new();
+        for directory in 0..16_u8 {
+            let directory = Key::root(b"r").child(&[directory]);
+            for number in 0..1 << 16_u32 {
+                let digits = std::format!("{number}");
+                assert!(seen.insert(directory.child(digits.as_bytes()).0));
+                assert!(seen.insert(file(directory, digits.as_bytes()).0));
+            }
+        }
+        // Nothing, and zeros of different lengths.
+        for length in 0..64 {
+            assert!(seen.insert(file(Key::root(b"r"), &std::vec![0; length]).0));
         }
     }
 
