@@ -72,12 +72,14 @@ impl Hash {
 
     fn update(&mut self, mut bytes: &[u8]) {
         // As long as no piece has ended within a word, whole words.
-        while self.length.is_multiple_of(8)
-            && let Some((word, rest)) = bytes.split_first_chunk()
-        {
-            self.mix(u64::from_le_bytes(*word));
-            self.length += 8;
-            bytes = rest;
+        if self.length.is_multiple_of(8) {
+            let mut state = self.state;
+            self.length += bytes.len() as u64 & !7;
+            while let Some((word, rest)) = bytes.split_first_chunk() {
+                state = mixed(state, u64::from_le_bytes(*word));
+                bytes = rest;
+            }
+            self.state = state;
         }
         for byte in bytes {
             self.word |= u64::from(*byte) << (self.length % 8 * 8);
@@ -96,14 +98,20 @@ impl Hash {
     }
 
     fn mix(&mut self, word: u64) {
-        let word = scramble(word.wrapping_mul(FACTOR)).wrapping_mul(FACTOR);
-        self.state = (self.state ^ word).wrapping_mul(FACTOR);
+        self.state = mixed(self.state, word);
     }
 }
 
 /// The multiplier of MurmurHash64A.
 const FACTOR: u64 = 0xc6a4_a793_5bd1_e995;
 
+#[inline(always)]
+const fn mixed(state: u64, word: u64) -> u64 {
+    let word = scramble(word.wrapping_mul(FACTOR)).wrapping_mul(FACTOR);
+    (state ^ word).wrapping_mul(FACTOR)
+}
+
+#[inline(always)]
 const fn scramble(word: u64) -> u64 {
     word ^ word >> 47
 }
