@@ -136,6 +136,13 @@ impl Log {
         self
     }
 
+    /// Writes a line of the program's own words alone.
+    // Not inlined: it is called in many places.
+    #[inline(never)]
+    pub fn tell(&mut self, level: Level, words: Words) {
+        self.line(level).say(words).send();
+    }
+
     /// Adds the program's own words to the message.
     pub fn say(&mut self, words: Words) -> &mut Self {
         if !self.muted {

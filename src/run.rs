@@ -16,7 +16,7 @@ use crate::words;
 use crate::words::Words;
 use core::mem::ManuallyDrop;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::{self, Errno};
 use rustix::process::{Pid, getpid};
 
@@ -156,9 +156,7 @@ impl<'c> Sidecar<'c> {
                 is_watching = self.start(log);
             }
             if demanded {
-                log.line(Level::Info)
-                    .say(words!("asked by SIGUSR1 to signal now"))
-                    .send();
+                log.tell(Level::Info, words!("asked by SIGUSR1 to signal now"));
                 self.watch.arm_anew();
                 self.handle(Event::Demanded, log);
             }
@@ -199,9 +197,7 @@ impl<'c> Sidecar<'c> {
             let ready = waited.unwrap_or(PollFlags::empty());
             let mounts_changed = ready.contains(PollFlags::PRI);
             if mounts_changed {
-                log.line(Level::Debug)
-                    .say(words!("the mount table has changed"))
-                    .send();
+                log.tell(Level::Debug, words!("the mount table has changed"));
             }
             let is_due = self.poll_at().is_some_and(|at| at <= now);
             log.metrics.add(Metric::Polls, is_due.into());
@@ -269,36 +265,44 @@ impl<'c> Sidecar<'c> {
     /// Sleeps until something comes or is due. All that is ready is told in one: PRI if the mount table has changed, RDNORM if a
     /// request has come.
     fn wait(&self) -> io::Result<PollFlags> {
-        let deadlines = [
+        let mut deadline = Instant::NEVER;
+        for one in [
             self.reload.deadline(),
             self.poll_at(),
             self.confirm.deadline(),
             self.http.deadline(),
-        ];
-        let deadline = deadlines.into_iter().flatten().min();
-        let timeout = deadline.map(|deadline| {
-            let nanoseconds = deadline.nanoseconds_since(sys::now());
-            Timespec {
-                tv_sec: (nanoseconds / 1_000_000_000) as _,
-                tv_nsec: (nanoseconds % 1_000_000_000) as _,
-            }
-        });
-        let mut descriptors: [PollFd<'_>; 5 + TARGETS_MAX + CONNECTIONS_MAX] =
-            core::array::from_fn(|_| PollFd::new(&self.signals, PollFlags::IN));
-        let inotify = self.watch.inotify().map(|fd| (fd, PollFlags::IN));
-        let mounts = self.watch.mounts();
-        let confirm = self.confirm.descriptors().map(|fd| (fd, PollFlags::IN));
-        // Nothing else is polled for these two, so that they tell what has come.
-        let mounts = mounts.map(|fd| (fd, PollFlags::PRI));
-        let http = self.http.descriptors().map(|fd| (fd, PollFlags::RDNORM));
-        let mut count = 1;
-        for (fd, flags) in inotify.into_iter().chain(mounts).chain(confirm).chain(http) {
-            descriptors[count] = PollFd::from_borrowed_fd(fd, flags);
-            count += 1;
+        ] {
+            deadline = deadline.min(one.unwrap_or(Instant::NEVER));
         }
-        match poll(&mut descriptors[..count], timeout.as_ref()) {
+        let nanoseconds = deadline.nanoseconds_since(sys::now());
+        let timeout = Timespec {
+            tv_sec: (nanoseconds / 1_000_000_000) as _,
+            tv_nsec: (nanoseconds % 1_000_000_000) as _,
+        };
+        let mut polled = Polled {
+            descriptors: core::array::from_fn(|_| PollFd::new(&self.signals, PollFlags::IN)),
+            count: 1,
+        };
+        if let Some(inotify) = self.watch.inotify() {
+            polled.add(inotify, PollFlags::IN);
+        }
+        for fd in self.confirm.descriptors() {
+            polled.add(fd, PollFlags::IN);
+        }
+        // Nothing else is polled for these two, so that they tell what has come.
+        if let Some(mounts) = self.watch.mounts() {
+            polled.add(mounts, PollFlags::PRI);
+        }
+        for fd in self.http.descriptors() {
+            polled.add(fd, PollFlags::RDNORM);
+        }
+        let polled = &mut polled.descriptors[..polled.count];
+        match poll(
+            polled,
+            (deadline != Instant::NEVER).then_some(timeout).as_ref(),
+        ) {
             Ok(_) => {
-                let all = descriptors[..count].iter();
+                let all = polled.iter();
                 Ok(all.fold(PollFlags::empty(), |all, one| all | one.revents()))
             }
             Err(Errno::INTR) => Ok(PollFlags::empty()),
@@ -411,9 +415,7 @@ impl<'c> Sidecar<'c> {
             )
             .is_ok_and(|ready| ready > 0)
         };
-        log.line(Level::Debug)
-            .say(words!("reading everything"))
-            .send();
+        log.tell(Level::Debug, words!("reading everything"));
         let now = sys::now();
         let openings = self.confirm.before_look(now);
         let look = self.watch.look(
@@ -434,30 +436,24 @@ impl<'c> Sidecar<'c> {
         match note {
             // Said with its names when that is due.
             Note::Changed { .. } => {}
-            Note::Unchanged => log
-                .line(Level::Debug)
-                .say(words!("the content is the same, no signal"))
-                .send(),
+            Note::Unchanged => log.tell(Level::Debug, words!("the content is the same, no signal")),
             Note::Reverted => {
                 self.changes.tell();
-                log.line(Level::Info)
-                    .say(words!(
-                        "the content is again what it was; the pending reload is cancelled"
-                    ))
-                    .send();
+                log.tell(
+                    Level::Info,
+                    words!("the content is again what it was; the pending reload is cancelled"),
+                );
             }
-            Note::CaughtUp => log
-                .line(Level::Info)
-                .say(words!(
+            Note::CaughtUp => log.tell(
+                Level::Info,
+                words!(
                     "the process had started before the newest change of what was there at start"
-                ))
-                .send(),
-            Note::NotNeeded => log
-                .line(Level::Info)
-                .say(words!(
-                    "no signal needed: the process started after the change"
-                ))
-                .send(),
+                ),
+            ),
+            Note::NotNeeded => log.tell(
+                Level::Info,
+                words!("no signal needed: the process started after the change"),
+            ),
             Note::StillWaiting(reason) => {
                 let line = log.line(Level::Warn).say(words!("reload pending: "));
                 self.delivery.explain(line, reason, self.config);
@@ -475,11 +471,10 @@ impl<'c> Sidecar<'c> {
         if let (Action::Exit { undelivered: true }, _) =
             self.reload.step(Event::Stopped, sys::now())
         {
-            log.line(Level::Warn)
-                .say(words!(
-                    "stopping while a reload is pending: the last change was not delivered"
-                ))
-                .send();
+            log.tell(
+                Level::Warn,
+                words!("stopping while a reload is pending: the last change was not delivered"),
+            );
         }
         log.line(Level::Info)
             .say(words!("stopped by "))
@@ -490,6 +485,21 @@ impl<'c> Sidecar<'c> {
             })
             .send();
         EXIT_STOPPED
+    }
+}
+
+/// What is polled.
+struct Polled<'s> {
+    descriptors: [PollFd<'s>; 5 + TARGETS_MAX + CONNECTIONS_MAX],
+    count: usize,
+}
+
+impl<'s> Polled<'s> {
+    fn add(&mut self, fd: BorrowedFd<'s>, flags: PollFlags) {
+        if let Some(place) = self.descriptors.get_mut(self.count) {
+            *place = PollFd::from_borrowed_fd(fd, flags);
+            self.count += 1;
+        }
     }
 }
 

@@ -269,9 +269,7 @@ impl Watch {
             ..look
         };
         if previous.unreadable > 0 && look.unreadable == 0 {
-            log.line(Level::Info)
-                .say(words!("everything can be read again"))
-                .send();
+            log.tell(Level::Info, words!("everything can be read again"));
         }
         self.last = look;
         self.relied.end(!self.is_blind());
@@ -292,10 +290,7 @@ impl Watch {
                 }
                 line.send();
             }
-            (Some(_), None) => log
-                .line(Level::Info)
-                .say(words!("inotify works again"))
-                .send(),
+            (Some(_), None) => log.tell(Level::Info, words!("inotify works again")),
             _ => {}
         }
     }
@@ -330,7 +325,7 @@ impl Watch {
                             .is_none_or(|at| sys::now().ms_since(at) >= RETRY_MS)
                         {
                             self.overflow_said = Some(sys::now());
-                            log.line(Level::Warn).say(words!("inotify's queue overflowed and events were lost; reading everything again. If this goes on, raise fs.inotify.max_queued_events")).send();
+                            log.tell(Level::Warn, words!("inotify's queue overflowed and events were lost; reading everything again. If this goes on, raise fs.inotify.max_queued_events"));
                         }
                     }
                 }
