@@ -11,7 +11,7 @@ use crate::read;
 use crate::reload::Instant;
 use crate::sys;
 use crate::text::parse_number;
-use crate::watch::{Changes, Look, Watch};
+use crate::watch::{Changes, Watch};
 use crate::words;
 use crate::words::Words;
 use rustix::fs::{self, CWD, FileType, Mode, OFlags};
@@ -55,7 +55,7 @@ fn roots(config: &Config<'_>, log: &mut Log) -> Result<(), Words> {
     let mut watches = 0;
     for root in config.roots.iter() {
         let mut watch = Watch::new();
-        let look = watch.look(
+        watch.look(
             CommaList::new(root),
             sys::now(),
             &mut Openings::new(false),
@@ -63,9 +63,8 @@ fn roots(config: &Config<'_>, log: &mut Log) -> Result<(), Words> {
             log,
             &|| false,
         );
-        let look = look.unwrap_or_default();
         watches += watch.watches();
-        result = result.and(row(config, root, &watch, &look, log));
+        result = result.and(row(config, root, &watch, log));
     }
     if mount::report_sub_paths(config.roots, log) {
         result = result.and(Err(words!("a subPath mount never changes")));
@@ -88,13 +87,8 @@ fn roots(config: &Config<'_>, log: &mut Log) -> Result<(), Words> {
     result
 }
 
-fn row(
-    config: &Config<'_>,
-    root: &[u8],
-    watch: &Watch,
-    look: &Look,
-    log: &mut Log,
-) -> Result<(), Words> {
+fn row(config: &Config<'_>, root: &[u8], watch: &Watch, log: &mut Log) -> Result<(), Words> {
+    let look = watch.last();
     let (kind, file_system) = kind(root);
     let polls = match config.poll {
         PollInterval::Never => false,

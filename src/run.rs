@@ -11,7 +11,7 @@ use crate::process::{Proc, TICK_MS};
 use crate::reload::{Action, Change, Event, Instant, Note, Reload, Timing, Waiting};
 use crate::sandbox;
 use crate::sys;
-use crate::watch::{Changes, Look, Watch};
+use crate::watch::{Changes, Watch};
 use crate::words;
 use crate::words::Words;
 use core::mem::ManuallyDrop;
@@ -183,7 +183,7 @@ impl<'c> Sidecar<'c> {
                     break;
                 }
                 // Ahead of the update's last step, which may have come meanwhile: there is nothing left then but to signal.
-                let _ = self.look(log);
+                self.look(log);
                 was_there = true;
             }
             let now = sys::now();
@@ -220,9 +220,10 @@ impl<'c> Sidecar<'c> {
     /// Takes the first look. Whether it was not broken off: nobody has to be told of what was there before, so nothing is lost
     /// then.
     fn start(&mut self, log: &mut Log) -> bool {
-        let Some(look) = self.look(log) else {
+        if !self.look(log) {
             return false;
-        };
+        }
+        let look = *self.watch.last();
         // Everything is: that says nothing about the first change.
         self.watch.take_armed_new();
         self.changes.tell();
@@ -352,17 +353,16 @@ impl<'c> Sidecar<'c> {
                     return;
                 }
                 Action::Look => {
-                    let (look, disturbed) = if let Some(look) = self.watch.current() {
-                        (look, None)
-                    } else {
-                        let Some(look) = self.look(log) else {
+                    let mut disturbed = None;
+                    if !self.watch.is_current() {
+                        if !self.look(log) {
                             return;
-                        };
+                        }
                         self.drained_at = sys::now();
-                        (look, self.watch.drain(log))
-                    };
+                        disturbed = self.watch.drain(log);
+                    }
                     Event::Looked {
-                        fingerprint: look.fingerprint,
+                        fingerprint: self.watch.last().fingerprint,
                         disturbed,
                         armed_new: self.watch.take_armed_new(),
                     }
@@ -405,8 +405,8 @@ impl<'c> Sidecar<'c> {
         self.http.serve(&state, log);
     }
 
-    /// `None` where a signal to this program is waiting, which goes first.
-    fn look(&mut self, log: &mut Log) -> Option<Look> {
+    /// False where a signal to this program is waiting, which goes first.
+    fn look(&mut self, log: &mut Log) -> bool {
         let signals = &self.signals;
         let interrupted = || {
             poll(
@@ -418,7 +418,7 @@ impl<'c> Sidecar<'c> {
         log.tell(Level::Debug, words!("reading everything"));
         let now = sys::now();
         let openings = self.confirm.before_look(now);
-        let look = self.watch.look(
+        let is_whole = self.watch.look(
             self.config.roots,
             now,
             openings,
@@ -426,10 +426,11 @@ impl<'c> Sidecar<'c> {
             log,
             &interrupted,
         );
-        self.confirm.after_look(look.map(|look| look.files));
+        let files = is_whole.then_some(self.watch.last().files);
+        self.confirm.after_look(files);
         self.last_look = sys::now();
         // One that came at the end goes first, too: after SIGCONT nobody knows what was read when.
-        look.filter(|_| !interrupted())
+        is_whole && !interrupted()
     }
 
     fn tell(&mut self, note: Note, log: &mut Log) {

@@ -137,9 +137,14 @@ impl Watch {
         self.last.missing
     }
 
-    /// The last look, as long as another one would find the same.
-    pub fn current(&self) -> Option<Look> {
-        (self.relied.is_current() && !self.stale).then_some(self.last)
+    /// What the last look found.
+    pub const fn last(&self) -> &Look {
+        &self.last
+    }
+
+    /// Whether another look would find the same as the last one.
+    pub const fn is_current(&self) -> bool {
+        self.relied.is_current() && !self.stale
     }
 
     /// The next look is to read everything, though no event tells of a change.
@@ -174,7 +179,7 @@ impl Watch {
     }
 
     /// Arms everything below the roots and reads it; arms what was read in `openings`, and finds out what has
-    /// changed in `changes`. `None` if `interrupted` said so on the way.
+    /// changed in `changes`. Whether it was not `interrupted` on the way.
     pub fn look(
         &mut self,
         roots: CommaList<'_>,
@@ -183,7 +188,7 @@ impl Watch {
         changes: &mut Changes,
         log: &mut Log,
         interrupted: &dyn Fn() -> bool,
-    ) -> Option<Look> {
+    ) -> bool {
         // Whoever keeps a file open for ever is not waited for twice.
         self.writing = Writing::default();
         changes.begin();
@@ -259,22 +264,19 @@ impl Watch {
             }
             looking.counted(root, 0, fingerprint.since(before));
             if looking.broken_off {
-                return None;
+                return false;
             }
         }
-        let look = looking.look;
+        let mut look = looking.look;
         let kept = fingerprint_to_keep(&look, &previous, &mut self.short_since, now);
-        let look = Look {
-            fingerprint: kept.unwrap_or(fingerprint),
-            ..look
-        };
+        look.fingerprint = kept.unwrap_or(fingerprint);
         if previous.unreadable > 0 && look.unreadable == 0 {
             log.tell(Level::Info, words!("everything can be read again"));
         }
         self.last = look;
         self.relied.end(!self.is_blind());
         self.report(refused_before, log);
-        Some(look)
+        true
     }
 
     fn report(&self, before: Option<(Errno, Instant)>, log: &mut Log) {
@@ -443,9 +445,9 @@ mod tests {
         };
         watch.stale = false;
         watch.refused = Some((Errno::NOSPC, START.plus_ms(RETRY_MS)));
-        assert!(look(&mut watch, 59_999).is_some());
+        assert!(look(&mut watch, 59_999));
         assert!(watch.is_blind() && watch.inotify().is_none());
-        assert!(look(&mut watch, 60_000).is_some());
+        assert!(look(&mut watch, 60_000));
         assert!(!watch.is_blind() && watch.inotify().is_some());
     }
 
