@@ -37,7 +37,7 @@ pub enum Format {
 }
 
 /// How much a line matters.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Level {
     /// What happened on the way; only with `VERBOSE`.
     Debug,
@@ -104,35 +104,30 @@ impl Log {
 
     /// Starts a line of a moment given in milliseconds since the epoch.
     pub(crate) fn open(&mut self, level: Level, wall_ms: u64) -> &mut Self {
-        let (before, after, in_string) = match self.format {
-            Format::Text => (&b""[..], &b" "[..], false),
-            Format::Json => (&b"{\"time\":\""[..], &b"\",\"level\":\""[..], true),
-            Format::Plain => (&b""[..], &b""[..], false),
-        };
+        let is_json = self.format == Format::Json;
         self.text.clear(RESERVE);
-        self.text.push(before);
-        if self.format != Format::Plain {
-            push_time(&mut self.text, wall_ms);
-        }
-        self.text.push(after);
-        // Of one width, so that the messages stand below each other.
-        let name = match level {
-            Level::Debug => b"debug ",
-            Level::Info => b"info  ",
-            Level::Warn => b"warn  ",
-            Level::Error => b"error ",
-        };
-        match self.format {
-            Format::Text => self.text.push(name),
-            Format::Json => {
-                self.text.push(name.trim_ascii_end());
-                self.text.push(b"\",\"message\":\"");
-            }
-            Format::Plain if matches!(level, Level::Warn | Level::Error) => self.text.push(b"! "),
-            Format::Plain => {}
-        }
-        self.in_string = in_string;
+        self.in_string = is_json;
         self.in_message = true;
+        if self.format == Format::Plain {
+            if level >= Level::Warn {
+                self.text.push(b"! ");
+            }
+            return self;
+        }
+        // Of one width, so that the messages stand below each other.
+        let name: &[u8; 6] = [b"debug ", b"info  ", b"warn  ", b"error "][level as usize];
+        if is_json {
+            self.text.push(b"{\"time\":\"");
+        }
+        push_time(&mut self.text, wall_ms);
+        if is_json {
+            self.text.push(b"\",\"level\":\"");
+            self.text.push(name.trim_ascii_end());
+            self.text.push(b"\",\"message\":\"");
+        } else {
+            self.text.push(b" ");
+            self.text.push(name);
+        }
         self
     }
 

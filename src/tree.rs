@@ -115,7 +115,7 @@ pub fn walk(
         None => walk.target(CWD, false, root, key, 0),
     };
     if walked.is_err_and(|errno| errno != Errno::NOENT) {
-        walk.fingerprint.add(Entry::of(key, Kind::Unreadable, &[]));
+        walk.count(key, Kind::Unreadable);
     }
     walked
 }
@@ -158,7 +158,7 @@ impl Walk<'_> {
                     .inspect(|()| self.visit.read(fd.as_fd()))
             }
             _ => {
-                self.fingerprint.add(Entry::of(key, Kind::Special, &[]));
+                self.count(key, Kind::Special);
                 Ok(())
             }
         };
@@ -171,8 +171,15 @@ impl Walk<'_> {
         Ok(())
     }
 
+    /// An entry of which nothing counts but its place and kind.
+    // Not inlined: it is called in many places.
+    #[inline(never)]
+    fn count(&mut self, key: Key, kind: Kind) {
+        self.fingerprint.add(Entry::of(key, kind, &[]));
+    }
+
     fn dangling(&mut self, key: Key) -> io::Result<()> {
-        self.fingerprint.add(Entry::of(key, Kind::Dangling, &[]));
+        self.count(key, Kind::Dangling);
         Err(Errno::NOENT)
     }
 
@@ -181,14 +188,14 @@ impl Walk<'_> {
         self.enter(fd.as_fd(), &stat);
         let id = (stat.st_dev as u64, stat.st_ino as u64);
         if self.ancestors[..level].contains(&id) {
-            self.fingerprint.add(Entry::of(key, Kind::Cycle, &[]));
+            self.count(key, Kind::Cycle);
             return Ok(());
         }
         self.ancestors[level] = id;
         self.visit.arm(fd.as_fd(), Part::Tree);
         self.visit.passed(&stat);
         self.visit.found(FileType::Directory);
-        self.fingerprint.add(Entry::of(key, Kind::Directory, &[]));
+        self.count(key, Kind::Directory);
         // The visible entries of a volume laid out by the kubelet's AtomicWriter are links through `..data`. What is behind
         // them counts under their names; the names that begin with two dots are the writer's own and change every time.
         let mut target = [0; NAME_MAX];
@@ -291,7 +298,7 @@ impl Walk<'_> {
                 }
             }
             _ => {
-                self.fingerprint.add(Entry::of(key, Kind::Special, &[]));
+                self.count(key, Kind::Special);
                 Ok(())
             }
         }
@@ -302,7 +309,7 @@ impl Walk<'_> {
     fn file(&mut self, fd: &OwnedFd, key: Key) -> io::Result<()> {
         let stat = fs::fstat(fd)?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            self.fingerprint.add(Entry::of(key, Kind::Special, &[]));
+            self.count(key, Kind::Special);
             return Ok(());
         }
         self.enter(fd.as_fd(), &stat);
@@ -357,7 +364,7 @@ impl Walk<'_> {
     }
 
     fn too_deep(&mut self, directory: BorrowedFd<'_>, name: &[u8], key: Key) {
-        self.fingerprint.add(Entry::of(key, Kind::TooDeep, &[]));
+        self.count(key, Kind::TooDeep);
         self.visit.falls_short(directory, name, Shortfall::TooDeep);
     }
 }

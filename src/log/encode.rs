@@ -83,17 +83,18 @@ pub(super) fn push_time<const N: usize>(text: &mut Text<N>, wall_ms: u64) {
             year += 1;
         }
     }
-    let mut part = |number, width, after: &[u8]| {
+    for (number, width, after) in [
+        (year, 4, b'-'),
+        (month, 2, b'-'),
+        (day + 1, 2, b'T'),
+        (second / 3600, 2, b':'),
+        (second / 60 % 60, 2, b':'),
+        (second % 60, 2, b'.'),
+        (wall_ms % 1000, 3, b'Z'),
+    ] {
         text.push_number(number, width);
-        text.push(after);
-    };
-    part(year, 4, b"-");
-    part(month, 2, b"-");
-    part(day + 1, 2, b"T");
-    part(second / 3600, 2, b":");
-    part(second / 60 % 60, 2, b":");
-    part(second % 60, 2, b".");
-    part(wall_ms % 1000, 3, b"Z");
+        text.push(&[after]);
+    }
 }
 
 /// The names, without their E, of the errors that the program can meet; the rest is printed as a number. A fixed width saves a
