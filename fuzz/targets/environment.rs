@@ -4,16 +4,18 @@
 #![no_main]
 
 use config_reloader_sidecar::config::{
-    self, CommaList, Config, Errors, MAX_CMDLINE, MAX_NAMES, MAX_ROOTS, PATH_MAX, PollInterval,
-    SETTINGS,
+    self, CommaList, Config, Errors, Listen, MAX_CMDLINE, MAX_NAMES, MAX_ROOTS, PATH_MAX,
+    PollInterval, SETTINGS,
 };
 use config_reloader_sidecar::confirm::Mode;
 use config_reloader_sidecar::log::Format;
 use config_reloader_sidecar::process::{Matcher, Select};
 use config_reloader_sidecar::signal::Signal;
+use config_reloader_sidecar::sys::SocketAddress;
 use config_reloader_sidecar_fuzz::{json, logged, text};
 use libfuzzer_sys::fuzz_target;
 use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// Settings as they are read from an environment, and what is wrong with them by name.
 struct Reading<'e> {
@@ -95,27 +97,30 @@ fn milliseconds(value: &str) -> Option<u64> {
     Some(ms).filter(|ms| *ms <= 1000 * 3_600_000)
 }
 
-fn is_address(value: &str) -> bool {
-    let Some((host, port)) = value.rsplit_once(':') else {
-        return false;
-    };
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let is_port = is_number(port)
-        && port
-            .parse::<u64>()
-            .is_ok_and(|port| (1..65536).contains(&port));
-    let is_v6 = host
+/// As the standard library reads it. It knows a form of IPv6 addresses that ends like an IPv4 one, and zones.
+fn listen(value: &str) -> Option<Option<Listen<'_>>> {
+    if value.eq_ignore_ascii_case("off") {
+        return Some(None);
+    }
+    let (host, port) = value.rsplit_once(':')?;
+    let is_number = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    let port = port
+        .parse::<u16>()
+        .ok()
+        .filter(|port| is_number && *port > 0)?;
+    let v6 = host
         .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-        .is_some_and(|host| {
-            host.contains(':')
-                && host
-                    .chars()
-                    .all(|it| it.is_ascii_hexdigit() || ":.".contains(it))
-        });
-    let is_part = |part: &str| is_number(part) && part.parse::<u64>().is_ok_and(|part| part < 256);
-    let is_v4 = host.split('.').count() == 4 && host.split('.').all(is_part);
-    is_port && (host.is_empty() || host == "localhost" || is_v4 || is_v6)
+        .and_then(|host| host.strip_suffix(']'));
+    let address = match v6 {
+        Some(host) if host.contains('.') => return None,
+        Some(host) => SocketAddress::v6(host.parse::<Ipv6Addr>().ok()?.octets(), port),
+        None if host.is_empty() || host == "localhost" => {
+            SocketAddress::v4(Ipv4Addr::LOCALHOST.octets(), port)
+        }
+        None => SocketAddress::v4(host.parse::<Ipv4Addr>().ok()?.octets(), port),
+    };
+    let text = value.as_bytes();
+    Some(Some(Listen { text, address }))
 }
 
 /// As a person would who has the README's table before them.
@@ -166,7 +171,7 @@ fn plain(entries: &[Vec<u8>]) -> Result<Config<'_>, (BTreeSet<&'static str>, For
             _ => None,
         }
     });
-    let mut config = Config {
+    let config = Config {
         roots: roots.unwrap_or_default(),
         matcher,
         select,
@@ -196,13 +201,8 @@ fn plain(entries: &[Vec<u8>]) -> Result<Config<'_>, (BTreeSet<&'static str>, For
         }),
         verbose: it.read("VERBOSE", false, boolean),
         log_format,
-        without_effect: 0,
+        listen: it.read("LISTEN_ADDR", None, listen),
     };
-    it.read("LISTEN_ADDR", (), |value| is_address(value).then_some(()));
-    for (at, setting) in SETTINGS.iter().enumerate() {
-        let is_set = it.value(str::from_utf8(setting.name()).unwrap()).is_some();
-        config.without_effect |= u32::from(is_set && !setting.works) << at;
-    }
     if it.wrong.is_empty() {
         Ok(config)
     } else {

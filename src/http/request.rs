@@ -122,7 +122,7 @@ impl Request {
             let mut word = || words.next().unwrap_or_default();
             let (method, target, version) = (place(word(), b"GET|HEAD"), word(), word());
             let version = place(version, b"HTTP/1.1|HTTP/1.0");
-            if version > 1 || !word().is_empty() {
+            if version > 1 || words.next().is_some() {
                 return Asked::Malformed;
             }
             let path = pieces(target, b'?').next().unwrap_or_default();
@@ -245,6 +245,7 @@ mod tests {
             "GET /metrics HTTP/2.0\r\n",
             "GET /metrics http/1.1\r\n",
             "GET  /metrics HTTP/1.1\r\n",
+            "GET /metrics HTTP/1.1 \r\n",
             " GET /metrics HTTP/1.1\r\n",
             "\x16\x03\x01",
             "GET /metrics\0",
