@@ -15,6 +15,7 @@ mod gunicorn;
 mod haproxy;
 mod http;
 mod image;
+mod load;
 mod logstash;
 mod mariadb;
 mod named;

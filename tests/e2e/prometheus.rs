@@ -1,14 +1,17 @@
 //! prometheus reads its configuration again and goes on answering and scraping.
 
 use crate::app::{App, Application, Pod, survives_updates_while_it_starts};
-use crate::support::process::Talker;
+use crate::support::process::{Talker, eventually};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 struct Prometheus;
 
 const PORT: u16 = 9090;
+
+/// Where it looks for the sidecar, in the same Pod.
+const SIDECAR_PORT: u16 = 9533;
 
 impl Application for Prometheus {
     const NAME: &str = "prometheus";
@@ -32,7 +35,10 @@ impl Application for Prometheus {
     }
 
     fn payload(&self, _: &Pod, text: &str) -> Vec<(String, String)> {
-        let config = format!("global:\n  external_labels:\n    answer: {text}\n");
+        let config = format!(
+            "global:\n  scrape_interval: 100ms\n  scrape_timeout: 100ms\n  external_labels:\n    answer: {text}\n\
+             scrape_configs:\n- job_name: sidecar\n  static_configs:\n  - targets: ['127.0.0.1:{SIDECAR_PORT}']\n"
+        );
         vec![("prometheus.yml".to_owned(), config)]
     }
 
@@ -63,6 +69,69 @@ fn each_update_is_one_reload_that_a_connection_survives() {
     }
     println!("prometheus: 1 connection held over 3 reloads, 0 lost");
     expect_reloads(app, 3, sidecar);
+}
+
+#[test]
+fn it_scrapes_the_sidecar() {
+    let app = App::start(Prometheus);
+    let settings = app
+        .settings()
+        .set("LISTEN_ADDR", format!(":{SIDECAR_PORT}"));
+    let mut sidecar = app.sidecar(settings);
+    for text in ["two", "three", "four"] {
+        app.reload(&mut sidecar, text);
+    }
+    for (query, expected) in [
+        ("up{job=\"sidecar\"}", "1"),
+        ("reloader_reloads_total", "3"),
+        ("reloader_signals_total", "3"),
+        ("reloader_confirmations_total", "3"),
+        ("reloader_last_reload_successful", "1"),
+        ("reloader_build_info{version!=\"\"}", "1"),
+    ] {
+        eventually(&format!("{query} {expected}"), || {
+            value(&app.pod, query).as_deref() == Some(expected)
+        });
+    }
+    let metadata = app.pod.get(PORT, "/api/v1/metadata").unwrap();
+    let metadata: serde_json::Value = serde_json::from_str(&metadata).unwrap();
+    let types = metadata["data"].as_object().unwrap().iter();
+    let types = types.filter(|(name, _)| name.starts_with("reloader_"));
+    let types: Vec<_> = types
+        .map(|(name, of)| (name.as_str(), of[0]["type"].as_str().unwrap()))
+        .collect();
+    assert_eq!(types.len(), 22);
+    for (name, kind) in types {
+        let expected = if name.ends_with("_total") {
+            "counter"
+        } else {
+            "gauge"
+        };
+        assert_eq!(kind, expected, "{name}");
+    }
+
+    // Its own opinion of them.
+    let page = app.pod.get(SIDECAR_PORT, "/metrics").unwrap();
+    let mut promtool = Command::new("promtool");
+    promtool.args(["check", "metrics"]).stdin(Stdio::piped());
+    promtool.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut promtool = promtool.spawn().unwrap();
+    let mut input = promtool.stdin.take().unwrap();
+    writeln!(input, "{page}").unwrap();
+    drop(input);
+    let output = promtool.wait_with_output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    assert!(output.status.success() && said.is_empty(), "{said}");
+    expect_reloads(app, 3, sidecar);
+}
+
+/// What it answers to a query for one number.
+fn value(pod: &Pod, query: &str) -> Option<String> {
+    let answer = pod.get(PORT, &format!("/api/v1/query?query={query}"))?;
+    let answer: serde_json::Value = serde_json::from_str(&answer).ok()?;
+    let value = answer["data"]["result"][0]["value"][1].as_str()?;
+    Some(value.to_owned())
 }
 
 #[test]
