@@ -202,6 +202,7 @@ fn plain(entries: &[Vec<u8>]) -> Result<Config<'_>, (BTreeSet<&'static str>, For
         verbose: it.read("VERBOSE", false, boolean),
         log_format,
         listen: it.read("LISTEN_ADDR", None, listen),
+        sandbox: it.read("SANDBOX", true, boolean),
     };
     if it.wrong.is_empty() {
         Ok(config)
