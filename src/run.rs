@@ -508,15 +508,15 @@ impl<'s> Polled<'s> {
 fn count(note: Note, log: &mut Log) {
     let (metric, is_successful) = match note {
         Note::Changed { .. } => (Some(Metric::Changes), None),
-        Note::StillWaiting(Waiting::Guarded) => (Some(Metric::GuardWaits), None),
-        // What passes by itself is no failure.
-        Note::StillWaiting(Waiting::TooYoung | Waiting::Ignored) => (None, None),
-        Note::StillWaiting(
-            Waiting::NoProcess | Waiting::PidFile | Waiting::NotPermitted | Waiting::Failed,
-        ) => {
-            log.metrics.add(Metric::Reloads, 1);
-            (Some(Metric::ReloadsFailed), Some(0))
-        }
+        Note::StillWaiting(reason) => match reason {
+            Waiting::Guarded => (Some(Metric::GuardWaits), None),
+            // What passes by itself is no failure.
+            Waiting::TooYoung | Waiting::Ignored => (None, None),
+            Waiting::NoProcess | Waiting::PidFile | Waiting::NotPermitted | Waiting::Failed => {
+                log.metrics.add(Metric::Reloads, 1);
+                (Some(Metric::ReloadsFailed), Some(0))
+            }
+        },
         Note::Reverted | Note::NotNeeded => (None, Some(1)),
         Note::Unchanged | Note::CaughtUp | Note::Arrived { .. } => (None, None),
     };

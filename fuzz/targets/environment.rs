@@ -98,10 +98,7 @@ fn milliseconds(value: &str) -> Option<u64> {
 }
 
 /// As the standard library reads it. It knows a form of IPv6 addresses that ends like an IPv4 one, and zones.
-fn listen(value: &str) -> Option<Option<Listen<'_>>> {
-    if value.eq_ignore_ascii_case("off") {
-        return Some(None);
-    }
+fn listen(value: &str) -> Option<Listen<'_>> {
     let (host, port) = value.rsplit_once(':')?;
     let is_number = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
     let port = port
@@ -120,7 +117,7 @@ fn listen(value: &str) -> Option<Option<Listen<'_>>> {
         None => SocketAddress::v4(host.parse::<Ipv4Addr>().ok()?.octets(), port),
     };
     let text = value.as_bytes();
-    Some(Some(Listen { text, address }))
+    Some(Listen { text, address })
 }
 
 /// As a person would who has the README's table before them.
@@ -201,7 +198,12 @@ fn plain(entries: &[Vec<u8>]) -> Result<Config<'_>, (BTreeSet<&'static str>, For
         }),
         verbose: it.read("VERBOSE", false, boolean),
         log_format,
-        listen: it.read("LISTEN_ADDR", None, listen),
+        listen: it.read("LISTEN_ADDR", None, |value| {
+            if value.eq_ignore_ascii_case("off") {
+                return Some(None);
+            }
+            listen(value).map(Some)
+        }),
         sandbox: it.read("SANDBOX", true, boolean),
     };
     if it.wrong.is_empty() {

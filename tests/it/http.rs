@@ -3,7 +3,7 @@
 use crate::support::kernel::refuse;
 use crate::support::process::{Settings, Talker, Target, eventually};
 use crate::support::scene::Config;
-use crate::support::{DEADLINE, is_emulated};
+use crate::support::{DEADLINE, is_emulated, program};
 use rustix::net::sockopt::set_socket_linger;
 use std::collections::BTreeMap;
 use std::fs;
@@ -392,6 +392,29 @@ fn a_connection_that_is_refused_by_the_kernel_is_tried_again_every_second() {
             .count(),
         1
     );
+}
+
+/// How much may be resident, with every page asked for.
+const RESIDENT_KIB: u64 = 128;
+
+#[test]
+fn l4_with_the_listener_memory_is_within_the_limit() {
+    if !program().to_string_lossy().contains("-musl/") || is_emulated() {
+        eprintln!(
+            "only the release for musl, run by the kernel itself, is this small; see make test"
+        );
+        return;
+    }
+    let listening = Listening::start("nobody-http");
+    for page in ["/metrics", "/readyz", "/healthz", "/none"] {
+        listening.get(page);
+    }
+    let process = format!("/proc/{}", listening.sidecar.pid().as_raw_nonzero());
+    let maps = fs::read_to_string(format!("{process}/smaps_rollup")).unwrap();
+    let line = maps.lines().find(|line| line.starts_with("Rss:")).unwrap();
+    let resident = line.split_whitespace().nth(1).unwrap();
+    let resident: u64 = resident.parse().unwrap();
+    assert!(resident > 0 && resident <= RESIDENT_KIB, "{resident} KiB");
 }
 
 #[test]
