@@ -64,7 +64,7 @@ fn the_defaults_of_the_table_are_those_that_hold() {
         .map(|setting| format!("{}={}", text(setting.name()), text(setting.default())))
         .collect();
     let defaults: Vec<&str> = defaults.iter().map(String::as_str).collect();
-    assert_eq!(defaults.len(), 13);
+    assert_eq!(defaults.len(), 14);
     assert_eq!(with(&defaults), with(&[]));
 }
 
