@@ -11,7 +11,7 @@ pub use request::{Answer, Asked, HEAD_MAX, Request};
 pub use state::State;
 
 use crate::config::PATH_MAX;
-use crate::log::{Level, Log};
+use crate::log::{LINE_MAX, Level, Log};
 use crate::reload::Instant;
 use crate::sys::{SocketAddress, set_address};
 use crate::text::{Text, pieces};
@@ -47,8 +47,8 @@ const STATUSES: Words = words!(
 const UNREADY: usize = Asked::LongHead as usize + 1;
 
 /// What stands before the length of the body.
-const FIELDS: Words =
-    words!("\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Length:       ");
+const FIELDS: &[u8] =
+    b"\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Length:       ";
 
 /// One connection, or the room for one.
 #[derive(Debug)]
@@ -209,7 +209,7 @@ impl Connection {
             Asked::Readiness if !state.is_ready() => UNREADY,
             asked => asked as usize,
         };
-        let mut statuses = Page::new();
+        let mut statuses = Text::<LINE_MAX>::new();
         STATUSES.unpack(&mut statuses);
         let status = pieces(statuses.as_bytes(), b'|')
             .nth(at)
@@ -217,7 +217,7 @@ impl Connection {
         let mut page = Page::new();
         page.push(b"HTTP/1.1 ");
         page.push(status);
-        FIELDS.unpack(&mut page);
+        page.push(FIELDS);
         let length_end = page.as_bytes().len();
         if answer.is_last {
             page.push(b"\r\nConnection: close");

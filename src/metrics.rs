@@ -1,7 +1,8 @@
 //! What is counted, as `/metrics` gives it in the Prometheus text format. Pure.
 
 use crate::http::Page;
-use crate::text::{Word, pieces};
+use crate::log::LINE_MAX;
+use crate::text::{Text, Word, pieces};
 use crate::words;
 use crate::words::Words;
 
@@ -126,8 +127,8 @@ impl Metrics {
     }
 }
 
-fn table() -> Page {
-    let mut table = Page::new();
+fn table() -> Text<LINE_MAX> {
+    let mut table = Text::new();
     for words in &TABLE {
         words.unpack(&mut table);
     }
