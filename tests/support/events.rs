@@ -114,10 +114,9 @@ pub fn parse(line: &str) -> Option<Event> {
         && time.starts_with(|it: char| it.is_ascii_digit());
     let (level, rest) = rest.split_at_checked(6).filter(|_| is_time)?;
     // The message ends where nothing but keys follows.
-    let blanks = rest.match_indices(' ').map(|(at, _)| at);
+    let mut blanks = rest.match_indices(' ').map(|(at, _)| at);
     let (end, keys) = blanks
-        .filter_map(|at| Some((at, keys(&rest[at..])?)))
-        .next()
+        .find_map(|at| Some((at, keys(&rest[at..])?)))
         .unwrap_or((rest.len(), Vec::new()));
     Some(Event {
         level: level.trim_end().to_owned(),
