@@ -68,6 +68,8 @@ pub struct Log {
     dropped: u64,
     /// What has happened so often that it is counted.
     pub metrics: Metrics,
+    /// Of the last line that was written only a part was taken, as by a full disk: the next one begins with a line feed.
+    torn: bool,
     /// Takes the lines in the place of standard error.
     #[cfg(fuzzing)]
     pub sink: Option<fn(&[u8])>,
@@ -85,6 +87,7 @@ impl Log {
             in_message: true,
             dropped: 0,
             metrics: Metrics::new(),
+            torn: false,
             #[cfg(fuzzing)]
             sink: None,
         }
@@ -107,6 +110,9 @@ impl Log {
         let is_json = self.format == Format::Json;
         self.text.clear(RESERVE);
         self.in_string = is_json;
+        if self.torn {
+            self.text.push(b"\n");
+        }
         self.in_message = true;
         if self.format == Format::Plain {
             if level >= Level::Warn {
@@ -293,9 +299,15 @@ impl Log {
         let stderr = sys::stderr();
         // A pipe is ready when it takes a whole line, a socket long before it is full: after this the write does not block.
         let mut ready = [PollFd::new(&stderr, PollFlags::OUT)];
-        matches!(poll(&mut ready, Some(&sys::AT_ONCE)), Ok(1))
-            && ready[0].revents().contains(PollFlags::OUT)
-            && rustix::io::write(stderr, line) == Ok(line.len())
+        let is_ready = matches!(poll(&mut ready, Some(&sys::AT_ONCE)), Ok(1))
+            && ready[0].revents().contains(PollFlags::OUT);
+        if !is_ready {
+            return false;
+        }
+        let written = rustix::io::write(stderr, line);
+        let is_whole = written == Ok(line.len());
+        self.torn = written.is_ok() && !is_whole || written.is_err() && self.torn;
+        is_whole
     }
 
     /// What stands before the value of `key`.

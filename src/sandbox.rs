@@ -21,26 +21,44 @@ use rustix::fs::OFlags;
 use rustix::io;
 
 /// Every system call from here on but [`RESTRICTED_CALLS`]. `make syscalls` compares both with what is called.
-pub const CALLS: [c_long; 19] = [
-    libc::SYS_clock_gettime,
-    libc::SYS_ppoll,
+pub const CALLS: &[c_long] = &[
     libc::SYS_read,
     libc::SYS_write,
     libc::SYS_close,
-    libc::SYS_fstat,
-    libc::SYS_newfstatat,
     libc::SYS_readlinkat,
     libc::SYS_getdents64,
     libc::SYS_inotify_add_watch,
     libc::SYS_inotify_rm_watch,
     libc::SYS_inotify_init1,
-    libc::SYS_fstatfs,
     libc::SYS_pidfd_open,
     libc::SYS_getpid,
     libc::SYS_geteuid,
     libc::SYS_accept4,
     libc::SYS_shutdown,
     libc::SYS_exit_group,
+    libc::SYS_ppoll,
+    #[cfg(target_pointer_width = "64")]
+    libc::SYS_clock_gettime,
+    #[cfg(target_pointer_width = "64")]
+    libc::SYS_fstat,
+    #[cfg(target_pointer_width = "64")]
+    libc::SYS_newfstatat,
+    #[cfg(target_pointer_width = "64")]
+    libc::SYS_fstatfs,
+    // With 32 bits these go by other names, and by the newest of them first. Two that libc does not know everywhere have the same
+    // number on all architectures: clock_gettime64 and ppoll_time64.
+    #[cfg(target_pointer_width = "32")]
+    403,
+    #[cfg(target_pointer_width = "32")]
+    414,
+    #[cfg(target_pointer_width = "32")]
+    libc::SYS_statx,
+    #[cfg(target_pointer_width = "32")]
+    libc::SYS_fstat64,
+    #[cfg(target_pointer_width = "32")]
+    libc::SYS_fstatat64,
+    #[cfg(target_pointer_width = "32")]
+    libc::SYS_fstatfs64,
 ];
 
 /// Those of which the filter looks at an argument as well: the flags of the first, the signal of the others.
@@ -122,10 +140,20 @@ fn drop_capabilities() -> io::Result<u32> {
 }
 
 /// The architecture whose numbers these are; a call by the numbers of another one is none of ours. `AUDIT_ARCH_*`.
-#[cfg(target_arch = "x86_64")]
-const ARCHITECTURE: u32 = 0xc000_003e;
-#[cfg(target_arch = "aarch64")]
-const ARCHITECTURE: u32 = 0xc000_00b7;
+const ARCHITECTURE: u32 = if cfg!(target_arch = "x86_64") {
+    0xc000_003e
+} else if cfg!(target_arch = "aarch64") {
+    0xc000_00b7
+} else if cfg!(target_arch = "riscv64") {
+    0xc000_00f3
+} else if cfg!(target_arch = "powerpc64") {
+    0xc000_0015
+} else if cfg!(target_arch = "s390x") {
+    0x8000_0016
+} else {
+    assert!(cfg!(target_arch = "arm"), "AUDIT_ARCH of linux/audit.h");
+    0x4000_0028
+};
 
 /// Where the kernel puts what a filter looks at, in bytes: `struct seccomp_data`.
 const NUMBER_AT: u32 = 0;
@@ -133,7 +161,8 @@ const ARCHITECTURE_AT: u32 = 4;
 
 /// Of 64 bits the lower half: the calls in question take no more.
 const fn argument_at(at: u32) -> u32 {
-    16 + 8 * at
+    let half = if cfg!(target_endian = "big") { 4 } else { 0 };
+    16 + 8 * at + half
 }
 
 const OPENS_FOR_WRITING: u32 = OFlags::WRONLY

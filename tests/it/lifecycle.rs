@@ -1,10 +1,12 @@
 //! Starting, resting, stopping, and logging into whatever there is (L1 to L6).
 
-use crate::support::is_emulated;
+use crate::support::kernel::with_own_mounts;
 use crate::support::process::{Settings, Silent, Talker, Target, eventually};
+use crate::support::{events, is_emulated};
+use rustix::mount::{MountFlags, mount};
 use rustix::process::Signal;
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
@@ -244,6 +246,57 @@ fn l5_standard_error_on_a_full_disk_is_survived() {
     wait_armed(&sidecar);
     fs::write(&file, "new").unwrap();
     assert_eq!(target.signalled().1, "new");
+}
+
+#[test]
+#[ignore = "needs root"]
+fn l5_a_log_on_a_disk_that_fills_up_goes_on_when_there_is_room_again() {
+    with_own_mounts(|| {
+        let (config, disk) = (config(), tempfile::tempdir().unwrap());
+        let options = Some(c"size=64k");
+        mount("tmpfs", disk.path(), "tmpfs", MountFlags::empty(), options).unwrap();
+        let file = config.path().join("app.conf");
+        let (log, ballast) = (disk.path().join("log"), disk.path().join("ballast"));
+        let mut target = Target::start(&file);
+        let sidecar = Settings::new(config.path(), &target.name)
+            .set("RELOAD_SETTLE", "0")
+            .set("RELOAD_MIN_INTERVAL", "0")
+            .adapt(|command| {
+                let log = File::options().create(true).append(true).open(&log);
+                command.stderr(Stdio::from(log.unwrap()));
+            })
+            .launch_silent();
+        wait_armed(&sidecar);
+        let mut change = |content: &str| {
+            fs::write(&file, content).unwrap();
+            while target.signalled().1 != content {}
+        };
+        change("there is room");
+        let mut full = File::create(&ballast).unwrap();
+        while full.write_all(&[0; 512]).is_ok() {}
+        // What is left of the last page is soon used up as well.
+        for round in 0..50 {
+            change(&format!("there is none {round}"));
+        }
+        fs::remove_file(&ballast).unwrap();
+        drop(full);
+        change("there is room again");
+        let said = "were dropped, because standard error took no more dropped=";
+        eventually("said", || fs::read_to_string(&log).unwrap().contains(said));
+        let text = fs::read_to_string(&log).unwrap();
+        let torn: Vec<_> = text
+            .lines()
+            .filter(|line| events::parse(line).is_none())
+            .collect();
+        // The line that was being written when there was no more room; none follows it on the same line.
+        assert!(torn.len() <= 1, "{torn:#?}");
+        let year = &text[..5];
+        assert!(
+            text.lines()
+                .all(|line| line.rfind(year).is_none_or(|at| at == 0)),
+            "{text}"
+        );
+    });
 }
 
 /// Asleep with a watch set: for a sidecar that cannot be heard.

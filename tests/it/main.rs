@@ -33,6 +33,7 @@ mod confirm;
 mod delivery;
 mod http;
 mod lifecycle;
+mod logs;
 mod policy;
 mod processes;
 mod recovery;

@@ -1,6 +1,6 @@
 //! Processes that are spoken to by their output: the sidecar and its targets.
 
-use super::{DEADLINE, is_root, program, runner, unique_name};
+use super::{DEADLINE, events, is_root, program, runner, unique_name};
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
@@ -15,6 +15,8 @@ pub struct Talker {
     child: Child,
     lines: Receiver<String>,
     seen: Vec<String>,
+    /// A sidecar, whose lines are checked from the first event on: before that, others may have something to say.
+    log: Option<bool>,
 }
 
 impl Talker {
@@ -37,6 +39,7 @@ impl Talker {
             child,
             lines,
             seen: Vec::new(),
+            log: None,
         }
     }
 
@@ -68,8 +71,18 @@ impl Talker {
         let line = self
             .lines
             .recv_timeout(deadline.saturating_duration_since(Instant::now()))?;
-        self.seen.push(line.clone());
+        self.take(line.clone());
         Ok(line)
+    }
+
+    fn take(&mut self, line: String) {
+        if let Some(has_started) = &mut self.log {
+            *has_started |= line.contains("started") && line.contains("version");
+            if *has_started {
+                events::check(&line);
+            }
+        }
+        self.seen.push(line);
     }
 
     /// Waits for the process's end; returns its status and everything that it has printed.
@@ -164,7 +177,9 @@ impl Talker {
 
     /// Everything that was printed up to now.
     pub fn seen(&mut self) -> &[String] {
-        self.seen.extend(self.lines.try_iter());
+        while let Ok(line) = self.lines.try_recv() {
+            self.take(line);
+        }
         &self.seen
     }
 }
@@ -439,7 +454,9 @@ impl Settings {
     pub fn launch_by(mut self, spawn: impl FnOnce(&mut Command) -> Child) -> Talker {
         let mut child = spawn(&mut self.0);
         let output = child.stderr.take().expect("standard error is piped");
-        Talker::new(child, output)
+        let mut sidecar = Talker::new(child, output);
+        sidecar.log = Some(false);
+        sidecar
     }
 
     /// Starts it with a standard error that is not this one's to read.

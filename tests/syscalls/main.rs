@@ -37,7 +37,7 @@ fn the_sandbox_allows_what_is_called_and_nothing_else() {
     for (number, (times, line)) in &made {
         println!("{number:>4} {times:>8} times, as in {line:.100}");
     }
-    let listed = || CALLS.into_iter().chain(RESTRICTED_CALLS);
+    let listed = || CALLS.iter().copied().chain(RESTRICTED_CALLS);
     let missing: Vec<_> = made
         .iter()
         .filter(|(number, _)| !listed().any(|it| it == **number))
