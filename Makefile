@@ -61,6 +61,10 @@ test: build ## run all unit and integration tests against the release program
 e2e: build ## run the tests against real applications, editors, git and containers; root gets what is missing from Debian's packages
 	SIDECAR=$(SIDECAR) IMAGE_TOOL=$(IMAGE_TOOL) tests/e2e/run
 
+.PHONY: rules
+rules: build ## check the alerts and the dashboard in deploy/monitoring, with promtool and a real Prometheus
+	SIDECAR=$(SIDECAR) tests/monitoring/run
+
 # What else can be set stands in tests/histories/main.rs.
 histories: export HISTORIES ?= 2000
 soak: export HOURS ?= 1
@@ -108,7 +112,7 @@ fuzz-corpus: ## keep of what `make fuzz` has found the least that covers as much
 lint: toolchain ## check formatting, and clippy for this host and for the release target
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
-	cargo clippy --test e2e --test histories -- -D warnings
+	cargo clippy --test e2e --test histories --test monitoring -- -D warnings
 	cargo clippy --target $(TRIPLE) -- -D warnings
 	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	RUSTFLAGS="--cfg fuzzing" cargo clippy --manifest-path fuzz/Cargo.toml --target-dir target/fuzz/lint --no-default-features -- -D warnings

@@ -246,6 +246,22 @@ fn the_readme_tells_the_programs_true_size() {
 }
 
 #[test]
+fn the_readme_explains_every_alert() {
+    let rules =
+        fs::read_to_string(repository().join("deploy/monitoring/prometheusrule.yaml")).unwrap();
+    let alerts = rules
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- alert: "));
+    let alerts: Vec<String> = alerts.map(|alert| format!("`{alert}`")).collect();
+    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
+    let (_, section) = readme.split_once("## Alerts and a dashboard").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    let explained: Vec<&str> = rows.map(|row| row.split(' ').nth(1).unwrap()).collect();
+    assert_eq!(explained, alerts);
+}
+
+#[test]
 fn the_picture_in_the_readme_shows_the_demo_as_it_is() {
     let output = Command::new(example("demo"))
         .env("SIDECAR", program())
