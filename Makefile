@@ -39,17 +39,18 @@ demo: build ## watch two volume updates reload a stand-in application, in about 
 	@cargo build --quiet --examples
 	@SIDECAR=$(SIDECAR) target/debug/examples/demo
 
-# Of a terminal that holds all of it. Where nothing moves, the end is what is seen.
+# Of a terminal that holds all of it. Where nothing moves, or is not to move, the end is what is seen.
 PICTURE := tests/demo/demo.svg
 .PHONY: picture
-picture: build ## record the demo anew as the picture in the README; needs asciinema and termtosvg from Debian's packages
-	@command -v asciinema termtosvg > /dev/null || { echo "needs asciinema and termtosvg from Debian's packages"; exit 1; }
+picture: build ## record the demo anew as the picture in the README; root gets asciinema and termtosvg from Debian's packages
+	@command -v asciinema > /dev/null && command -v termtosvg > /dev/null || tests/support/install asciinema termtosvg
 	@cargo build --quiet --examples
 	SIDECAR=$(SIDECAR) asciinema rec --quiet --overwrite --cols 92 --rows 21 target/demo.cast \
 	  --command 'echo "$$ make demo"; target/debug/examples/demo'
 	termtosvg render target/demo.cast $(PICTURE) --template window_frame --loop-delay 6000
 	@end=$$(sed -n 's/^ *100.000%{\(.*\)}/\1/p' $(PICTURE)); \
-	sed -i "s/id=\"user-style\">/&#screen_view{$$end}@media (prefers-reduced-motion:reduce){#screen_view{animation:none}}/" $(PICTURE)
+	sed -i -e "s/id=\"user-style\">/&#screen_view{$$end}@media (prefers-reduced-motion:reduce){#screen_view{animation:none}}/" \
+	  -e "s/'DejaVu Sans Mono', monospace/'DejaVu Sans Mono', Menlo, Consolas, monospace/" $(PICTURE)
 	@echo "$(PICTURE): $$(stat -c %s $(PICTURE)) bytes"
 
 # What needs root runs as root and counts as ignored otherwise.
