@@ -72,6 +72,13 @@ impl Prometheus {
     fn expect_some(&self, expression: &str) {
         eventually(expression, || !self.query(expression).is_empty());
     }
+
+    #[track_caller]
+    fn expect_alert(&self, name: &str, state: &str) {
+        self.expect_some(&format!(
+            "ALERTS{{alertname=\"{name}\", alertstate=\"{state}\", namespace=\"shop\", pod=\"web-0\"}}"
+        ));
+    }
 }
 
 /// Nobody listens there.
@@ -156,7 +163,14 @@ fn the_dashboard_shows_and_the_alerts_watch_what_the_program_tells() {
     assert_eq!(all_is_well, [] as [Value; 0]);
     volume.update_with(&[("app.conf", "three")], |_| {});
     sidecar.expect("the process has ended after the signal");
-    prometheus.expect_some(
-        "ALERTS{alertname=\"ConfigReloadKillsApplication\", alertstate=\"firing\", pod=\"web-0\"}",
-    );
+    prometheus.expect_alert("ConfigReloadKillsApplication", "firing");
+    // What comes only after some time is pending until then.
+    volume.update_with(&[("app.conf", "four")], |_| {});
+    sidecar.expect("reload pending");
+    prometheus.expect_some("time() - (reloader_pending_since_timestamp_seconds > 0) < 60");
+    fs::remove_dir_all(&volume.path).unwrap();
+    prometheus.expect_alert("ConfigRootMissing", "pending");
+    drop(sidecar);
+    prometheus.expect_alert("ConfigReloaderDown", "pending");
+    prometheus.expect_some("ALERTS{alertname=\"ConfigReloaderAbsent\", alertstate=\"pending\"}");
 }
