@@ -39,6 +39,20 @@ demo: build ## watch two volume updates reload a stand-in application, in about 
 	@cargo build --quiet --examples
 	@SIDECAR=$(SIDECAR) target/debug/examples/demo
 
+# Of a terminal that holds all of it. Where nothing moves, or is not to move, the end is what is seen.
+PICTURE := tests/demo/demo.svg
+.PHONY: picture
+picture: build ## record the demo anew as the picture in the README; root gets asciinema and termtosvg from Debian's packages
+	@command -v asciinema > /dev/null && command -v termtosvg > /dev/null || tests/support/install asciinema termtosvg
+	@cargo build --quiet --examples
+	SIDECAR=$(SIDECAR) asciinema rec --quiet --overwrite --cols 92 --rows 21 target/demo.cast \
+	  --command 'echo "$$ make demo"; target/debug/examples/demo'
+	termtosvg render target/demo.cast $(PICTURE) --template window_frame --loop-delay 6000
+	@end=$$(sed -n 's/^ *100.000%{\(.*\)}/\1/p' $(PICTURE)); \
+	sed -i -e "s/id=\"user-style\">/&#screen_view{$$end}@media (prefers-reduced-motion:reduce){#screen_view{animation:none}}/" \
+	  -e "s/'DejaVu Sans Mono', monospace/'DejaVu Sans Mono', Menlo, Consolas, monospace/" $(PICTURE)
+	@echo "$(PICTURE): $$(stat -c %s $(PICTURE)) bytes"
+
 # What needs root runs as root and counts as ignored otherwise.
 .PHONY: test
 test: build ## run all unit and integration tests against the release program
@@ -47,6 +61,10 @@ test: build ## run all unit and integration tests against the release program
 .PHONY: e2e
 e2e: build ## run the tests against real applications, editors, git and containers; root gets what is missing from Debian's packages
 	SIDECAR=$(SIDECAR) IMAGE_TOOL=$(IMAGE_TOOL) tests/e2e/run
+
+.PHONY: rules
+rules: build ## check the alerts and the dashboard in deploy/monitoring, with promtool and a real Prometheus
+	SIDECAR=$(SIDECAR) tests/monitoring/run
 
 # What else can be set stands in tests/histories/main.rs.
 histories: export HISTORIES ?= 2000
@@ -95,7 +113,7 @@ fuzz-corpus: ## keep of what `make fuzz` has found the least that covers as much
 lint: toolchain ## check formatting, and clippy for this host and for the release target
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
-	cargo clippy --test e2e --test histories --test syscalls -- -D warnings
+	cargo clippy --test e2e --test histories --test syscalls --test monitoring -- -D warnings
 	cargo clippy --target $(TRIPLE) -- -D warnings
 	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	RUSTFLAGS="--cfg fuzzing" cargo clippy --manifest-path fuzz/Cargo.toml --target-dir target/fuzz/lint --no-default-features -- -D warnings

@@ -7,10 +7,11 @@ mod support;
 
 use rustix::process::Signal;
 use rustix::time::{ClockId, clock_gettime};
+use std::io::{IsTerminal, stdout};
 use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::Duration;
-use support::process::{Settings, Target};
+use support::process::{Settings, Talker, Target};
 use support::volume::{Order, Volume};
 
 /// Between two updates, so that the least interval between two signals is over.
@@ -25,7 +26,28 @@ struct Timeline {
 impl Timeline {
     fn show(&self, nanoseconds: i64, who: &str, what: &str) {
         let after = (nanoseconds - self.start) as f64 / 1e9;
-        println!("{after:8.4} s  {who:<8} {what}");
+        let colour = match who {
+            "kubelet" => CYAN,
+            "sidecar" => YELLOW,
+            _ => GREEN,
+        };
+        let who = paint(colour, &format!("{who:<8}"));
+        println!("{after:8.4} s  {who} {what}");
+    }
+}
+
+/// Select Graphic Rendition, console_codes(4).
+const BOLD: u8 = 1;
+const GREEN: u8 = 32;
+const YELLOW: u8 = 33;
+const CYAN: u8 = 36;
+
+/// On a terminal in this manner, elsewhere as it is.
+fn paint(manner: u8, text: &str) -> String {
+    if stdout().is_terminal() {
+        format!("\x1b[{manner}m{text}\x1b[0m")
+    } else {
+        text.to_owned()
     }
 }
 
@@ -35,9 +57,10 @@ fn main() -> ExitCode {
     let timeline = Timeline { start: now() };
     let program = support::program();
     let bytes = std::fs::metadata(&program).map_or(0, |file| file.len());
+    let program = program.file_name().unwrap_or_default().display();
     println!(
-        "One file, {bytes} bytes: {}\n",
-        program.file_name().unwrap_or_default().display()
+        "{}\n",
+        paint(BOLD, &format!("One file, {bytes} bytes: {program}"))
     );
 
     let volume = Volume::new(
@@ -56,6 +79,7 @@ fn main() -> ExitCode {
     timeline.show(now(), "app", "starts, runs \"colour = blue\"");
     let mut sidecar = Settings::new(&volume.path, &app.name)
         .set("VERBOSE", "false")
+        .set("RELOAD_CONFIRM", "warn")
         .start();
     timeline.show(now(), "sidecar", "watches");
 
@@ -76,9 +100,7 @@ fn main() -> ExitCode {
             "kubelet",
             "takes the last step: the previous directory goes",
         );
-        let line = sidecar.expect("signal sent");
-        let (_, words) = line.split_once(" info  ").unwrap_or_default();
-        timeline.show(handled, "sidecar", words);
+        timeline.show(handled, "sidecar", &said(&mut sidecar, "signal sent"));
         timeline.show(
             handled,
             "app",
@@ -87,15 +109,21 @@ fn main() -> ExitCode {
                 (handled - last_step) as f64 / 1e6
             ),
         );
+        let confirmed = said(&mut sidecar, "reload confirmed");
+        timeline.show(now(), "sidecar", &confirmed);
         right &= seen == format!("colour = {colour}");
     }
     sleep(GRACE);
     sidecar.signal(Signal::TERM);
     let (status, _) = sidecar.finish();
     let signals = app.count();
+    let code = status.code().unwrap_or(-1);
     println!(
-        "\n2 updates, {signals} signals, sidecar's exit code {}",
-        status.code().unwrap_or(-1)
+        "\n{}",
+        paint(
+            BOLD,
+            &format!("2 updates, {signals} signals, sidecar's exit code {code}")
+        )
     );
     if right && signals == 2 && status.success() {
         ExitCode::SUCCESS
@@ -105,6 +133,13 @@ fn main() -> ExitCode {
         );
         ExitCode::FAILURE
     }
+}
+
+/// Waits for a line of its log; what stands there after time and level.
+fn said(sidecar: &mut Talker, part: &str) -> String {
+    let line = sidecar.expect(part);
+    let (_, words) = line.split_once(" info  ").unwrap_or_default();
+    words.to_owned()
 }
 
 fn now() -> i64 {

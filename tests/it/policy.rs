@@ -1,6 +1,6 @@
 //! What the project promises of itself: size, memory, one place for `unsafe`, documents that tell the truth.
 
-use crate::support::process::{Settings, eventually};
+use crate::support::process::{Settings, eventually, example};
 use crate::support::recipes::{RECIPES, Recipe};
 use crate::support::{is_emulated, program};
 use config_reloader_sidecar::config::SETTINGS;
@@ -236,6 +236,61 @@ fn the_readme_tells_the_programs_true_size() {
         readme.contains(&format!("one static file of {kib} KiB")),
         "it has {kib} KiB"
     );
+}
+
+#[test]
+fn the_readme_explains_every_alert() {
+    let rules =
+        fs::read_to_string(repository().join("deploy/monitoring/prometheusrule.yaml")).unwrap();
+    let alerts = rules
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- alert: "));
+    let alerts: Vec<String> = alerts.map(|alert| format!("`{alert}`")).collect();
+    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
+    let (_, section) = readme.split_once("## Alerts and a dashboard").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    let explained: Vec<&str> = rows.map(|row| row.split(' ').nth(1).unwrap()).collect();
+    assert_eq!(explained, alerts);
+}
+
+#[test]
+fn the_picture_in_the_readme_shows_the_demo_as_it_is() {
+    let output = Command::new(example("demo"))
+        .env("SIDECAR", program())
+        .output()
+        .unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{printed}");
+    let demo = printed.lines().filter(|line| !line.is_empty());
+    let demo: Vec<String> = demo.map(without_numbers).collect();
+    let picture = fs::read_to_string(repository().join("tests/demo/demo.svg")).unwrap();
+    // Each line stands in it once, as it first appears; those with nothing but the cursor are blank.
+    let shown = picture.split("<g id=\"").skip(1).map(|group| {
+        let (group, _) = group.split_once("</g>").unwrap();
+        let pieces = group.split("<text ").skip(1).map(|piece| {
+            let (_, text) = piece.split_once('>').unwrap();
+            text.split_once("</text>").unwrap().0
+        });
+        without_numbers(&pieces.collect::<String>())
+    });
+    let shown: Vec<String> = shown.filter(|line| !line.is_empty()).collect();
+    assert_eq!(shown[0], "$ make demo");
+    assert_eq!(shown[1..], demo, "make picture records it anew");
+    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
+    assert!(readme.contains("](tests/demo/demo.svg)"));
+}
+
+/// What is the same in every run.
+fn without_numbers(line: &str) -> String {
+    let mut kept = String::new();
+    for character in line.trim().chars() {
+        let is_digit = character.is_ascii_digit();
+        if !(is_digit && kept.ends_with('0')) {
+            kept.push(if is_digit { '0' } else { character });
+        }
+    }
+    kept
 }
 
 fn text(bytes: &'static [u8]) -> &'static str {
