@@ -60,9 +60,13 @@ histories soak:
 
 # What is measured is the release program. The benchmark itself is built as the tests are, whose helpers it uses.
 .PHONY: bench
-bench: build ## measure speed and memory of the release program beside find, cat, sha256sum and pkill
+bench: build floor ## measure the release program beside what could be used instead and beside the least that can do the job (ONLY=, QUICK=1)
 	@cargo build --quiet --examples
-	@SIDECAR=$(SIDECAR) cargo bench --quiet --profile dev --bench sidecar
+	@SIDECAR=$(SIDECAR) ONLY=$(ONLY) cargo bench --quiet --profile dev --bench bench
+
+.PHONY: floor
+floor: toolchain
+	@cargo build --quiet --release --target $(TRIPLE) --features floor --bin floor
 
 # Coverage is all that is needed of the compiler, and every toolchain has that: the sanitizers, which take a nightly one, look for
 # what safe code cannot do.
