@@ -64,6 +64,13 @@ bench: build floor ## measure the release program beside what could be used inst
 	@cargo build --quiet --examples
 	@SIDECAR=$(SIDECAR) ONLY=$(ONLY) cargo bench --quiet --profile dev --bench bench
 
+# Line numbers change nothing in the machine code.
+.PHONY: bloat
+bloat: build ## whose bytes the program's are, by module and dependency; needs python3 and binutils
+	@CARGO_PROFILE_RELEASE_STRIP=none CARGO_PROFILE_RELEASE_DEBUG=line-tables-only \
+	  cargo build --quiet --release --target $(TRIPLE) --target-dir target/bloat
+	@python3 benches/bloat.py target/bloat/$(TRIPLE)/release/$(PROGRAM) $(RELEASE)
+
 .PHONY: floor
 floor: toolchain
 	@cargo build --quiet --release --target $(TRIPLE) --features floor --bin floor
