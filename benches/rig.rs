@@ -1,15 +1,15 @@
 //! A volume, an application that reads it, and a watcher between them: each contestant has its own, so that they can be measured
 //! turn and turn about.
 
-use crate::contestants::Contestant;
-use crate::support::DEADLINE;
+use crate::contestants::{Contestant, Job};
 use crate::support::digest::digest;
 use crate::support::process::{Talker, Target};
 use crate::support::volume::{Order, Volume};
+use crate::support::{DEADLINE, unique_name};
 use rustix::process::{Pid, Signal, kill_process_group};
 use rustix::time::{ClockId, clock_gettime};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -62,7 +62,7 @@ impl Watcher {
     }
 
     /// Whether each of them, with all its threads, waits for something.
-    fn is_asleep(&self) -> bool {
+    pub fn is_asleep(&self) -> bool {
         self.processes().into_iter().all(|pid| {
             let tasks = fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero()));
             let mut tasks = tasks.into_iter().flatten().flatten();
@@ -76,7 +76,7 @@ impl Watcher {
     }
 
     /// How many watches it has set up.
-    fn watches(&self) -> usize {
+    pub fn watches(&self) -> usize {
         let of_process = |pid: Pid| {
             let descriptors = fs::read_dir(format!("/proc/{}/fdinfo", pid.as_raw_nonzero()));
             let descriptors = descriptors.into_iter().flatten().flatten();
@@ -87,6 +87,57 @@ impl Watcher {
         };
         self.processes().into_iter().map(of_process).sum()
     }
+
+    /// Processor time of all of it up to now, in seconds, with that of processes that have ended.
+    pub fn processor_time(&self) -> f64 {
+        let running = self.each_task("schedstat", |schedstat| {
+            schedstat.split(' ').next()?.parse::<f64>().ok()
+        });
+        // cutime and cstime, the 16th and 17th field, in clock ticks; proc(5).
+        let ended = self.processes().into_iter().filter_map(stat);
+        let ended = ended
+            .map(|fields| fields[13].parse::<f64>().unwrap() + fields[14].parse::<f64>().unwrap());
+        running / 1e9 + ended.sum::<f64>() / 100.0
+    }
+
+    /// How often it has gone to sleep up to now, and so was woken.
+    pub fn wake_ups(&self) -> f64 {
+        self.each_task("status", |status| {
+            let (_, count) = status.split_once("\nvoluntary_ctxt_switches:")?;
+            count.lines().next()?.trim().parse().ok()
+        })
+    }
+
+    pub fn threads(&self) -> u64 {
+        self.each_task("comm", |_| Some(1.0)) as u64
+    }
+
+    /// Kilobytes that are resident, and its share of them; exact, other than what `status` says.
+    pub fn memory(&self) -> [u64; 2] {
+        ["Rss:", "Pss:"].map(|name| {
+            let of_process = |pid: Pid| {
+                let maps =
+                    fs::read_to_string(format!("/proc/{}/smaps_rollup", pid.as_raw_nonzero()))
+                        .ok()?;
+                let line = maps.lines().find(|line| line.starts_with(name))?;
+                line.split_whitespace().nth(1)?.parse::<u64>().ok()
+            };
+            self.processes().into_iter().filter_map(of_process).sum()
+        })
+    }
+
+    /// The sum of what a file in `/proc` says of each thread.
+    fn each_task(&self, file: &str, value: impl Fn(&str) -> Option<f64>) -> f64 {
+        let mut sum = 0.0;
+        for pid in self.processes() {
+            let tasks = fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero()));
+            for task in tasks.into_iter().flatten().flatten() {
+                let text = fs::read_to_string(task.path().join(file)).unwrap_or_default();
+                sum += value(&text).unwrap_or_default();
+            }
+        }
+        sum
+    }
 }
 
 /// The fields of `/proc/PID/stat` from the third, the state; proc(5).
@@ -96,40 +147,91 @@ pub fn stat(pid: Pid) -> Option<Vec<String>> {
     Some(fields.split_whitespace().map(str::to_owned).collect())
 }
 
-/// The last step of an update, in nanoseconds.
-#[derive(Clone, Copy)]
+/// Where the volume is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Medium {
+    /// As Secret, projected and downwardAPI volumes are.
+    Memory,
+    /// As ConfigMap volumes are.
+    Disk,
+}
+
+impl Medium {
+    fn path(self) -> PathBuf {
+        let memory = Path::new("/dev/shm");
+        match self {
+            Self::Memory if memory.is_dir() => memory.to_owned(),
+            Self::Memory | Self::Disk => std::env::temp_dir(),
+        }
+    }
+}
+
+/// How the content changes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Of a key that stays.
+    Content,
+    /// One key goes, another comes.
+    Keys,
+}
+
+/// What came of one update, in nanoseconds since boot.
 pub struct Update {
+    /// Just before the last step, which removes the previous directory.
     pub before_last_step: i64,
+    /// When it had returned.
     pub after_last_step: i64,
+    /// When the first handler ran that saw the whole update; `None` if the application was never told of it.
+    pub told: Option<i64>,
+    pub signals: usize,
+    /// Signals that came before the whole update was to be seen.
+    pub stale: usize,
 }
 
 pub struct Rig {
     pub watcher: Watcher,
-    pub target: Target,
+    target: Target,
     volume: Volume,
+    pause: Duration,
     updates: usize,
     _directory: tempfile::TempDir,
 }
 
+/// How the writer goes about it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    Fast,
+    /// With pauses, so that no two signals become one.
+    Slow,
+}
+
+/// Nobody takes longer than this between two signals for one update.
+const QUIET: Duration = Duration::from_millis(5);
+const SLOW: Duration = Duration::from_millis(5);
+/// Who has not signalled by then never will.
+const PATIENCE: Duration = Duration::from_secs(3);
+
 impl Rig {
     /// Starts everything and waits until the contestant watches.
-    pub fn new(contestant: &Contestant) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+    pub fn new(contestant: &Contestant, medium: Medium) -> Self {
+        let directory = tempfile::tempdir_in(medium.path()).unwrap();
         let volume = Volume::new(
             directory.path().join("volume"),
             Order::SwapFirst,
-            &[("app.conf", "update 0")],
+            &[("app.conf", "update 0"), ("key-0", "")],
         );
-        let target = Target::start_as(
-            &crate::support::unique_name(),
-            &volume.path,
-            &["--tree", "1"],
-        );
-        let watcher = contestant.start(&volume.path, &target);
-        let rig = Self {
+        let target = Target::start_as(&unique_name(), &volume.path, &["--tree", "1"]);
+        let watcher = contestant.start(&Job {
+            root: &volume.path,
+            name: &target.name,
+            pid: target.talker.pid().as_raw_nonzero().get(),
+            is_tree: false,
+        });
+        let mut rig = Self {
             watcher,
             target,
             volume,
+            pause: Duration::from_millis(contestant.pause_ms),
             updates: 0,
             _directory: directory,
         };
@@ -146,45 +248,62 @@ impl Rig {
         rig
     }
 
-    pub fn root(&self) -> &Path {
-        &self.volume.path
-    }
-
-    /// Waits until nothing of it runs.
-    pub fn rest(&self) {
-        let deadline = Instant::now() + DEADLINE;
-        // Twice: one that was about to be woken is awake a moment later.
-        for _ in 0..2 {
-            sleep(Duration::from_millis(1));
-            while !self.watcher.is_asleep() {
-                assert!(Instant::now() < deadline, "never at rest");
-                sleep(Duration::from_millis(1));
+    /// Waits until nothing runs; returns what the application was told meanwhile.
+    fn rest(&mut self) -> Vec<String> {
+        let mut lines = Vec::new();
+        loop {
+            if let Ok(line) = self.target.talker.next(Instant::now() + QUIET + self.pause) {
+                lines.push(line);
+            } else if self.watcher.is_asleep() {
+                return lines;
             }
         }
     }
 
-    /// New content, written as the kubelet writes it.
-    pub fn update(&mut self) -> Update {
+    /// New content, written as the kubelet writes it, and nobody waits for anything.
+    fn write(&mut self, kind: Kind, pace: Pace) -> [i64; 2] {
         self.updates += 1;
         let content = format!("update {}", self.updates);
-        let mut before_last_step = 0;
-        self.volume
-            .update_with(&[("app.conf", &content)], |_| before_last_step = now());
+        let key = format!("key-{}", if kind == Kind::Keys { self.updates } else { 0 });
+        let steps = self.volume.steps(&[("app.conf", &content), (&key, "")]);
+        let (last, others) = steps.split_last().unwrap();
+        for step in others {
+            step.run().unwrap();
+            if pace == Pace::Slow {
+                sleep(SLOW);
+            }
+        }
+        let before_last_step = now();
+        last.run().unwrap();
+        [before_last_step, now()]
+    }
+
+    /// New content, and what comes of it until there is rest.
+    pub fn update(&mut self, kind: Kind, pace: Pace) -> Update {
+        let [before_last_step, after_last_step] = self.write(kind, pace);
+        let first = self.target.talker.next(Instant::now() + PATIENCE);
+        let mut lines: Vec<String> = first.into_iter().collect();
+        lines.extend(self.rest());
+        // Looked at last: whoever opens the files may be taken for the application.
+        let content = format!("{:016x}", digest(self.volume.path.to_str().unwrap()));
+        let told = lines.iter().find(|line| line.ends_with(&content));
         Update {
             before_last_step,
-            after_last_step: now(),
+            after_last_step,
+            told: told.map(|line| line.split(' ').nth(1).unwrap().parse().unwrap()),
+            signals: lines.len(),
+            stale: lines
+                .iter()
+                .filter(|line| !line.ends_with(&content))
+                .count(),
         }
     }
 
-    /// When the handler ran in which the application first saw all of the update; `None` if it was never told.
-    pub fn told(&mut self, within: Duration) -> Option<i64> {
-        let content = format!("{:016x}", digest(self.root().to_str().unwrap()));
-        let deadline = Instant::now() + within;
-        loop {
-            let line = self.target.talker.next(deadline).ok()?;
-            if line.ends_with(&content) {
-                return line.split(' ').nth(1)?.parse().ok();
-            }
+    /// So many updates, as fast as they can be written.
+    pub fn storm(&mut self, updates: usize) {
+        for _ in 0..updates {
+            self.write(Kind::Content, Pace::Fast);
         }
+        self.rest();
     }
 }

@@ -1,3 +1,3 @@
 //! What is measured.
 
-pub mod latency;
+pub mod updates;
