@@ -60,6 +60,36 @@ pub const UNCONFIRMED: Contestant = Contestant {
     ..SIDECAR
 };
 
+/// Each instruction outside of the kernel is counted: the same every time, whatever else the machine does.
+pub const COUNTED: Contestant = Contestant {
+    name: "sidecar, counted",
+    start: |job| {
+        let valgrind = [
+            "valgrind",
+            "--tool=callgrind",
+            "--callgrind-out-file=/dev/null",
+        ];
+        launch(settings(job.root, job.name).through(&valgrind))
+    },
+    ..SIDECAR
+};
+
+/// Each system call is written to the file at [`trace`].
+pub const TRACED: Contestant = Contestant {
+    name: "sidecar, traced",
+    start: |job| {
+        let trace = trace(job.root);
+        let strace = ["strace", "-qq", "-o", trace.to_str().unwrap()];
+        launch(settings(job.root, job.name).through(&strace))
+    },
+    ..SIDECAR
+};
+
+/// Where the trace of what watches `root` is.
+pub fn trace(root: &Path) -> PathBuf {
+    root.with_extension("trace")
+}
+
 const INOTIFYWAIT_PKILL: Contestant = Contestant {
     name: "inotifywait, pkill",
     programs: &["sh", "inotifywait", "pkill"],
@@ -179,10 +209,14 @@ impl Contestant {
             .find(|program| !path(program).is_file())
     }
 
+    pub fn paths(&self) -> Vec<PathBuf> {
+        self.programs.iter().map(|program| path(program)).collect()
+    }
+
     /// All that the programs read to run: themselves and their libraries, which is what an image would have to hold.
     pub fn files(&self) -> BTreeSet<PathBuf> {
-        let programs: Vec<PathBuf> = self.programs.iter().map(|program| path(program)).collect();
-        let mut files: BTreeSet<PathBuf> = programs
+        let mut files: BTreeSet<PathBuf> = self
+            .paths()
             .iter()
             .flat_map(|program| with_libraries(program))
             .collect();

@@ -2,7 +2,7 @@
 //! the job, in one run on one machine. Nothing here fails for being slow: what is compared is measured in the same run, turn and
 //! turn about, and figures are medians with their quartiles.
 //!
-//! `ONLY=latency,updates` measures these alone; with `QUICK=1` there are fewer rounds, to try it.
+//! `ONLY=latency` measures that alone, or several with commas between; with `QUICK=1` there are fewer rounds, to try it.
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -14,17 +14,14 @@ mod rig;
 mod sample;
 
 use contestants::{ALTERNATIVES, Contestant};
-use measure::updates;
+use measure::{counted, crowd, growth, rest, size, storm, updates};
 use report::Report;
+use std::path::Path;
+use std::time::Duration;
 
 fn main() {
-    let rounds = |many: usize, few: usize| {
-        if std::env::var_os("QUICK").is_some() {
-            few
-        } else {
-            many
-        }
-    };
+    let is_quick = std::env::var_os("QUICK").is_some_and(|value| !value.is_empty());
+    let rounds = |many: usize, few: usize| if is_quick { few } else { many };
     let only = std::env::var("ONLY").unwrap_or_default();
     let is_wanted = |measure: &str| only.is_empty() || only.split(',').any(|one| one == measure);
     let mut report = Report::new();
@@ -36,7 +33,13 @@ fn main() {
             Some(program) => println!("MISSING: {}: there is no {program}", contestant.name),
         }
     }
-    if only == "latency" {
+    if is_wanted("size") {
+        size::of_all(&mut report, &others);
+    }
+    if is_wanted("start") {
+        rest::start(&mut report, &others, rounds(15, 3));
+    }
+    if is_wanted("latency") {
         updates::against_the_floor(&mut report, rounds(1000, 100));
     }
     if is_wanted("updates") {
@@ -45,4 +48,39 @@ fn main() {
     if is_wanted("busy") {
         updates::on_a_busy_machine(&mut report, rounds(200, 40));
     }
+    if is_wanted("rest") {
+        rest::of_all(
+            &mut report,
+            &others,
+            rounds(1000, 100),
+            Duration::from_secs(rounds(60, 5) as u64),
+        );
+    }
+    if is_wanted("counted") {
+        counted::table(&mut report);
+    }
+    if is_wanted("growth") {
+        growth::of_trees(&mut report, rounds(5, 1), rounds(100_000, 10_000));
+        growth::of_content(&mut report, rounds(9, 3));
+    }
+    if is_wanted("crowd") {
+        crowd::delivery(&mut report, rounds(15, 3), &[10, 1_000, 5_000]);
+    }
+    if is_wanted("storm") {
+        storm::of_writes(&mut report, rounds(100_000, 10_000));
+    }
+    report.write(Path::new("target/bench/results.json"), &machine());
+}
+
+/// What it was measured on.
+fn machine() -> String {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let info = read("/proc/cpuinfo");
+    let model = info
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let model = model.map_or("processors", |(_, model)| model);
+    let kernel = read("/proc/sys/kernel/osrelease");
+    format!("{processors} x {model}, Linux {}", kernel.trim_end())
 }

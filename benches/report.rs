@@ -70,6 +70,15 @@ impl Cell {
         }
     }
 
+    /// Where it is one, or the median.
+    pub fn number(&self) -> f64 {
+        match self {
+            Self::Number(number) => *number,
+            Self::Spread(sample) => sample.median(),
+            Self::Text(_) | Self::None => f64::NAN,
+        }
+    }
+
     fn keep(&self) -> Value {
         match self {
             Self::Number(number) => json!(number),

@@ -77,15 +77,23 @@ impl Watcher {
 
     /// How many watches it has set up.
     pub fn watches(&self) -> usize {
-        let of_process = |pid: Pid| {
-            let descriptors = fs::read_dir(format!("/proc/{}/fdinfo", pid.as_raw_nonzero()));
-            let descriptors = descriptors.into_iter().flatten().flatten();
-            let infos = descriptors.filter_map(|entry| fs::read_to_string(entry.path()).ok());
-            infos
-                .map(|info| info.matches("inotify wd:").count())
-                .sum::<usize>()
-        };
-        self.processes().into_iter().map(of_process).sum()
+        self.processes().into_iter().map(watches_of).sum()
+    }
+
+    /// The same, sooner for one that has only one process.
+    pub fn watches_soon(&self, is_one: bool) -> usize {
+        if is_one {
+            watches_of(self.0.pid())
+        } else {
+            self.watches()
+        }
+    }
+
+    /// Processor time of its first thread up to now, in seconds; Documentation/scheduler/sched-stats.rst.
+    pub fn processor_time_of_first(&self) -> f64 {
+        let stat = fs::read_to_string(format!("/proc/{}/schedstat", self.0.pid().as_raw_nonzero()))
+            .unwrap();
+        stat.split(' ').next().unwrap().parse::<f64>().unwrap() / 1e9
     }
 
     /// Processor time of all of it up to now, in seconds, with that of processes that have ended.
@@ -138,6 +146,13 @@ impl Watcher {
         }
         sum
     }
+}
+
+fn watches_of(process: Pid) -> usize {
+    let descriptors = fs::read_dir(format!("/proc/{}/fdinfo", process.as_raw_nonzero()));
+    let descriptors = descriptors.into_iter().flatten().flatten();
+    let infos = descriptors.filter_map(|entry| fs::read_to_string(entry.path()).ok());
+    infos.map(|info| info.matches("inotify wd:").count()).sum()
 }
 
 /// The fields of `/proc/PID/stat` from the third, the state; proc(5).
@@ -248,6 +263,10 @@ impl Rig {
         rig
     }
 
+    pub fn root(&self) -> &Path {
+        &self.volume.path
+    }
+
     /// Waits until nothing runs; returns what the application was told meanwhile.
     fn rest(&mut self) -> Vec<String> {
         let mut lines = Vec::new();
@@ -285,7 +304,7 @@ impl Rig {
         let mut lines: Vec<String> = first.into_iter().collect();
         lines.extend(self.rest());
         // Looked at last: whoever opens the files may be taken for the application.
-        let content = format!("{:016x}", digest(self.volume.path.to_str().unwrap()));
+        let content = format!("{:016x}", digest(self.root().to_str().unwrap()));
         let told = lines.iter().find(|line| line.ends_with(&content));
         Update {
             before_last_step,

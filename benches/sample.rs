@@ -39,3 +39,45 @@ pub fn ratio(one: &[f64], other: &[f64]) -> Sample {
             .collect(),
     )
 }
+
+/// So many measurements of each, in turn and every other time in the opposite order, after one of each that does not count.
+pub fn in_turn<T>(
+    rounds: usize,
+    of: &mut [T],
+    mut measure: impl FnMut(&mut T) -> f64,
+) -> Vec<Sample> {
+    let mut values = vec![Vec::new(); of.len()];
+    for round in 0..=rounds {
+        for step in 0..of.len() {
+            let at = if round % 2 == 0 {
+                step
+            } else {
+                of.len() - 1 - step
+            };
+            let value = measure(&mut of[at]);
+            if round > 0 {
+                values[at].push(value);
+            }
+        }
+    }
+    values.into_iter().map(Sample::of).collect()
+}
+
+/// With which power of the size the time grows, from a size of 1,000: the slope of the line through the logarithms.
+pub fn growth(points: &[(f64, f64)]) -> f64 {
+    let large = points.iter().filter(|(size, _)| *size >= 1_000.0);
+    let logarithms: Vec<(f64, f64)> = large.map(|(size, time)| (size.ln(), time.ln())).collect();
+    let mean =
+        |values: &mut dyn Iterator<Item = f64>| values.sum::<f64>() / logarithms.len() as f64;
+    let x = mean(&mut logarithms.iter().map(|point| point.0));
+    let y = mean(&mut logarithms.iter().map(|point| point.1));
+    let together: f64 = logarithms
+        .iter()
+        .map(|point| (point.0 - x) * (point.1 - y))
+        .sum();
+    together
+        / logarithms
+            .iter()
+            .map(|point| (point.0 - x).powi(2))
+            .sum::<f64>()
+}
