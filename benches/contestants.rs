@@ -60,23 +60,29 @@ pub const UNCONFIRMED: Contestant = Contestant {
     ..SIDECAR
 };
 
-/// Each instruction outside of the kernel is counted: the same every time, whatever else the machine does.
+/// Runs a program and counts its instructions outside of the kernel: as many every time, whatever else the machine does.
+pub const COUNTING: [&str; 3] = [
+    "valgrind",
+    "--tool=callgrind",
+    "--callgrind-out-file=/dev/null",
+];
+
 pub const COUNTED: Contestant = Contestant {
-    name: "sidecar, counted",
-    start: |job| {
-        let valgrind = [
-            "valgrind",
-            "--tool=callgrind",
-            "--callgrind-out-file=/dev/null",
-        ];
-        launch(settings(job.root, job.name).through(&valgrind))
-    },
+    start: |job| launch(settings(job.root, job.name).through(&COUNTING)),
     ..SIDECAR
+};
+
+pub const COUNTED_FLOOR: Contestant = Contestant {
+    start: |job| {
+        let mut command = Command::new(COUNTING[0]);
+        command.args(&COUNTING[1..]).arg(path("floor"));
+        talk(command.arg(job.root).arg(job.pid.to_string()))
+    },
+    ..FLOOR
 };
 
 /// Each system call is written to the file at [`trace`].
 pub const TRACED: Contestant = Contestant {
-    name: "sidecar, traced",
     start: |job| {
         let trace = trace(job.root);
         let strace = ["strace", "-qq", "-o", trace.to_str().unwrap()];
@@ -93,7 +99,7 @@ pub fn trace(root: &Path) -> PathBuf {
 const INOTIFYWAIT_PKILL: Contestant = Contestant {
     name: "inotifywait, pkill",
     programs: &["sh", "inotifywait", "pkill"],
-    pause_ms: 0,
+    pause_ms: 25,
     takes_trees: true,
     start: |job| {
         let name = job.name;
@@ -110,6 +116,7 @@ const INOTIFYWAIT_PKILL: Contestant = Contestant {
 const INOTIFYWAIT_KILL: Contestant = Contestant {
     name: "inotifywait, kill",
     programs: &["sh", "inotifywait"],
+    pause_ms: 0,
     start: |job| {
         let pid = job.pid;
         shell(
@@ -263,7 +270,8 @@ fn sidecar(root: &Path, name: &str) -> Talker {
     launch(settings(root, name))
 }
 
-fn launch(settings: Settings) -> Talker {
+/// Starts it in a process group of its own.
+pub fn launch(settings: Settings) -> Talker {
     let own_group = |command: &mut Command| {
         command.process_group(0);
     };

@@ -2,13 +2,17 @@
 //! the job, in one run on one machine. Nothing here fails for being slow: what is compared is measured in the same run, turn and
 //! turn about, and figures are medians with their quartiles.
 //!
+//! What was measured is in `target/bench` then; `make bench-keep` makes it what the README says.
+//!
 //! `ONLY=latency` measures that alone, or several with commas between; with `QUICK=1` there are fewer rounds, to try it.
 
 #[path = "../tests/support/mod.rs"]
 mod support;
 
 mod contestants;
+mod guard;
 mod measure;
+mod readme;
 mod report;
 mod rig;
 mod sample;
@@ -16,21 +20,35 @@ mod sample;
 use contestants::{ALTERNATIVES, Contestant};
 use measure::{counted, crowd, growth, rest, size, storm, updates};
 use report::Report;
+use rig::Medium;
+use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
 fn main() {
+    if let Ok(how) = std::env::var("GUARD") {
+        return guard::check(how == "keep");
+    }
+    if std::env::var_os("KEEP").is_some() {
+        return keep();
+    }
     let is_quick = std::env::var_os("QUICK").is_some_and(|value| !value.is_empty());
     let rounds = |many: usize, few: usize| if is_quick { few } else { many };
     let only = std::env::var("ONLY").unwrap_or_default();
     let is_wanted = |measure: &str| only.is_empty() || only.split(',').any(|one| one == measure);
     let mut report = Report::new();
 
+    if !rig::be_undisturbed(true) {
+        report.say("Without root, other processes of this machine disturb what follows.");
+    }
     let mut others: Vec<&Contestant> = Vec::new();
     for contestant in &ALTERNATIVES {
         match contestant.missing() {
             None => others.push(contestant),
-            Some(program) => println!("MISSING: {}: there is no {program}", contestant.name),
+            Some(program) => report.say(&format!(
+                "MISSING: {}: there is no {program}",
+                contestant.name
+            )),
         }
     }
     if is_wanted("size") {
@@ -40,7 +58,14 @@ fn main() {
         rest::start(&mut report, &others, rounds(15, 3));
     }
     if is_wanted("latency") {
-        updates::against_the_floor(&mut report, rounds(1000, 100));
+        // In memory, all of them are measured below.
+        let media = [Medium::Disk, Medium::Memory];
+        let media = if is_wanted("updates") {
+            &media[..1]
+        } else {
+            &media
+        };
+        updates::against_the_floor(&mut report, rounds(1000, 100), media);
     }
     if is_wanted("updates") {
         updates::of_all(&mut report, &others, rounds(1000, 100));
@@ -69,7 +94,15 @@ fn main() {
     if is_wanted("storm") {
         storm::of_writes(&mut report, rounds(100_000, 10_000));
     }
-    report.write(Path::new("target/bench/results.json"), &machine());
+    report.write(Path::new("target/bench"), &machine());
+}
+
+/// What was measured last becomes what the README says.
+fn keep() {
+    fs::copy("target/bench/results.json", readme::RESULTS).unwrap();
+    let text = fs::read_to_string("README.md").unwrap();
+    let results = fs::read_to_string(readme::RESULTS).unwrap();
+    fs::write("README.md", readme::with(&text, &results)).unwrap();
 }
 
 /// What it was measured on.

@@ -90,11 +90,24 @@ impl Cell {
 }
 
 /// All tables of one run.
-pub struct Report(Vec<Value>);
+pub struct Report {
+    kept: Vec<Value>,
+    shown: String,
+}
 
 impl Report {
     pub const fn new() -> Self {
-        Self(Vec::new())
+        Self {
+            kept: Vec::new(),
+            shown: String::new(),
+        }
+    }
+
+    /// Prints a line or more, for a person.
+    pub fn say(&mut self, text: &str) {
+        println!("{text}");
+        self.shown.push_str(text);
+        self.shown.push('\n');
     }
 
     /// Prints a table and keeps it under a short name.
@@ -105,18 +118,21 @@ impl Report {
         columns: &[&str],
         rows: Vec<(String, Vec<Cell>)>,
     ) {
-        println!("\n**{title}**\n");
-        println!("| | {} |", columns.join(" | "));
-        println!("|---|{}", "---|".repeat(columns.len()));
+        let mut lines = vec![
+            format!("\n**{title}**\n"),
+            format!("| | {} |", columns.join(" | ")),
+            format!("|---|{}", "---|".repeat(columns.len())),
+        ];
         for (row, cells) in &rows {
             let cells: Vec<String> = cells.iter().map(Cell::show).collect();
-            println!("| {row} | {} |", cells.join(" | "));
+            lines.push(format!("| {row} | {} |", cells.join(" | ")));
         }
+        self.say(&lines.join("\n"));
         let keep = |(row, cells): (String, Vec<Cell>)| {
             let cells: Vec<Value> = cells.iter().map(Cell::keep).collect();
             json!({"name": row, "cells": cells})
         };
-        self.0.push(json!({
+        self.kept.push(json!({
             "name": name,
             "title": title,
             "columns": columns,
@@ -124,9 +140,11 @@ impl Report {
         }));
     }
 
-    pub fn write(self, file: &Path, machine: &str) {
-        let all = json!({"machine": machine, "tables": self.0});
-        fs::create_dir_all(file.parent().unwrap()).unwrap();
-        fs::write(file, format!("{all:#}\n")).unwrap();
+    /// Writes everything into a directory, as `results.json` and `results.md`.
+    pub fn write(self, directory: &Path, machine: &str) {
+        let all = json!({"machine": machine, "tables": self.kept});
+        fs::create_dir_all(directory).unwrap();
+        fs::write(directory.join("results.json"), format!("{all:#}\n")).unwrap();
+        fs::write(directory.join("results.md"), self.shown).unwrap();
     }
 }

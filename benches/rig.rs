@@ -8,6 +8,8 @@ use crate::support::volume::{Order, Volume};
 use crate::support::{DEADLINE, unique_name};
 use rustix::process::{Pid, Signal, kill_process_group};
 use rustix::time::{ClockId, clock_gettime};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -89,35 +91,31 @@ impl Watcher {
         }
     }
 
-    /// Processor time of its first thread up to now, in seconds; Documentation/scheduler/sched-stats.rst.
-    pub fn processor_time_of_first(&self) -> f64 {
-        let stat = fs::read_to_string(format!("/proc/{}/schedstat", self.0.pid().as_raw_nonzero()))
-            .unwrap();
-        stat.split(' ').next().unwrap().parse::<f64>().unwrap() / 1e9
-    }
-
-    /// Processor time of all of it up to now, in seconds, with that of processes that have ended.
-    pub fn processor_time(&self) -> f64 {
-        let running = self.each_task("schedstat", |schedstat| {
-            schedstat.split(' ').next()?.parse::<f64>().ok()
-        });
-        // cutime and cstime, the 16th and 17th field, in clock ticks; proc(5).
-        let ended = self.processes().into_iter().filter_map(stat);
-        let ended = ended
-            .map(|fields| fields[13].parse::<f64>().unwrap() + fields[14].parse::<f64>().unwrap());
-        running / 1e9 + ended.sum::<f64>() / 100.0
-    }
-
-    /// How often it has gone to sleep up to now, and so was woken.
-    pub fn wake_ups(&self) -> f64 {
-        self.each_task("status", |status| {
+    /// What it has done up to now.
+    pub fn account(&self) -> Account {
+        let switches = |status: &str| {
             let (_, count) = status.split_once("\nvoluntary_ctxt_switches:")?;
             count.lines().next()?.trim().parse().ok()
-        })
+        };
+        // cutime and cstime, the 16th and 17th field, in clock ticks; proc(5).
+        let ended = self.processes().into_iter().filter_map(stat);
+        let ticks = |fields: Vec<String>| {
+            fields[13..15]
+                .iter()
+                .map(|field| field.parse::<f64>().unwrap())
+                .sum::<f64>()
+        };
+        Account {
+            running: self.each_task("schedstat", |schedstat| {
+                schedstat.split(' ').next()?.parse().ok()
+            }),
+            ended: ended.map(ticks).sum(),
+            sleeps: self.each_task("status", switches),
+        }
     }
 
     pub fn threads(&self) -> u64 {
-        self.each_task("comm", |_| Some(1.0)) as u64
+        self.each_task("comm", |_| Some(1.0)).len() as u64
     }
 
     /// Kilobytes that are resident, and its share of them; exact, other than what `status` says.
@@ -134,17 +132,48 @@ impl Watcher {
         })
     }
 
-    /// The sum of what a file in `/proc` says of each thread.
-    fn each_task(&self, file: &str, value: impl Fn(&str) -> Option<f64>) -> f64 {
-        let mut sum = 0.0;
+    /// What a file in `/proc` says of each thread.
+    fn each_task(
+        &self,
+        file: &str,
+        value: impl Fn(&str) -> Option<f64>,
+    ) -> BTreeMap<OsString, f64> {
+        let mut values = BTreeMap::new();
         for pid in self.processes() {
             let tasks = fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero()));
             for task in tasks.into_iter().flatten().flatten() {
                 let text = fs::read_to_string(task.path().join(file)).unwrap_or_default();
-                sum += value(&text).unwrap_or_default();
+                values.extend(value(&text).map(|value| (task.file_name(), value)));
             }
         }
-        sum
+        values
+    }
+}
+
+/// What a watcher has done from its start to some moment.
+pub struct Account {
+    /// Processor time of each thread, in nanoseconds; Documentation/scheduler/sched-stats.rst.
+    running: BTreeMap<OsString, f64>,
+    /// That of the processes that have ended, in clock ticks.
+    ended: f64,
+    /// How often each thread has gone to sleep, and so was woken.
+    sleeps: BTreeMap<OsString, f64>,
+}
+
+impl Account {
+    /// The difference, of the threads that are still there.
+    fn since(now: &BTreeMap<OsString, f64>, before: &BTreeMap<OsString, f64>) -> f64 {
+        now.iter()
+            .map(|(task, value)| value - before.get(task).unwrap_or(&0.0))
+            .sum()
+    }
+
+    pub fn seconds_since(&self, before: &Self) -> f64 {
+        Self::since(&self.running, &before.running) / 1e9 + (self.ended - before.ended) / 100.0
+    }
+
+    pub fn wake_ups_since(&self, before: &Self) -> f64 {
+        Self::since(&self.sleeps, &before.sleeps)
     }
 }
 
@@ -323,6 +352,12 @@ impl Rig {
         for _ in 0..updates {
             self.write(Kind::Content, Pace::Fast);
         }
-        self.rest();
+        // Who starts a program for every event has something to do for a minute.
+        let mut quiet = Instant::now();
+        while quiet.elapsed() < 10 * QUIET + 2 * self.pause {
+            if !self.rest().is_empty() {
+                quiet = Instant::now();
+            }
+        }
     }
 }

@@ -1,11 +1,12 @@
 //! Delivery beside many other processes.
 
+use super::counted::instructions_of;
 use super::settings;
 use crate::report::{Cell, Report};
 use crate::rig::now;
 use crate::sample::{growth, in_turn};
 use crate::support::process::{Talker, Target};
-use crate::support::unique_name;
+use crate::support::{program, unique_name};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -65,10 +66,17 @@ fn beside(count: usize, rounds: usize) -> Vec<Cell> {
         until_handled(&mut other, || assert!(pkill.status().unwrap().success()))
     };
     let mut ways: [&mut dyn FnMut() -> f64; 4] = [&mut known, &mut new, &mut command, &mut pkill];
-    in_turn(rounds, &mut ways, |way| way())
-        .into_iter()
-        .map(Cell::from)
-        .collect()
+    let times = in_turn(rounds, &mut ways, |way| way());
+    let settings = [
+        ("CONFIG_DIR", root.to_str().unwrap()),
+        ("PROCESS_NAME", &asked.name),
+    ];
+    let instructions = [
+        instructions_of(&program(), &["signal"], &settings),
+        instructions_of(Path::new("pkill"), &["-HUP", "-x", &other.name], &[]),
+    ];
+    let times = times.into_iter().map(Cell::from);
+    times.chain(instructions.map(Cell::from)).collect()
 }
 
 pub fn delivery(report: &mut Report, rounds: usize, counts: &[usize]) {
@@ -83,7 +91,7 @@ pub fn delivery(report: &mut Report, rounds: usize, counts: &[usize]) {
             .map(|(count, (_, cells))| (*count as f64, cells[column].number()));
         Cell::from(growth(&points.collect::<Vec<_>>()))
     };
-    let exponents = (0..4).map(exponent).collect();
+    let exponents = (0..6).map(exponent).collect();
     let rows = rows
         .into_iter()
         .chain([("growth exponent from 1,000".to_owned(), exponents)])
@@ -93,6 +101,8 @@ pub fn delivery(report: &mut Report, rounds: usize, counts: &[usize]) {
         "write to handler, one never seen before",
         "`signal`, start to handler",
         "pkill -x, start to handler",
+        "`signal`, instructions",
+        "pkill -x, instructions",
     ];
     report.table(
         "crowd",

@@ -1,8 +1,10 @@
 //! Arming and reading, against how much there is.
 
-use super::{HASH_SUM, READ, arming, many_files, shell};
+use super::{HASH_SUM, READ, arming, many_files, settings, shell};
 use crate::report::{Cell, Report};
+use crate::rig::now;
 use crate::sample::{Sample, growth, in_turn};
+use crate::support::process::Target;
 use std::fs;
 use std::io::Read;
 use std::path::Path;
@@ -13,49 +15,66 @@ const LARGE_FILES: usize = 32;
 /// What the sidecar reads at once.
 const PIECE: usize = 4096;
 
+/// From the close of a changed file to the handler, without the time for which the sidecar waits for quiet, in milliseconds.
+fn change(root: &Path, file: &Path, rounds: usize) -> Sample {
+    // The sidecar's own default.
+    const SETTLE_MS: f64 = 100.0;
+    let mut target = Target::start(file);
+    let settings = settings(root, &target.name).set("RELOAD_MIN_INTERVAL", "0");
+    let mut sidecar = settings.start();
+    let mut changes = [0];
+    let samples = in_turn(rounds, &mut changes, |count| {
+        *count += 1;
+        sidecar.wait_at_rest();
+        fs::write(file, format!("{count}\n")).unwrap();
+        let closed = now();
+        let (_, handled, content) = target.signalled_at();
+        assert_eq!(content, count.to_string(), "the newest content");
+        (handled - closed) as f64 / 1e6 - SETTLE_MS
+    });
+    samples.into_iter().next().unwrap()
+}
+
 /// From 10 to `most` files and directories.
 pub fn of_trees(report: &mut Report, rounds: usize, most: usize) {
     let mut rows = Vec::new();
-    let mut points = [Vec::new(), Vec::new()];
     let sizes = std::iter::successors(Some(10), |size| Some(size * 10));
-    for size in sizes.take_while(|size| *size <= most) {
+    let sizes: Vec<usize> = sizes.take_while(|size| *size <= most).collect();
+    for size in &sizes {
         let tree = |directories, files_each| {
             let tree = tempfile::tempdir().unwrap();
-            many_files(tree.path(), directories, files_each);
-            tree
+            let file = many_files(tree.path(), directories, files_each);
+            (tree, file)
         };
-        let mut trees = [tree(size / 10, 10), tree(size, 1)];
-        let samples = in_turn(rounds, &mut trees, |tree| arming(tree.path()));
-        for (points, sample) in points.iter_mut().zip(&samples) {
-            points.push((size as f64, sample.median()));
-        }
-        let mut cells: Vec<Cell> = samples.into_iter().map(Cell::from).collect();
-        let beside = (size <= 10_000).then(|| {
-            Sample::of(
-                (0..rounds)
-                    .map(|_| shell(HASH_SUM, trees[0].path()))
-                    .collect(),
-            )
-        });
-        cells.push(beside.into());
-        rows.push((format!("{size}"), cells));
+        let mut trees = [tree(size / 10, 10), tree(*size, 1)];
+        let arming = in_turn(rounds, &mut trees, |(tree, _)| arming(tree.path()));
+        let (tree, file) = &trees[0];
+        let beside =
+            (*size <= 10_000).then(|| (0..rounds).map(|_| shell(HASH_SUM, tree.path())).collect());
+        let cells = arming.into_iter().map(Cell::from);
+        let cells = cells.chain([
+            change(tree.path(), file, rounds).into(),
+            beside.map(Sample::of).into(),
+        ]);
+        rows.push((size.to_string(), cells.collect::<Vec<_>>()));
     }
-    let exponents = points.iter().map(|points| Cell::from(growth(points)));
-    rows.push((
-        "growth exponent from 1,000".to_owned(),
-        exponents.chain([Cell::None]).collect(),
-    ));
+    let exponent = |column: usize| {
+        let points = sizes
+            .iter()
+            .zip(&rows)
+            .map(|(size, (_, cells))| (*size as f64, cells[column].number()));
+        Cell::from(growth(&points.collect::<Vec<_>>()))
+    };
+    let exponents = (0..3).map(exponent).chain([Cell::None]).collect();
+    rows.push(("growth exponent from 1,000".to_owned(), exponents));
     let columns = [
         "so many files, 10 in a directory",
         "so many directories, a file in each",
+        "one of the files changed, to the handler",
         "find, cat, sha256sum of the files",
     ];
-    report.table(
-        "growth",
-        "from the start until everything is armed and read, ms",
-        &columns,
-        rows,
-    );
+    let title = "from the start until everything is armed and read, ms; and when it is done again, without the time to settle";
+    report.table("growth", title, &columns, rows);
 }
 
 /// The reads that the sidecar makes of a file, and nothing with what they give.

@@ -3,7 +3,7 @@
 use super::many_files;
 use crate::contestants::{Contestant, FLOOR, Job, SIDECAR};
 use crate::report::{Cell, Report};
-use crate::rig::{Medium, Rig, Watcher, be_undisturbed};
+use crate::rig::{Medium, Rig, Watcher};
 use crate::sample::in_turn;
 use crate::support::process::Target;
 use std::path::Path;
@@ -41,16 +41,14 @@ pub fn of_all(report: &mut Report, others: &[&Contestant], updates: usize, idle:
         })
         .collect();
     sleep(CONFIRMED);
-    let before: Vec<_> = rigs
-        .iter()
-        .map(|rig| (rig.watcher.wake_ups(), rig.watcher.processor_time()))
-        .collect();
+    let before: Vec<_> = rigs.iter().map(|rig| rig.watcher.account()).collect();
     sleep(idle);
     let minutes = idle.as_secs_f64() / 60.0;
-    let slept = rigs.iter().zip(before).map(|(rig, (wake_ups, time))| {
+    let slept = rigs.iter().zip(&before).map(|(rig, before)| {
+        let account = rig.watcher.account();
         [
-            (rig.watcher.wake_ups() - wake_ups) / minutes,
-            (rig.watcher.processor_time() - time) * 1e3 / minutes,
+            account.wake_ups_since(before) / minutes,
+            account.seconds_since(before) * 1e3 / minutes,
         ]
     });
     let slept: Vec<_> = slept.collect();
@@ -129,7 +127,6 @@ pub fn start(report: &mut Report, others: &[&Contestant], rounds: usize) {
     let file_of_few = many_files(few.path(), 1, 1);
     let few = few.path().join("d000000");
     let contestants = ours(others);
-    be_undisturbed(true);
     let arm =
         |root: &Path, file: &Path, is_tree: bool, contestants: &[&Contestant], rounds: usize| {
             let target = Target::start(file);
@@ -148,6 +145,7 @@ pub fn start(report: &mut Report, others: &[&Contestant], rounds: usize) {
                 let deadline = start + Duration::from_secs(20);
                 while watcher.watches_soon(contestant.programs.len() == 1) < *count {
                     assert!(Instant::now() < deadline, "{}: not armed", contestant.name);
+                    std::thread::yield_now();
                 }
                 super::ms(start.elapsed())
             })
@@ -159,7 +157,6 @@ pub fn start(report: &mut Report, others: &[&Contestant], rounds: usize) {
         .filter(|contestant| contestant.takes_trees)
         .collect();
     let mut many = arm(tree.path(), &file, true, &takes, rounds / 3).into_iter();
-    be_undisturbed(false);
     let rows = contestants.iter().zip(one).map(|(contestant, one)| {
         let many = contestant.takes_trees.then(|| many.next().unwrap());
         (contestant.name.to_owned(), vec![one.into(), many.into()])

@@ -1,6 +1,7 @@
 //! Many writes to one file.
 
 use super::{many_files, settings};
+use crate::contestants::launch;
 use crate::report::Report;
 use crate::rig::Watcher;
 use crate::support::process::{Target, eventually};
@@ -16,9 +17,10 @@ pub fn of_writes(report: &mut Report, writes: usize) {
         let file = &many_files(root, directories, 10);
         fs::write(file, "").unwrap();
         let mut target = Target::start(file);
-        let mut sidecar = Watcher(settings(root, &target.name).start());
+        let mut sidecar = Watcher(launch(settings(root, &target.name)));
+        sidecar.0.expect("watching");
         sidecar.0.wait_at_rest();
-        let before = sidecar.processor_time_of_first();
+        let before = sidecar.account();
         let start = Instant::now();
         for count in 1..=writes {
             // Without truncation, which some file systems answer with waiting for the disk.
@@ -28,7 +30,7 @@ pub fn of_writes(report: &mut Report, writes: usize) {
         let writing = start.elapsed().as_secs_f64();
         sidecar.0.wait_at_rest();
         let wall = start.elapsed().as_secs_f64();
-        let used = sidecar.processor_time_of_first() - before;
+        let used = sidecar.account().seconds_since(&before);
         eventually("read to the end", || {
             target.last() == Some(&format!("{writes:06}"))
         });

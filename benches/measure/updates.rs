@@ -2,7 +2,7 @@
 
 use crate::contestants::{Contestant, FLOOR, SIDECAR, UNCONFIRMED};
 use crate::report::{Cell, Report};
-use crate::rig::{Kind, Medium, Pace, Rig, Update, be_undisturbed};
+use crate::rig::{Account, Kind, Medium, Pace, Rig, Update, be_undisturbed};
 use crate::sample::{Sample, ratio};
 use std::process::{Child, Command};
 
@@ -21,7 +21,7 @@ struct Entry<'c> {
     contestant: &'c Contestant,
     rig: Rig,
     updates: Vec<Update>,
-    used: f64,
+    before: Account,
 }
 
 impl<'c> Entry<'c> {
@@ -29,7 +29,7 @@ impl<'c> Entry<'c> {
         let mut rig = Rig::new(contestant, medium);
         rig.update(Kind::Content, Pace::Fast);
         Self {
-            used: rig.watcher.processor_time(),
+            before: rig.watcher.account(),
             contestant,
             rig,
             updates: Vec::new(),
@@ -133,67 +133,65 @@ fn title(medium: Medium) -> String {
 const LATENCY: &str = "from just before the last step of an update, which removes the previous directory, to the handler that sees all of it, ms";
 
 /// The sidecar beside the floor alone.
-pub fn against_the_floor(report: &mut Report, rounds: usize) {
-    for medium in [Medium::Memory, Medium::Disk] {
+pub fn against_the_floor(report: &mut Report, rounds: usize, media: &[Medium]) {
+    for medium in media.iter().copied() {
         let plan = Plan {
             rounds,
             medium,
             others_every: 1,
             ..FAST
         };
-        undisturbed(|| latency_table(report, name(medium), &title(medium), &run(&OURS, plan)));
+        latency_table(report, name(medium), &title(medium), &run(&OURS, plan));
     }
 }
 
 /// All of them.
 pub fn of_all(report: &mut Report, others: &[&Contestant], rounds: usize) {
     let contestants = [&OURS, others].concat();
-    undisturbed(|| {
-        let plan = Plan { rounds, ..FAST };
-        let entries = run(&contestants, plan);
-        latency_table(report, name(plan.medium), &title(plan.medium), &entries);
-        let slow = |kind| {
-            let plan = Plan {
-                kind,
-                pace: Pace::Slow,
-                others_every: 1,
-                rounds: rounds / 20,
-                ..FAST
-            };
-            run(&contestants, plan)
+    let plan = Plan { rounds, ..FAST };
+    let entries = run(&contestants, plan);
+    latency_table(report, name(plan.medium), &title(plan.medium), &entries);
+    let slow = |kind| {
+        let plan = Plan {
+            kind,
+            pace: Pace::Slow,
+            others_every: 1,
+            rounds: rounds / 40,
+            ..FAST
         };
-        let (content, keys) = (slow(Kind::Content), slow(Kind::Keys));
-        let rows = entries
-            .iter()
-            .zip(content.iter().zip(&keys))
-            .map(|(entry, (content, keys))| {
-                let used = entry.rig.watcher.processor_time() - entry.used;
-                let cells = [
-                    content.mean(|update| update.signals),
-                    content.mean(|update| update.stale),
-                    keys.mean(|update| update.signals),
-                    keys.mean(|update| update.stale),
-                    used * 1e3 / entry.updates.len() as f64,
-                ];
-                (
-                    entry.contestant.name.to_owned(),
-                    cells.map(Cell::from).into(),
-                )
-            });
-        let columns = [
-            "signals, the content of a key is new",
-            "of them too early",
-            "signals, a key goes and one comes",
-            "of them too early",
-            "processor time, ms",
-        ];
-        report.table(
-            "signals",
-            "for one update of a volume",
-            &columns,
-            rows.collect(),
-        );
-    });
+        run(&contestants, plan)
+    };
+    let (content, keys) = (slow(Kind::Content), slow(Kind::Keys));
+    let rows = entries
+        .iter()
+        .zip(content.iter().zip(&keys))
+        .map(|(entry, (content, keys))| {
+            let used = entry.rig.watcher.account().seconds_since(&entry.before);
+            let cells = [
+                content.mean(|update| update.signals),
+                content.mean(|update| update.stale),
+                keys.mean(|update| update.signals),
+                keys.mean(|update| update.stale),
+                used * 1e3 / entry.updates.len() as f64,
+            ];
+            (
+                entry.contestant.name.to_owned(),
+                cells.map(Cell::from).into(),
+            )
+        });
+    let columns = [
+        "signals when the content of a key is new",
+        "of them too early",
+        "signals when a key goes and one comes",
+        "too early of these",
+        "processor time, ms",
+    ];
+    report.table(
+        "signals",
+        "for one update of a volume",
+        &columns,
+        rows.collect(),
+    );
 }
 
 /// While every processor has something else to do, which is as important.
@@ -214,6 +212,7 @@ pub fn on_a_busy_machine(report: &mut Report, rounds: usize) {
                 .unwrap(),
         )
     };
+    be_undisturbed(false);
     let _spinners: Vec<Spinner> = (0..count).map(spin).collect();
     let entries = run(&OURS, Plan { rounds, ..FAST });
     latency_table(
@@ -222,12 +221,5 @@ pub fn on_a_busy_machine(report: &mut Report, rounds: usize) {
         "the same while every processor is busy, ms",
         &entries,
     );
-}
-
-fn undisturbed(action: impl FnOnce()) {
-    if !be_undisturbed(true) {
-        println!("\nWithout root, other processes of this machine disturb what follows.");
-    }
-    action();
-    be_undisturbed(false);
+    be_undisturbed(true);
 }

@@ -238,6 +238,20 @@ fn the_readme_tells_the_programs_true_size() {
     );
 }
 
+#[path = "../../benches/readme.rs"]
+mod measured;
+
+#[test]
+fn the_readme_says_what_was_measured() {
+    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
+    let results = fs::read_to_string(repository().join(measured::RESULTS)).unwrap();
+    assert_eq!(
+        measured::with(&readme, &results),
+        readme,
+        "make bench-keep puts it there"
+    );
+}
+
 fn text(bytes: &'static [u8]) -> &'static str {
     str::from_utf8(bytes).unwrap()
 }
