@@ -50,7 +50,8 @@ pub fn instructions_of(
         .map(instructions_in)
 }
 
-/// System calls from the one that brought the last event to the one that signals, in the median of some updates.
+/// System calls from the one that brought the last event to the one that signals, in the median of some updates. Those of the
+/// last one are left in `target/bench/path.txt`.
 fn system_calls() -> f64 {
     let mut rig = Rig::new(&TRACED, Medium::Memory);
     let mut counts = Vec::new();
@@ -68,6 +69,9 @@ fn system_calls() -> f64 {
         };
         let wait = calls[..signal].iter().rposition(waits).unwrap();
         counts.push((signal - wait) as f64);
+        let path = calls[wait..=signal].join("\n");
+        fs::create_dir_all("target/bench").unwrap();
+        fs::write("target/bench/path.txt", path).unwrap();
     }
     Sample::of(counts).median()
 }

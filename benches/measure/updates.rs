@@ -9,6 +9,17 @@ use std::process::{Child, Command};
 /// Compared update by update.
 const OURS: [&Contestant; 3] = [&FLOOR, &SIDECAR, &UNCONFIRMED];
 
+/// What is done so many times.
+#[derive(Clone, Copy)]
+struct Plan {
+    medium: Medium,
+    kind: Kind,
+    pace: Pace,
+    rounds: usize,
+    /// The alternatives take part in every so manieth round only: some need a third of a second for an update.
+    others_every: usize,
+}
+
 const FAST: Plan = Plan {
     medium: Medium::Memory,
     kind: Kind::Content,
@@ -48,17 +59,6 @@ impl<'c> Entry<'c> {
     fn mean(&self, count: impl Fn(&Update) -> usize) -> f64 {
         self.updates.iter().map(count).sum::<usize>() as f64 / self.updates.len() as f64
     }
-}
-
-/// What is done so many times.
-#[derive(Clone, Copy)]
-struct Plan {
-    medium: Medium,
-    kind: Kind,
-    pace: Pace,
-    rounds: usize,
-    /// The alternatives take part in every so manieth round only: some need a third of a second for an update.
-    others_every: usize,
 }
 
 /// Update by update, in turn.
@@ -124,10 +124,10 @@ fn name(medium: Medium) -> &'static str {
 
 fn title(medium: Medium) -> String {
     let place = match medium {
-        Medium::Memory => "memory, as Secrets are",
-        Medium::Disk => "disk, as ConfigMaps are",
+        Medium::Memory => "in memory, as Secrets are",
+        Medium::Disk => "on disk, as ConfigMaps are",
     };
-    format!("{LATENCY} (a volume in {place})")
+    format!("{LATENCY} (a volume {place})")
 }
 
 const LATENCY: &str = "from just before the last step of an update, which removes the previous directory, to the handler that sees all of it, ms";
