@@ -31,6 +31,7 @@ def main(source, destination):
         rows = {row["name"]: row["cells"][at] for row in tables[table]["rows"]}
         return [rows[name][0] if isinstance(rows[name], list) else rows[name] for name in names]
 
+    drawn = [repr(float(value)) for table, column, _, _ in PANELS for value in cells(table, column)]
     figure, panels = plt.subplots(1, len(PANELS), figsize=(10, 0.33 * len(names) + 0.9), sharey=True)
     for axes, (table, column, title, unit) in zip(panels, PANELS):
         values = [value / unit for value in cells(table, column)]
@@ -56,7 +57,7 @@ def main(source, destination):
     for label in panels[0].get_yticklabels():
         label.set_fontweight("bold" if label.get_text() == "sidecar" else "normal")
     figure.tight_layout(w_pad=0.6)
-    figure.savefig(destination, metadata={"Date": None}, facecolor="white")
+    figure.savefig(destination, metadata={"Date": None, "Description": " ".join(drawn)}, facecolor="white")
 
 
 main(*sys.argv[1:])

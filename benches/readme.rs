@@ -84,6 +84,25 @@ fn block(results: &Value) -> String {
     format!("{BEGIN}{table}\nMedians, measured on {machine}.\n{END}")
 }
 
+/// The figures that stand in the chart as its description: see benches/chart.py.
+#[allow(dead_code, reason = "the benchmark does not look at the chart")]
+pub fn drawn(results: &str) -> String {
+    let results = serde_json::from_str(results).expect("results");
+    let columns = [
+        ("size", "the least image"),
+        ("rest", "resident, KiB"),
+        ("signals", "signals when a key goes and one comes"),
+        ("latency", "p50"),
+    ];
+    let mut drawn = Vec::new();
+    for (table, column) in columns {
+        let figures = rows(&results).into_iter();
+        let figures = figures.filter_map(|row| figure(&results, table, row, column));
+        drawn.extend(figures.map(|figure| format!("{figure:?}")));
+    }
+    drawn.join(" ")
+}
+
 /// The README with the results in their place.
 pub fn with(readme: &str, results: &str) -> String {
     let results = serde_json::from_str(results).expect("results");

@@ -141,8 +141,8 @@ impl Report {
     }
 
     /// Writes everything into a directory, as `results.json` and `results.md`.
-    pub fn write(self, directory: &Path, machine: &str) {
-        let all = json!({"machine": machine, "tables": self.kept});
+    pub fn write(self, directory: &Path, machine: &str, is_whole: bool) {
+        let all = json!({"machine": machine, "is_whole": is_whole, "tables": self.kept});
         fs::create_dir_all(directory).unwrap();
         fs::write(directory.join("results.json"), format!("{all:#}\n")).unwrap();
         fs::write(directory.join("results.md"), self.shown).unwrap();

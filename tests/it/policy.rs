@@ -250,6 +250,11 @@ fn the_readme_says_what_was_measured() {
         readme,
         "make bench-keep puts it there"
     );
+    let chart = fs::read_to_string(repository().join("benches/chart.svg")).unwrap();
+    assert!(
+        chart.contains(&measured::drawn(&results)),
+        "it draws it, too"
+    );
 }
 
 fn text(bytes: &'static [u8]) -> &'static str {
