@@ -245,7 +245,7 @@ pub struct Rig {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Pace {
     Fast,
-    /// With pauses, so that no two signals become one.
+    /// After each step everybody comes to rest, so that no two signals become one.
     Slow,
 }
 
@@ -319,6 +319,9 @@ impl Rig {
             step.run().unwrap();
             if pace == Pace::Slow {
                 sleep(SLOW);
+                while !self.watcher.is_asleep() {
+                    sleep(Duration::from_millis(1));
+                }
             }
         }
         let before_last_step = now();

@@ -23,7 +23,7 @@ fn instructions_in(line: &str) -> f64 {
 fn instructions(contestant: &Contestant, updates: usize) -> f64 {
     let mut rig = Rig::new(contestant, Medium::Memory);
     for _ in 0..updates {
-        rig.update(Kind::Content, Pace::Fast);
+        rig.update(Kind::Content, Pace::Slow);
     }
     rig.watcher.0.signal(Signal::TERM);
     instructions_in(&rig.watcher.0.expect("Collected : "))
