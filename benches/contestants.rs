@@ -1,7 +1,7 @@
 //! Who is measured: this program, the floor, and what a user would pick instead, each as its documentation advises for this job.
 
-use crate::rig::Watcher;
 use crate::support::process::{Settings, Talker, spawn};
+use crate::watcher::Watcher;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;

@@ -16,6 +16,7 @@ mod readme;
 mod report;
 mod rig;
 mod sample;
+mod watcher;
 
 use contestants::{ALTERNATIVES, Contestant};
 use measure::{counted, crowd, growth, rest, size, storm, updates};

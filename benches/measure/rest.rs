@@ -3,9 +3,10 @@
 use super::many_files;
 use crate::contestants::{Contestant, FLOOR, Job, SIDECAR};
 use crate::report::{Cell, Report};
-use crate::rig::{Medium, Rig, Watcher};
+use crate::rig::{Medium, Rig};
 use crate::sample::in_turn;
 use crate::support::process::Target;
+use crate::watcher::Watcher;
 use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};

@@ -3,8 +3,8 @@
 use super::{many_files, settings};
 use crate::contestants::launch;
 use crate::report::Report;
-use crate::rig::Watcher;
 use crate::support::process::{Target, eventually};
+use crate::watcher::Watcher;
 use std::fs;
 use std::io::Write;
 use std::time::Instant;

@@ -2,8 +2,9 @@
 
 use crate::contestants::{Contestant, FLOOR, SIDECAR, UNCONFIRMED};
 use crate::report::{Cell, Report};
-use crate::rig::{Account, Kind, Medium, Pace, Rig, Update, be_undisturbed};
+use crate::rig::{Kind, Medium, Pace, Rig, Update, be_undisturbed};
 use crate::sample::{Sample, ratio};
+use crate::watcher::Account;
 use std::process::{Child, Command};
 
 /// Compared update by update.
