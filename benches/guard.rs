@@ -12,8 +12,6 @@ use std::time::Duration;
 
 const STORED: &str = "benches/guard.json";
 const UPDATES: usize = 20;
-/// After a signal the sidecar watches for five seconds what comes of it.
-const CONFIRMED: Duration = Duration::from_secs(6);
 const IDLE: Duration = Duration::from_secs(15);
 
 fn figures() -> Vec<(&'static str, Option<f64>)> {
@@ -27,7 +25,8 @@ fn figures() -> Vec<(&'static str, Option<f64>)> {
         .take(UPDATES);
     let updates: Vec<_> = kinds.map(|kind| rig.update(kind, Pace::Slow)).collect();
     let [updated, _] = rig.watcher.memory();
-    sleep(CONFIRMED);
+    // Until nothing is due any more: for five seconds it watches what comes of a signal.
+    rig.watcher.0.wait_at_rest();
     let before = rig.watcher.account();
     sleep(IDLE);
     let idle = rig.watcher.account().wake_ups_since(&before);
