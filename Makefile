@@ -76,11 +76,37 @@ histories soak:
 	@cargo build --quiet --examples
 	SIDECAR=$(SIDECAR) cargo test --test histories -- --nocapture
 
-# What is measured is the release program. The benchmark itself is built as the tests are, whose helpers it uses.
-.PHONY: bench
-bench: build ## measure speed and memory of the release program beside find, cat, sha256sum and pkill
+# What is measured is the release program. The benchmark itself is built as the tests are, whose helpers it uses. Root gives it
+# process ids of its own, so that it does not depend on what else runs.
+BENCH = $(if $(filter 0,$(shell id -u)),unshare --pid --fork --kill-child --mount-proc sh -c '"$$0" "$$@"; exit $$?') \
+  cargo bench --quiet --profile dev --bench bench
+.PHONY: bench bench-keep guard guard-keep
+bench: build floor ## measure the release program beside what could be used instead and the least that can do the job (ONLY=, QUICK=1)
+	@benches/install
 	@cargo build --quiet --examples
-	@SIDECAR=$(SIDECAR) cargo bench --quiet --profile dev --bench sidecar
+	@SIDECAR=$(SIDECAR) ONLY=$(ONLY) $(BENCH)
+
+bench-keep: ## what `make bench` has measured becomes what the README says
+	@KEEP=1 cargo bench --quiet --profile dev --bench bench
+	@target/bench/python/bin/python benches/chart.py benches/results.json benches/chart.svg
+
+# Times are not looked at: they depend on the machine.
+guard: ## size, memory, signals, wake-ups, instructions and system calls are no worse than benches/guard.json says; takes root
+guard-keep: ## store what they are now
+guard guard-keep: build
+	@cargo build --quiet --examples
+	@SIDECAR=$(SIDECAR) GUARD=$(@:guard-%=%) $(BENCH)
+
+# Line numbers change nothing in the machine code.
+.PHONY: bloat
+bloat: build ## whose bytes the program's are, by module and dependency; needs python3 and binutils
+	@CARGO_PROFILE_RELEASE_STRIP=none CARGO_PROFILE_RELEASE_DEBUG=line-tables-only \
+	  cargo build --quiet --release --target $(TRIPLE) --target-dir target/bloat
+	@python3 benches/bloat.py target/bloat/$(TRIPLE)/release/$(PROGRAM) $(RELEASE)
+
+.PHONY: floor
+floor: toolchain
+	@cargo build --quiet --release --target $(TRIPLE) --features floor --bin floor
 
 # Coverage is all that is needed of the compiler, and every toolchain has that: the sanitizers, which take a nightly one, look for
 # what safe code cannot do.
@@ -114,7 +140,7 @@ lint: toolchain ## check formatting, and clippy for this host and for the releas
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 	cargo clippy --test e2e --test histories --test syscalls --test monitoring -- -D warnings
-	cargo clippy --target $(TRIPLE) -- -D warnings
+	cargo clippy --release --target $(TRIPLE) --features floor -- -D warnings
 	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	RUSTFLAGS="--cfg fuzzing" cargo clippy --manifest-path fuzz/Cargo.toml --target-dir target/fuzz/lint --no-default-features -- -D warnings
 

@@ -293,6 +293,25 @@ fn without_numbers(line: &str) -> String {
     kept
 }
 
+#[path = "../../benches/readme.rs"]
+mod measured;
+
+#[test]
+fn the_readme_says_what_was_measured() {
+    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
+    let results = fs::read_to_string(repository().join(measured::RESULTS)).unwrap();
+    assert_eq!(
+        measured::with(&readme, &results),
+        readme,
+        "make bench-keep puts it there"
+    );
+    let chart = fs::read_to_string(repository().join("benches/chart.svg")).unwrap();
+    assert!(
+        chart.contains(&measured::drawn(&results)),
+        "it draws it, too"
+    );
+}
+
 fn text(bytes: &'static [u8]) -> &'static str {
     str::from_utf8(bytes).unwrap()
 }

@@ -67,7 +67,8 @@ impl Talker {
         }
     }
 
-    fn next(&mut self, deadline: Instant) -> Result<String, RecvTimeoutError> {
+    /// The next line, if there is one until `deadline`.
+    pub fn next(&mut self, deadline: Instant) -> Result<String, RecvTimeoutError> {
         let line = self
             .lines
             .recv_timeout(deadline.saturating_duration_since(Instant::now()))?;
