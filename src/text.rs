@@ -131,9 +131,33 @@ pub fn parse_number(digits: &[u8], base: u32) -> Option<u64> {
     })
 }
 
+/// Whether both are the same, letters of either case alike. The core library's own is five times as long, for speed.
+pub fn is_same_word(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.eq_ignore_ascii_case(b))
+}
+
+/// The character that `bytes` begin with, if it is UTF-8. The core library's own search for what is none is three times as long.
+pub fn character(bytes: &[u8]) -> Option<char> {
+    let (first, rest) = bytes.split_first()?;
+    let ones = first.leading_ones() as usize;
+    let more = ones.saturating_sub(1);
+    let mut code = u32::from(*first) & 0x7f >> more;
+    for byte in rest.get(..more)? {
+        if byte >> 6 != 0b10 {
+            return None;
+        }
+        code = code << 6 | u32::from(byte & 0x3f);
+    }
+    // What could be shorter is none, and so is a byte that goes on without a first one: of either the length is another one.
+    char::from_u32(code).filter(|it| ones != 1 && it.len_utf8() == more + 1)
+}
+
 /// Whether all of it is UTF-8.
-pub fn is_utf8(bytes: &[u8]) -> bool {
-    bytes.utf8_chunks().all(|chunk| chunk.invalid().is_empty())
+pub fn is_utf8(mut bytes: &[u8]) -> bool {
+    while let Some(character) = character(bytes) {
+        bytes = &bytes[character.len_utf8()..];
+    }
+    bytes.is_empty()
 }
 
 #[cfg(test)]
@@ -159,6 +183,26 @@ mod tests {
         ] {
             assert_eq!(parse_number(text.as_bytes(), 10), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_character_is_what_the_core_library_takes_for_one() {
+        for length in 1..=4_u32 {
+            // Every first byte, with all that matters after it.
+            for first in 0..=255 {
+                for rest in 0..8_usize.pow(length - 1) {
+                    let mut bytes = std::vec![first];
+                    for place in 0..length - 1 {
+                        let choices = [0, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf];
+                        bytes.push(choices[rest >> (3 * place) & 7]);
+                    }
+                    let valid = bytes.utf8_chunks().next().unwrap().valid();
+                    assert_eq!(character(&bytes), valid.chars().next(), "{bytes:?}");
+                    assert_eq!(is_utf8(&bytes), str::from_utf8(&bytes).is_ok());
+                }
+            }
+        }
+        assert_eq!(character(b""), None);
     }
 
     #[test]
