@@ -22,6 +22,7 @@ use rustix::process::{Pid, geteuid, getpid, test_kill_process};
 const OTHERS_MAX: u32 = 20;
 
 /// Prints everything. Whether a change would be delivered now.
+#[inline(never)]
 pub fn check(config: &Config<'_>, proc: &Proc, log: &mut Log) -> bool {
     let line = plain(log).say(words!(
         "config-reloader-sidecar ",

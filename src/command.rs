@@ -42,7 +42,7 @@ static MEANINGS: [Words; VERSION + 1] = [
 
 /// The commands with what `help` says of them.
 pub fn all() -> impl Iterator<Item = (&'static [u8], Words)> {
-    pieces(NAMES, b'|').zip(MEANINGS)
+    pieces(NAMES, b'|').zip(MEANINGS.iter().copied())
 }
 
 /// Does what the arguments, those after the program's name, ask for. Returns the exit code.
@@ -96,6 +96,7 @@ pub fn main(
 }
 
 /// Checks what would be signalled, or signals it.
+#[inline(never)]
 fn with_proc(config: &Config<'_>, signals: bool, log: &mut Log) -> bool {
     match Proc::own() {
         Ok(proc) if signals => deliver::signal_now(config, &proc, log),
@@ -166,6 +167,7 @@ fn line(log: &mut Log) -> &mut Log {
     log.line(Level::Info)
 }
 
+#[inline(never)]
 fn help(log: &mut Log) -> bool {
     log.print(words!("Signals an application when its mounted configuration changes.\n\nusage: config-reloader-sidecar [command]\n\ncommands:\n"));
     for (name, meaning) in all() {
@@ -193,6 +195,7 @@ fn version(log: &mut Log) -> bool {
     true
 }
 
+#[inline(never)]
 fn signals(log: &mut Log) -> bool {
     for signal in Signal::all() {
         let action = match signal.default_action() {
