@@ -88,6 +88,7 @@ fn roots(config: &Config<'_>, log: &mut Log) -> Result<(), Words> {
     result
 }
 
+#[inline(never)]
 fn row(config: &Config<'_>, root: &[u8], watch: &Watch, log: &mut Log) -> Result<(), Words> {
     let look = watch.last();
     let (kind, file_system) = kind(root);
@@ -138,6 +139,7 @@ fn kind(root: &[u8]) -> (Words, &'static [u8]) {
     (kind, file_system)
 }
 
+#[inline(never)]
 fn number_in(path: &core::ffi::CStr) -> Option<u64> {
     let file = fs::openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
     let mut buffer = [0; 32];
@@ -147,6 +149,7 @@ fn number_in(path: &core::ffi::CStr) -> Option<u64> {
 
 // Processes.
 
+#[inline(never)]
 fn processes(config: &Config<'_>, proc: &Proc, log: &mut Log) -> Result<(), Words> {
     log.print(words!("\nprocesses\n"));
     let line = plain(log).say(words!("  PID     PARENT  UID     AGE    "));

@@ -191,7 +191,7 @@ impl Signal {
                 return of_number(u32::from(Self::RTMAX) - offset);
             }
         }
-        let mut nearest: (usize, &[u8]) = (usize::MAX, b"");
+        let mut nearest: (u8, &[u8]) = (u8::MAX, b"");
         for named in &TABLE {
             let name = named.name();
             match distance(name, bare) {
@@ -217,17 +217,19 @@ fn number(digits: &[u8]) -> Option<u32> {
 /// Levenshtein distance, letters of either case alike, over at most the first 15 bytes of what was typed.
 // Not inlined into the search for the least: that is larger.
 #[inline(never)]
-fn distance(name: &[u8], typed: &[u8]) -> usize {
+fn distance(name: &[u8], typed: &[u8]) -> u8 {
     const WIDTH: usize = 16;
     let typed = &typed[..typed.len().min(WIDTH - 1)];
-    let mut row: [usize; WIDTH] = core::array::from_fn(|column| column);
-    for (above, letter) in name.iter().enumerate() {
+    let mut row: [u8; WIDTH] = core::array::from_fn(|column| column as u8);
+    for letter in name {
         let mut diagonal = row[0];
-        row[0] = above + 1;
-        for (column, byte) in typed.iter().enumerate() {
-            let substituted = diagonal + usize::from(!letter.eq_ignore_ascii_case(byte));
-            diagonal = row[column + 1];
-            row[column + 1] = substituted.min(diagonal + 1).min(row[column] + 1);
+        row[0] += 1;
+        let mut left = row[0];
+        for (above, byte) in row[1..].iter_mut().zip(typed) {
+            let substituted = diagonal + u8::from(!letter.eq_ignore_ascii_case(byte));
+            diagonal = *above;
+            left = substituted.min(diagonal + 1).min(left + 1);
+            *above = left;
         }
     }
     row[typed.len()]

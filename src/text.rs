@@ -83,13 +83,12 @@ impl<const N: usize> Text<N> {
     /// Begins anew, with `reserve` bytes kept back until [`release`](Self::release).
     pub fn clear(&mut self, reserve: usize) {
         self.len = 0;
-        self.room = N - reserve;
-        self.cut = false;
+        self.release(reserve);
     }
 
-    /// Gives the reserve free and forgets that the text was cut: for closing what was opened.
-    pub fn release(&mut self) {
-        self.room = N;
+    /// Keeps only `reserve` bytes back and forgets that the text was cut: for closing what was opened.
+    pub fn release(&mut self, reserve: usize) {
+        self.room = N - reserve;
         self.cut = false;
     }
 
@@ -237,7 +236,7 @@ mod tests {
         text.push(b"8");
         assert!(text.is_cut());
         assert_eq!(text.as_bytes(), b"12345");
-        text.release();
+        text.release(0);
         text.push(b"end");
         assert_eq!(text.as_bytes(), b"12345end");
     }
