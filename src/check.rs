@@ -3,7 +3,7 @@
 use crate::config::{CommaList, Config, PollInterval};
 use crate::confirm::Openings;
 use crate::deliver::{HIDDEN, NO_PID_FILE, NOT_PERMITTED, NOT_SHARED, name_matcher};
-use crate::guard::{Verdict, disposition, verdict};
+use crate::guard::{Verdict, disposition, guard};
 use crate::log::{Level, Log};
 use crate::mount;
 use crate::process::{Proc, Process, Select};
@@ -223,12 +223,7 @@ fn candidate(
     log: &mut Log,
 ) -> Option<Result<(), Words>> {
     let status = proc.status(process.pid).unwrap_or_default();
-    let blocked = |mask| {
-        proc.is_blocked_in_a_thread(process.pid, mask)
-            .unwrap_or(false)
-    };
-    let is_blocked = || blocked(config.signal.mask());
-    let verdict = verdict(config.signal, &status, is_blocked);
+    let verdict = guard(process, config.signal, proc);
     let age_ms = now.ms_since(process.start);
     // A process file names this one process, whoever its ancestors are.
     let is_selected = config.matcher.pid_file.is_some()
@@ -249,12 +244,17 @@ fn candidate(
     let line = plain(log).say(words!("  ")).number(pid(Some(process.pid)));
     line.column(10).number(pid(process.parent));
     line.column(18).number(status.uid.into());
-    let (age, unit) = match age_ms / 1000 {
-        seconds @ 0..120 => (seconds, b"s"),
-        seconds @ 120..7200 => (seconds / 60, b"m"),
-        seconds => (seconds / 3600, b"h"),
-    };
-    line.column(26).number(age).value(unit);
+    // In seconds, minutes or hours.
+    let mut age = age_ms / 1000;
+    let mut unit: &[u8] = b"smh";
+    while let [_, larger @ ..] = unit
+        && !larger.is_empty()
+        && age >= 120
+    {
+        age /= 60;
+        unit = larger;
+    }
+    line.column(26).number(age).value(&unit[..1]);
     line.column(33).say(disposition(config.signal, &status));
     line.column(44);
     match obstacle {

@@ -1,7 +1,7 @@
 //! The command line: what is asked for, and the commands that only print.
 
 use crate::check;
-use crate::config::{self, Config, Setting};
+use crate::config::{Config, Setting, Values};
 use crate::deliver;
 use crate::http;
 use crate::log::{Format, Level, Log};
@@ -109,22 +109,18 @@ fn with_proc(config: &Config<'_>, signals: bool, log: &mut Log) -> bool {
 }
 
 /// The settings; where they are wrong, all errors are reported.
-// Not inlined: the room for all errors is given back before the program begins to wait.
+// Not inlined: the room for all values is given back before the program begins to wait.
 #[inline(never)]
 fn settings(
     log: &mut Log,
     environment: &mut dyn Iterator<Item = &'static [u8]>,
 ) -> Option<Config<'static>> {
-    match config::parse(environment) {
-        Ok(config) => {
-            log.set(config.log_format, config.verbose);
-            Some(config)
-        }
-        Err(errors) => {
-            log.set(errors.log_format(), false);
-            errors.report(log);
-            None
-        }
+    let values = Values::of(environment);
+    log.set(values.log_format(), values.verbose());
+    if values.report(log) {
+        None
+    } else {
+        Some(values.config())
     }
 }
 

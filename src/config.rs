@@ -5,7 +5,7 @@
 mod value;
 mod values;
 
-pub use values::Errors;
+pub use values::Values;
 
 use crate::confirm::Mode;
 use crate::log::Format;
@@ -13,7 +13,6 @@ use crate::process::{Matcher, Select};
 use crate::signal::Signal;
 use crate::sys::SocketAddress;
 use crate::text::pieces;
-use values::Values;
 
 use crate::words;
 use crate::words::Words;
@@ -222,50 +221,20 @@ pub struct Config<'e> {
     pub listen: Option<Listen<'e>>,
 }
 
-/// Reads the settings from `environment`, entries of the form `NAME=value`; where a name stands twice, the first counts, as
-/// for getenv(3). Blanks around a value are not part of it; an empty value is as good as none.
+/// Reads the settings from `environment`, as [`Values::of`] does.
 ///
 /// # Errors
 /// All that is wrong, at once.
 #[allow(clippy::result_large_err)] // There is nowhere to put it but the stack.
 pub fn parse<'e>(
     environment: &mut dyn Iterator<Item = &'e [u8]>,
-) -> Result<Config<'e>, Errors<'e>> {
+) -> Result<Config<'e>, Values<'e>> {
     let values = Values::of(environment);
     if values.are_wrong() {
-        return Err(Errors(values));
+        Err(values)
+    } else {
+        Ok(values.config())
     }
-    let number = |var: Var| values.number(var);
-    Ok(Config {
-        roots: CommaList::new(values.text(Var::ConfigDir).unwrap_or_default()),
-        matcher: values.matcher(),
-        select: if number(Var::ProcessSelect) == 0 {
-            Select::Main
-        } else {
-            Select::All
-        },
-        min_age_ms: number(Var::ProcessMinAge),
-        signal: Signal::from_number(number(Var::ReloadSignal) as u32).unwrap_or(Signal::HUP),
-        settle_ms: number(Var::ReloadSettle),
-        settle_max_ms: number(Var::ReloadSettleMax),
-        min_interval_ms: number(Var::ReloadMinInterval),
-        guard: number(Var::ReloadGuard) != 0,
-        catch_up: number(Var::ReloadCatchUp) != 0,
-        confirm: match number(Var::ReloadConfirm) {
-            0 => Mode::Warn,
-            1 => Mode::Retry,
-            _ => Mode::Off,
-        },
-        poll: match number(Var::ConfigPollInterval) {
-            0 => PollInterval::Never,
-            AUTOMATIC => PollInterval::Automatic,
-            ms => PollInterval::Every(ms),
-        },
-        verbose: number(Var::Verbose) != 0,
-        log_format: values.log_format(),
-        sandbox: number(Var::Sandbox) != 0,
-        listen: values.text(Var::ListenAddr).and_then(value::listen),
-    })
 }
 
 #[cfg(test)]

@@ -40,13 +40,13 @@ impl<'l> Mount<'l> {
                 byte = code as u8;
                 from += 3;
             }
-            line[to] = byte;
+            *line.get_mut(to)? = byte;
             to += 1;
         }
         if field < ends.len() {
             return None;
         }
-        let line = &line[..to];
+        let line = line.get(..to)?;
         let [.., before, root, point] = ends;
         Some(Self {
             root: line.get(before + 1..root)?,
@@ -119,7 +119,7 @@ pub fn report_sub_paths(roots: CommaList<'_>, log: &mut Log) -> bool {
     let mut found = false;
     for root in roots.iter() {
         let mut path = [0; PATH_SIZE];
-        let Ok(path) = real_path(root, &mut path) else {
+        let Some(path) = real_path(root, &mut path) else {
             continue;
         };
         each(&mut |mount| {
@@ -134,11 +134,11 @@ pub fn report_sub_paths(roots: CommaList<'_>, log: &mut Log) -> bool {
 }
 
 /// Where a path leads to through all links.
-fn real_path<'b>(path: &[u8], buffer: &'b mut [u8]) -> io::Result<&'b [u8]> {
-    let located = read::open_path(path, OFlags::PATH)?;
+fn real_path<'b>(path: &[u8], buffer: &'b mut [u8]) -> Option<&'b [u8]> {
+    let located = read::open_path(path, OFlags::PATH).ok()?;
     let mut link = descriptor_path(located.as_fd());
-    let length = fs::readlinkat_raw(CWD, link.as_c_str(), &mut *buffer)?;
-    Ok(&buffer[..length])
+    let length = fs::readlinkat_raw(CWD, link.as_c_str(), &mut *buffer).ok()?;
+    buffer.get(..length)
 }
 
 /// The names of file systems by their numbers in statfs(2), and whether others can change files there without this kernel

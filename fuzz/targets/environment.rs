@@ -4,7 +4,7 @@
 #![no_main]
 
 use config_reloader_sidecar::config::{
-    self, COUNT, CommaList, Config, Errors, MAX_CMDLINE, MAX_NAMES, MAX_ROOTS, PATH_MAX, PollInterval,
+    self, COUNT, CommaList, Config, Values, MAX_CMDLINE, MAX_NAMES, MAX_ROOTS, PATH_MAX, PollInterval,
     Setting,
 };
 use config_reloader_sidecar::confirm::Mode;
@@ -211,7 +211,7 @@ fn plain(entries: &[Vec<u8>]) -> Result<Config<'_>, (BTreeSet<&'static str>, For
 }
 
 /// The variables that the errors name, as they are reported.
-fn named(errors: &Errors) -> BTreeSet<String> {
+fn named(errors: &Values) -> BTreeSet<String> {
     let lines = logged(errors.log_format(), false, |log| errors.report(log));
     let count = lines.len();
     let names = lines.iter().map(|line| {

@@ -3,7 +3,7 @@
 use super::*;
 use std::net::{Ipv6Addr, SocketAddr};
 
-type Parsed<'e> = Result<Config<'e>, Box<Errors<'e>>>;
+type Parsed<'e> = Result<Config<'e>, Box<Values<'e>>>;
 
 fn entries<'e>(entries: &'e [&'e str]) -> Parsed<'e> {
     parse(&mut entries.iter().map(|entry| entry.as_bytes())).map_err(Box::new)
@@ -16,9 +16,9 @@ fn with<'e>(more: &[&'e str]) -> Parsed<'e> {
 }
 
 /// What is wrong with the variable of this name; nothing if it is right.
-fn problem(errors: &Errors, name: &str) -> String {
+fn problem(errors: &Values, name: &str) -> String {
     let setting = Setting::all().find(|setting| text(setting.name()) == name);
-    let wrong = errors.0.read(setting.expect("a setting's name")).err();
+    let wrong = errors.read(setting.expect("a setting's name")).err();
     wrong.map(|words| words.to_string()).unwrap_or_default()
 }
 
@@ -192,7 +192,7 @@ fn an_empty_value_is_as_good_as_none() {
         problem(&errors, "CONFIG_DIR"),
         " is not set; give the directories or files to watch, separated by commas, for example CONFIG_DIR=/etc/nginx"
     );
-    assert!(errors.0.names_no_process());
+    assert!(errors.names_no_process());
 }
 
 #[test]
@@ -504,10 +504,10 @@ fn every_wrong_variable_has_its_problem_and_only_those() {
     let wrong: Vec<&str> = wrong.iter().map(String::as_str).collect();
     let errors = entries(&wrong).unwrap_err();
     for setting in Setting::all() {
-        assert!(errors.0.read(setting).is_err(), "{setting:?}");
+        assert!(errors.read(setting).is_err(), "{setting:?}");
     }
     assert!(
-        !errors.0.names_no_process(),
+        !errors.names_no_process(),
         "one that is wrong is set all the same"
     );
     for (at, entry) in wrong.iter().enumerate() {
@@ -519,7 +519,7 @@ fn every_wrong_variable_has_its_problem_and_only_those() {
         let environment = [&[*entry][..], &others].concat();
         let errors = entries(&environment).unwrap_err();
         let wrong: Vec<usize> = Setting::all()
-            .filter(|setting| errors.0.read(*setting).is_err())
+            .filter(|setting| errors.read(*setting).is_err())
             .map(|Setting(at)| at)
             .collect();
         assert_eq!(wrong, [at], "{entry}");

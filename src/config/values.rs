@@ -1,8 +1,10 @@
 //! What stands in the environment, and what is wrong with it.
 
-use super::{COUNT, CommaList, KINDS, Kind, Setting, Var};
+use super::value::listen;
+use super::{AUTOMATIC, COUNT, CommaList, Config, KINDS, Kind, PollInterval, Setting, Var};
+use crate::confirm::Mode;
 use crate::log::{Format, Level, Log};
-use crate::process::Matcher;
+use crate::process::{Matcher, Select};
 use crate::signal::{NotASignal, Signal};
 use crate::text::is_utf8;
 use crate::words;
@@ -10,10 +12,12 @@ use crate::words::Words;
 
 /// The values by their settings, without the blanks around them; `None` for one that is not set.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Values<'e>([Option<&'e [u8]>; COUNT]);
+pub struct Values<'e>([Option<&'e [u8]>; COUNT]);
 
 impl<'e> Values<'e> {
-    pub(super) fn of(environment: &mut dyn Iterator<Item = &'e [u8]>) -> Self {
+    /// Takes them from `environment`, entries of the form `NAME=value`; where a name stands twice, the first counts, as for
+    /// getenv(3). Blanks around a value are not part of it; an empty value is as good as none.
+    pub fn of(environment: &mut dyn Iterator<Item = &'e [u8]>) -> Self {
         let mut values = [None; COUNT];
         for entry in environment {
             let Some(equals) = entry.iter().position(|byte| *byte == b'=') else {
@@ -32,15 +36,52 @@ impl<'e> Values<'e> {
         self.0[var as usize].filter(|value| !value.is_empty())
     }
 
-    pub(super) fn matcher(&self) -> Matcher<'e> {
-        Matcher {
-            names: self.text(Var::ProcessName).map(CommaList::new),
-            cmdline: self.text(Var::ProcessCmdline),
-            pid_file: self.text(Var::ProcessPidFile),
+    /// The settings, if none is wrong.
+    pub fn config(&self) -> Config<'e> {
+        let number = |var: Var| self.number(var);
+        Config {
+            roots: CommaList::new(self.text(Var::ConfigDir).unwrap_or_default()),
+            matcher: Matcher {
+                names: self.text(Var::ProcessName).map(CommaList::new),
+                cmdline: self.text(Var::ProcessCmdline),
+                pid_file: self.text(Var::ProcessPidFile),
+            },
+            select: if number(Var::ProcessSelect) == 0 {
+                Select::Main
+            } else {
+                Select::All
+            },
+            min_age_ms: number(Var::ProcessMinAge),
+            signal: Signal::from_number(number(Var::ReloadSignal) as u32).unwrap_or(Signal::HUP),
+            settle_ms: number(Var::ReloadSettle),
+            settle_max_ms: number(Var::ReloadSettleMax),
+            min_interval_ms: number(Var::ReloadMinInterval),
+            guard: number(Var::ReloadGuard) != 0,
+            catch_up: number(Var::ReloadCatchUp) != 0,
+            confirm: match number(Var::ReloadConfirm) {
+                0 => Mode::Warn,
+                1 => Mode::Retry,
+                _ => Mode::Off,
+            },
+            poll: match number(Var::ConfigPollInterval) {
+                0 => PollInterval::Never,
+                AUTOMATIC => PollInterval::Automatic,
+                ms => PollInterval::Every(ms),
+            },
+            verbose: self.verbose(),
+            log_format: self.log_format(),
+            sandbox: number(Var::Sandbox) != 0,
+            listen: self.text(Var::ListenAddr).and_then(listen),
         }
     }
 
-    pub(super) fn log_format(&self) -> Format {
+    /// `VERBOSE`.
+    pub fn verbose(&self) -> bool {
+        self.number(Var::Verbose) != 0
+    }
+
+    /// `LOG_FORMAT`, in which what is wrong is reported as well if that one is right.
+    pub fn log_format(&self) -> Format {
         if self.number(Var::LogFormat) == 0 {
             Format::Text
         } else {
@@ -53,12 +94,14 @@ impl<'e> Values<'e> {
         self.read(Setting(var as usize)).unwrap_or(0)
     }
 
-    pub(super) fn are_wrong(&self) -> bool {
+    /// Whether there is anything to [`report`](Self::report).
+    pub fn are_wrong(&self) -> bool {
         self.names_no_process() || Setting::all().any(|it| self.read(it).is_err())
     }
 
     pub(super) fn names_no_process(&self) -> bool {
-        self.matcher() == Matcher::default()
+        let ways = [Var::ProcessName, Var::ProcessCmdline, Var::ProcessPidFile];
+        ways.into_iter().all(|var| self.text(var).is_none())
     }
 
     /// The number that a setting stands for, or what is wrong with it.
@@ -91,25 +134,16 @@ impl<'e> Values<'e> {
         }
         Ok(number)
     }
-}
 
-/// Everything that is wrong with the environment, at most one problem for each variable.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Errors<'e>(pub(super) Values<'e>);
-
-impl Errors<'_> {
-    /// The format in which to report: `LOG_FORMAT` if that one is right.
-    pub fn log_format(&self) -> Format {
-        self.0.log_format()
-    }
-
-    /// Writes one line for each.
-    pub fn report(&self, log: &mut Log) {
+    /// Writes one line for each setting that is wrong. Whether there was any.
+    pub fn report(&self, log: &mut Log) -> bool {
+        let mut are_wrong = false;
         for setting in Setting::all() {
-            let Err(advice) = self.0.read(setting) else {
+            let Err(advice) = self.read(setting) else {
                 continue;
             };
-            let value = self.0.0[setting.0].unwrap_or_default();
+            are_wrong = true;
+            let value = self.0[setting.0].unwrap_or_default();
             let line = log.line(Level::Error).value(setting.name());
             if !value.is_empty() {
                 // Enough to recognise it by; the advice after it must not be cut off.
@@ -125,10 +159,12 @@ impl Errors<'_> {
             }
             line.send();
         }
-        if self.0.names_no_process() {
+        if self.names_no_process() {
             log.line(Level::Error)
                 .say(words!("none of PROCESS_NAME, PROCESS_CMDLINE and PROCESS_PID_FILE is set; say which process to signal, for example PROCESS_NAME=nginx"))
                 .send();
+            are_wrong = true;
         }
+        are_wrong
     }
 }
