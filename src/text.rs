@@ -9,8 +9,8 @@ use core::ffi::CStr;
 pub struct Text<const N: usize> {
     bytes: [u8; N],
     len: usize,
+    /// So much of the bytes may be used; none once the text was cut.
     room: usize,
-    cut: bool,
 }
 
 impl<const N: usize> Text<N> {
@@ -20,19 +20,19 @@ impl<const N: usize> Text<N> {
             bytes: [0; N],
             len: 0,
             room: N,
-            cut: false,
         }
     }
 
     /// Adds all of `bytes`, or nothing and marks the text as cut.
     pub fn push(&mut self, bytes: &[u8]) {
         let end = self.len + bytes.len();
-        if self.cut || end > self.room {
-            self.cut = true;
-            return;
+        match self.bytes.get_mut(self.len..end) {
+            Some(place) if end <= self.room => {
+                place.copy_from_slice(bytes);
+                self.len = end;
+            }
+            _ => self.room = 0,
         }
-        self.bytes[self.len..end].copy_from_slice(bytes);
-        self.len = end;
     }
 
     /// Adds `number` in decimal, with leading zeros up to `width` digits.
@@ -59,7 +59,7 @@ impl<const N: usize> Text<N> {
     /// Adds blanks, one at least, until the text is `width` bytes long.
     pub fn pad(&mut self, width: usize) {
         self.push(b" ");
-        while self.len < width && !self.cut {
+        while self.len < width && !self.is_cut() {
             self.push(b" ");
         }
     }
@@ -77,7 +77,7 @@ impl<const N: usize> Text<N> {
 
     /// Whether something did not fit.
     pub const fn is_cut(&self) -> bool {
-        self.cut
+        self.room == 0
     }
 
     /// Begins anew, with `reserve` bytes kept back until [`release`](Self::release).
@@ -89,7 +89,6 @@ impl<const N: usize> Text<N> {
     /// Keeps only `reserve` bytes back and forgets that the text was cut: for closing what was opened.
     pub fn release(&mut self, reserve: usize) {
         self.room = N - reserve;
-        self.cut = false;
     }
 
     /// What was added so far, for a system call: up to the first NUL, and without the last byte where there is no room for it.

@@ -17,6 +17,7 @@ pub struct Values<'e>([Option<&'e [u8]>; COUNT]);
 impl<'e> Values<'e> {
     /// Takes them from `environment`, entries of the form `NAME=value`; where a name stands twice, the first counts, as for
     /// getenv(3). Blanks around a value are not part of it; an empty value is as good as none.
+    #[inline(never)]
     pub fn of(environment: &mut dyn Iterator<Item = &'e [u8]>) -> Self {
         let mut values = [None; COUNT];
         for entry in environment {
@@ -37,6 +38,7 @@ impl<'e> Values<'e> {
     }
 
     /// The settings, if none is wrong.
+    #[inline(never)]
     pub fn config(&self) -> Config<'e> {
         let number = |var: Var| self.number(var);
         Config {
@@ -136,6 +138,7 @@ impl<'e> Values<'e> {
     }
 
     /// Writes one line for each setting that is wrong. Whether there was any.
+    #[inline(never)]
     pub fn report(&self, log: &mut Log) -> bool {
         let mut are_wrong = false;
         for setting in Setting::all() {
