@@ -36,15 +36,9 @@ impl<const N: usize> Text<N> {
     }
 
     /// Adds `number` in decimal, with leading zeros up to `width` digits.
-    pub fn push_number(&mut self, mut number: u64, width: usize) {
-        let mut digits = [b'0'; 20];
-        let mut first = digits.len();
-        while number > 0 || first == digits.len() || digits.len() - first < width {
-            first -= 1;
-            digits[first] = b'0' + (number % 10) as u8;
-            number /= 10;
-        }
-        self.push(&digits[first..]);
+    pub fn push_number(&mut self, number: u64, width: usize) {
+        let mut digits = [0; 20];
+        self.push(decimal(number, width.max(1), &mut digits));
     }
 
     /// Adds `number` in hexadecimal with exactly `width` digits, the lowest ones.
@@ -112,6 +106,22 @@ impl<const N: usize> Default for Text<N> {
 
 /// A word or a number: short texts share one size, so that there is one copy of the code.
 pub type Word = Text<64>;
+
+/// The digits of `number`, at least `width` of them.
+// Not inlined: it is the same for each size of a text.
+#[inline(never)]
+fn decimal(mut number: u64, width: usize, digits: &mut [u8; 20]) -> &[u8] {
+    let mut count = 0;
+    for digit in digits.iter_mut().rev() {
+        if number == 0 && count >= width {
+            break;
+        }
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+        count += 1;
+    }
+    digits.get(20 - count..).unwrap_or_default()
+}
 
 /// What stands between the separators. One piece of code for every separator.
 pub fn pieces(bytes: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {

@@ -158,12 +158,7 @@ fn each_way_of_naming_the_process_is_enough() {
     for process in ["PROCESS_NAME=a", "PROCESS_CMDLINE=a", "PROCESS_PID_FILE=/a"] {
         assert!(entries(&["CONFIG_DIR=/a", process]).is_ok(), "{process}");
     }
-    assert!(
-        entries(&["CONFIG_DIR=/a"])
-            .unwrap_err()
-            .0
-            .names_no_process()
-    );
+    assert!(entries(&["CONFIG_DIR=/a"]).unwrap_err().names_no_process());
 }
 
 #[test]

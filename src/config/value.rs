@@ -21,33 +21,14 @@ impl Kind {
         if !is_utf8(value) {
             return Err(words!(", which is not UTF-8; give it as UTF-8 text"));
         }
-        let checked = match self {
-            Self::Paths => list(value, path),
-            Self::Names => list(value, name),
-            Self::Cmdline if value.len() > MAX_CMDLINE => {
-                Err(words!("..., which is too long; at most 1024 bytes work"))
-            }
-            Self::Cmdline => Ok(()),
-            Self::Path => path(value),
-            Self::Address if is_same_word(value, b"off") || listen(value).is_some() => Ok(()),
-            Self::Address => Err(words!(
-                ", which is no address with a port; give for example :9533 for the loopback, 0.0.0.0:9533 or [::]:9533 for every interface"
-            )),
-            Self::Select => {
-                return position(value, b"main|all").ok_or(words!("; give main or all"));
-            }
-            Self::Confirm => {
-                return position(value, b"warn|retry|off")
-                    .ok_or(words!("; give warn, retry or off"));
-            }
-            Self::Format => {
-                return position(value, b"text|json").ok_or(words!("; give text or json"));
-            }
-            Self::Boolean => {
-                return position(value, b"false|0|no|true|1|yes")
-                    .map(|at| at / 3)
-                    .ok_or(words!(", which is no boolean; give true or false"));
-            }
+        let (choices, advice): (&[u8], Words) = match self {
+            Self::Select => (b"main|all", words!("; give main or all")),
+            Self::Confirm => (b"warn|retry|off", words!("; give warn, retry or off")),
+            Self::Format => (b"text|json", words!("; give text or json")),
+            Self::Boolean => (
+                b"false|0|no|true|1|yes",
+                words!(", which is no boolean; give true or false"),
+            ),
             Self::Interval if is_same_word(value, b"automatic") => return Ok(AUTOMATIC),
             Self::Interval | Self::Duration => return duration_ms(value),
             Self::Signal => {
@@ -62,18 +43,38 @@ impl Kind {
                     }
                 };
             }
+            Self::Paths => return list(value, path),
+            Self::Names => return list(value, name),
+            Self::Path => return path(value),
+            Self::Cmdline => {
+                return if value.len() > MAX_CMDLINE {
+                    Err(words!("..., which is too long; at most 1024 bytes work"))
+                } else {
+                    Ok(0)
+                };
+            }
+            Self::Address => {
+                return if is_same_word(value, b"off") || listen(value).is_some() {
+                    Ok(0)
+                } else {
+                    Err(words!(
+                        ", which is no address with a port; give for example :9533 for the loopback, 0.0.0.0:9533 or [::]:9533 for every interface"
+                    ))
+                };
+            }
         };
-        checked.map(|()| 0)
+        let at = pieces(choices, b'|')
+            .position(|word| is_same_word(value, word))
+            .ok_or(advice)? as u64;
+        Ok(if matches!(self, Self::Boolean) {
+            at / 3
+        } else {
+            at
+        })
     }
 }
 
-/// The place of `value` among `words`, letters of either case alike.
-fn position(value: &[u8], words: &[u8]) -> Option<u64> {
-    let at = pieces(words, b'|').position(|word| is_same_word(value, word));
-    at.map(|at| at as u64)
-}
-
-fn path(value: &[u8]) -> Result<(), Words> {
+fn path(value: &[u8]) -> Result<u64, Words> {
     if value.iter().any(|byte| *byte == 0) {
         return Err(words!(", which holds a NUL byte; a path cannot"));
     }
@@ -87,21 +88,21 @@ fn path(value: &[u8]) -> Result<(), Words> {
             "..., with a name in the path longer than the kernel takes; at most 255 bytes work"
         ));
     }
-    Ok(())
+    Ok(0)
 }
 
-fn name(value: &[u8]) -> Result<(), Words> {
+fn name(value: &[u8]) -> Result<u64, Words> {
     if value.iter().any(|byte| *byte == b'/') {
         Err(words!(
             ", which is a path; give the name alone, the part after the last slash"
         ))
     } else {
-        Ok(())
+        Ok(0)
     }
 }
 
 /// At most [`MAX_ROOTS`] pieces that pass `check`.
-fn list(value: &[u8], check: fn(&[u8]) -> Result<(), Words>) -> Result<(), Words> {
+fn list(value: &[u8], check: fn(&[u8]) -> Result<u64, Words>) -> Result<u64, Words> {
     for (at, piece) in CommaList::new(value).iter().enumerate() {
         if at == MAX_ROOTS {
             return Err(words!(", which has too many parts; at most 64 work"));
@@ -113,7 +114,7 @@ fn list(value: &[u8], check: fn(&[u8]) -> Result<(), Words>) -> Result<(), Words
         }
         check(piece)?;
     }
-    Ok(())
+    Ok(0)
 }
 
 fn duration_ms(value: &[u8]) -> Result<u64, Words> {
