@@ -3,7 +3,7 @@
 use crate::config::{CommaList, Config, PollInterval};
 use crate::confirm::Openings;
 use crate::deliver::{HIDDEN, NO_PID_FILE, NOT_PERMITTED, NOT_SHARED, name_matcher};
-use crate::guard::{Verdict, disposition, verdict};
+use crate::guard::{Verdict, disposition, guard};
 use crate::log::{Level, Log};
 use crate::mount;
 use crate::process::{Proc, Process, Select};
@@ -22,6 +22,7 @@ use rustix::process::{Pid, geteuid, getpid, test_kill_process};
 const OTHERS_MAX: u32 = 20;
 
 /// Prints everything. Whether a change would be delivered now.
+#[inline(never)]
 pub fn check(config: &Config<'_>, proc: &Proc, log: &mut Log) -> bool {
     let line = plain(log).say(words!(
         "config-reloader-sidecar ",
@@ -87,6 +88,7 @@ fn roots(config: &Config<'_>, log: &mut Log) -> Result<(), Words> {
     result
 }
 
+#[inline(never)]
 fn row(config: &Config<'_>, root: &[u8], watch: &Watch, log: &mut Log) -> Result<(), Words> {
     let look = watch.last();
     let (kind, file_system) = kind(root);
@@ -137,6 +139,7 @@ fn kind(root: &[u8]) -> (Words, &'static [u8]) {
     (kind, file_system)
 }
 
+#[inline(never)]
 fn number_in(path: &core::ffi::CStr) -> Option<u64> {
     let file = fs::openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
     let mut buffer = [0; 32];
@@ -146,6 +149,7 @@ fn number_in(path: &core::ffi::CStr) -> Option<u64> {
 
 // Processes.
 
+#[inline(never)]
 fn processes(config: &Config<'_>, proc: &Proc, log: &mut Log) -> Result<(), Words> {
     log.print(words!("\nprocesses\n"));
     let line = plain(log).say(words!("  PID     PARENT  UID     AGE    "));
@@ -219,12 +223,7 @@ fn candidate(
     log: &mut Log,
 ) -> Option<Result<(), Words>> {
     let status = proc.status(process.pid).unwrap_or_default();
-    let blocked = |mask| {
-        proc.is_blocked_in_a_thread(process.pid, mask)
-            .unwrap_or(false)
-    };
-    let is_blocked = || blocked(config.signal.mask());
-    let verdict = verdict(config.signal, &status, is_blocked);
+    let verdict = guard(process, config.signal, proc);
     let age_ms = now.ms_since(process.start);
     // A process file names this one process, whoever its ancestors are.
     let is_selected = config.matcher.pid_file.is_some()
@@ -245,12 +244,17 @@ fn candidate(
     let line = plain(log).say(words!("  ")).number(pid(Some(process.pid)));
     line.column(10).number(pid(process.parent));
     line.column(18).number(status.uid.into());
-    let (age, unit) = match age_ms / 1000 {
-        seconds @ 0..120 => (seconds, b"s"),
-        seconds @ 120..7200 => (seconds / 60, b"m"),
-        seconds => (seconds / 3600, b"h"),
-    };
-    line.column(26).number(age).value(unit);
+    // In seconds, minutes or hours.
+    let mut age = age_ms / 1000;
+    let mut unit: &[u8] = b"smh";
+    while let [_, larger @ ..] = unit
+        && !larger.is_empty()
+        && age >= 120
+    {
+        age /= 60;
+        unit = larger;
+    }
+    line.column(26).number(age).value(&unit[..1]);
     line.column(33).say(disposition(config.signal, &status));
     line.column(44);
     match obstacle {

@@ -1,13 +1,14 @@
 //! The command line: what is asked for, and the commands that only print.
 
 use crate::check;
-use crate::config::{self, Config, SETTINGS};
+use crate::config::{Config, Setting, Values};
 use crate::deliver;
 use crate::http;
 use crate::log::{Format, Level, Log};
 use crate::process::Proc;
 use crate::run;
 use crate::signal::{DefaultAction, Signal};
+use crate::text::pieces;
 use crate::words;
 use crate::words::Words;
 use rustix::fd::AsRawFd;
@@ -19,36 +20,30 @@ const EXIT_WRONG: i32 = 2;
 /// A panic: what a shell makes of SIGABRT, so that it looks like any other program's.
 pub const EXIT_PANICKED: i32 = 134;
 
-/// What can be asked for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Command {
-    /// Watch and signal.
-    Run,
-    /// Say what would happen.
-    Check,
-    /// Signal once.
-    Signal,
-    /// Ask the running sidecar whether it is well.
-    Health,
-    /// Print the table of signals.
-    Signals,
-    /// Print what there is to be asked for and to be set.
-    Help,
-    /// Print name and version.
-    Version,
-}
+/// What can be asked for: the commands by their places, then other spellings of the last two in turn.
+const NAMES: &[u8] = b"run|check|signal|health|signals|help|version|--help|--version|-h|-V";
+const RUN: usize = 0;
+const SIGNAL: usize = 2;
+const HEALTH: usize = 3;
+const SIGNALS: usize = 4;
+const VERSION: usize = 6;
 
-/// The commands with their names and what `help` says of them.
+/// What `help` says of each.
 #[rustfmt::skip]
-pub static COMMANDS: [(Command, &str, Words); 7] = [
-    (Command::Run, "run", words!("watch and signal; what is done without a command")),
-    (Command::Check, "check", words!("print what is seen and whether a change would be delivered")),
-    (Command::Signal, "signal", words!("send the signal now, once, by the same rules")),
-    (Command::Health, "health", words!("ask the running sidecar by LISTEN_ADDR whether it is ready")),
-    (Command::Signals, "signals", words!("print every signal with its number and default")),
-    (Command::Help, "help", words!("print this")),
-    (Command::Version, "version", words!("print the version")),
+static MEANINGS: [Words; VERSION + 1] = [
+    words!("watch and signal; what is done without a command"),
+    words!("print what is seen and whether a change would be delivered"),
+    words!("send the signal now, once, by the same rules"),
+    words!("ask the running sidecar by LISTEN_ADDR whether it is ready"),
+    words!("print every signal with its number and default"),
+    words!("print this"),
+    words!("print the version"),
 ];
+
+/// The commands with what `help` says of them.
+pub fn all() -> impl Iterator<Item = (&'static [u8], Words)> {
+    pieces(NAMES, b'|').zip(MEANINGS.iter().copied())
+}
 
 /// Does what the arguments, those after the program's name, ask for. Returns the exit code.
 pub fn main(
@@ -61,46 +56,36 @@ pub fn main(
     if let Some(extra) = arguments.next() {
         return usage_error(&mut log, words!("unexpected argument "), extra);
     }
-    let spellings = [
-        ("-h", "help"),
-        ("--help", "help"),
-        ("-V", "version"),
-        ("--version", "version"),
-    ];
-    let spelled = |name: &str| {
-        command == name.as_bytes()
-            || spellings
-                .iter()
-                .any(|(short, long)| *long == name && short.as_bytes() == command)
-    };
-    let Some((asked, ..)) = COMMANDS.iter().find(|(_, name, _)| spelled(name)) else {
+    let Some(mut asked) = pieces(NAMES, b'|').position(|name| name == command) else {
         return usage_error(&mut log, words!("unknown command "), command);
     };
-    let is_printed_only = matches!(asked, Command::Signals | Command::Help | Command::Version);
-    let config = if is_printed_only {
-        None
-    } else {
-        match settings(&mut log, environment) {
-            Some(config) if *asked == Command::Run => return run::run(&config, &mut log),
-            Some(config) if *asked == Command::Health && config.listen.is_none() => {
+    while asked > VERSION {
+        asked -= 2;
+    }
+    let is_well = if asked < SIGNALS {
+        let Some(config) = settings(&mut log, environment) else {
+            return EXIT_WRONG;
+        };
+        if asked == RUN {
+            return run::run(&config, &mut log);
+        }
+        if asked == HEALTH {
+            let Some(listen) = config.listen else {
                 let problem = words!("LISTEN_ADDR is not set: nobody answers ");
                 return usage_error(&mut log, problem, command);
-            }
-            None => return EXIT_WRONG,
-            config => config,
+            };
+            log.set(Format::Plain, false);
+            http::health(&listen.address, &mut log)
+        } else {
+            log.set(Format::Plain, false);
+            with_proc(&config, asked == SIGNAL, &mut log)
         }
-    };
-    log.set(Format::Plain, false);
-    let is_well = match (asked, &config) {
-        (Command::Check, Some(config)) => with_proc(config, check::check, &mut log),
-        (Command::Signal, Some(config)) => with_proc(config, deliver::signal_now, &mut log),
-        (Command::Health, Some(config)) => config
-            .listen
-            .is_some_and(|listen| http::health(&listen.address, &mut log)),
-        (Command::Signals, _) => signals(&mut log),
-        (Command::Version, _) => version(&mut log),
-        (Command::Run | Command::Check | Command::Signal | Command::Health | Command::Help, _) => {
-            help(&mut log)
+    } else {
+        log.set(Format::Plain, false);
+        match asked {
+            SIGNALS => signals(&mut log),
+            VERSION => version(&mut log),
+            _ => help(&mut log),
         }
     };
     if is_well && log.is_intact() {
@@ -110,11 +95,12 @@ pub fn main(
     }
 }
 
-type WithProc = fn(&Config<'_>, &Proc, &mut Log) -> bool;
-
-fn with_proc(config: &Config<'_>, command: WithProc, log: &mut Log) -> bool {
+/// Checks what would be signalled, or signals it.
+#[inline(never)]
+fn with_proc(config: &Config<'_>, signals: bool, log: &mut Log) -> bool {
     match Proc::own() {
-        Ok(proc) => command(config, &proc, log),
+        Ok(proc) if signals => deliver::signal_now(config, &proc, log),
+        Ok(proc) => check::check(config, &proc, log),
         Err(errno) => {
             run::report_refusal(log, run::OWN_ENTRY, errno);
             false
@@ -123,22 +109,18 @@ fn with_proc(config: &Config<'_>, command: WithProc, log: &mut Log) -> bool {
 }
 
 /// The settings; where they are wrong, all errors are reported.
-// Not inlined: the room for all errors is given back before the program begins to wait.
+// Not inlined: the room for all values is given back before the program begins to wait.
 #[inline(never)]
 fn settings(
     log: &mut Log,
     environment: &mut dyn Iterator<Item = &'static [u8]>,
 ) -> Option<Config<'static>> {
-    match config::parse(environment) {
-        Ok(config) => {
-            log.set(config.log_format, config.verbose);
-            Some(config)
-        }
-        Err(errors) => {
-            log.set(errors.log_format, false);
-            errors.report(log);
-            None
-        }
+    let values = Values::of(environment);
+    log.set(values.log_format(), values.verbose());
+    if values.report(log) {
+        None
+    } else {
+        Some(values.config())
     }
 }
 
@@ -181,22 +163,19 @@ fn line(log: &mut Log) -> &mut Log {
     log.line(Level::Info)
 }
 
+#[inline(never)]
 fn help(log: &mut Log) -> bool {
     log.print(words!("Signals an application when its mounted configuration changes.\n\nusage: config-reloader-sidecar [command]\n\ncommands:\n"));
-    for (_, name, meaning) in &COMMANDS {
-        line(log)
-            .say(words!("  "))
-            .value(name.as_bytes())
-            .column(12)
-            .say(*meaning)
-            .send();
+    for (name, meaning) in all() {
+        let line = line(log).say(words!("  ")).value(name).column(12);
+        line.say(meaning).send();
     }
     log.print(words!("\nenvironment:\n"));
-    for setting in &SETTINGS {
+    for setting in Setting::all() {
         let line = line(log).say(words!("  ")).value(setting.name()).column(24);
         line.value(setting.default())
             .column(35)
-            .say(setting.meaning)
+            .say(setting.meaning())
             .send();
     }
     log.print(words!("\nSIGTERM and SIGINT stop it, SIGUSR1 makes it signal now.\nexit: 0 asked to stop or all well, 1 the operating system refused or not all well, 2 settings or usage wrong\n"));
@@ -212,6 +191,7 @@ fn version(log: &mut Log) -> bool {
     true
 }
 
+#[inline(never)]
 fn signals(log: &mut Log) -> bool {
     for signal in Signal::all() {
         let action = match signal.default_action() {

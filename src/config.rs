@@ -2,10 +2,10 @@
 //!
 //! Pure: no system call. Nothing is copied; a `Config` borrows from the environment, which lives as long as the program.
 
-mod problem;
 mod value;
+mod values;
 
-pub use problem::Errors;
+pub use values::Values;
 
 use crate::confirm::Mode;
 use crate::log::Format;
@@ -13,7 +13,6 @@ use crate::process::{Matcher, Select};
 use crate::signal::Signal;
 use crate::sys::SocketAddress;
 use crate::text::pieces;
-use problem::Problem;
 
 use crate::words;
 use crate::words::Words;
@@ -28,34 +27,6 @@ pub const MAX_CMDLINE: usize = 1024;
 pub const PATH_MAX: usize = 4096;
 /// `automatic` among the durations.
 const AUTOMATIC: u64 = u64::MAX;
-
-/// A setting as `help` prints it.
-#[derive(Debug)]
-pub struct Setting {
-    /// Name, default and meaning in one text: three of them would take more room for where they are than for what they say.
-    text: &'static str,
-    /// For `help`.
-    pub meaning: Words,
-    kind: Kind,
-}
-
-impl Setting {
-    fn part(&self, at: usize) -> &'static [u8] {
-        pieces(self.text.as_bytes(), b'|')
-            .nth(at)
-            .unwrap_or_default()
-    }
-
-    /// The environment variable.
-    pub fn name(&self) -> &'static [u8] {
-        self.part(0)
-    }
-
-    /// What holds when it is not set or empty.
-    pub fn default(&self) -> &'static [u8] {
-        self.part(1)
-    }
-}
 
 /// What a value must be.
 #[derive(Clone, Copy, Debug)]
@@ -84,41 +55,72 @@ enum Kind {
     Signal,
 }
 
-const fn setting(kind: Kind, text: &'static str, meaning: Words) -> Setting {
-    Setting {
-        text,
-        meaning,
-        kind,
-    }
-}
-
 /// The number of settings.
 pub const COUNT: usize = 18;
 
-/// Every setting, in the order of [`Var`]: what it must be; its name, its default and what it does.
-#[rustfmt::skip]
-pub static SETTINGS: [Setting; COUNT] = [
-    setting(Kind::Paths, "CONFIG_DIR|required", words!("directories or files to watch, separated by commas")),
-    setting(Kind::Names, "PROCESS_NAME|", words!("name of the process to signal; several separated by commas")),
-    setting(Kind::Cmdline, "PROCESS_CMDLINE|", words!("text that its command line must contain")),
-    setting(Kind::Path, "PROCESS_PID_FILE|", words!("file whose first line is its process id")),
-    setting(Kind::Signal, "RELOAD_SIGNAL|SIGHUP", words!("signal to send: name or number")),
-    setting(Kind::Boolean, "VERBOSE|false", words!("print every inotify event and every decision")),
-    setting(Kind::Select, "PROCESS_SELECT|main", words!("main: matches without a matching ancestor; all: every match")),
-    setting(Kind::Duration, "PROCESS_MIN_AGE|2s", words!("leave a younger process alone until it is this old")),
-    setting(Kind::Duration, "RELOAD_SETTLE|100ms", words!("quiet time after the last event before deciding")),
-    setting(Kind::Duration, "RELOAD_SETTLE_MAX|2s", words!("decide at the latest this long after the first event")),
-    setting(Kind::Duration, "RELOAD_MIN_INTERVAL|1s", words!("least time between two signals")),
-    setting(Kind::Boolean, "RELOAD_GUARD|true", words!("never send a signal whose arrival would kill the process")),
-    setting(Kind::Boolean, "RELOAD_CATCH_UP|true", words!("at start, signal a process older than the newest change")),
-    setting(Kind::Confirm, "RELOAD_CONFIRM|warn", words!("after a signal, watch the files being read again")),
-    setting(Kind::Interval, "CONFIG_POLL_INTERVAL|automatic", words!("also compare the content at this interval; 0 never")),
-    setting(Kind::Format, "LOG_FORMAT|text", words!("text or json")),
-    setting(Kind::Address, "LISTEN_ADDR|off", words!("host:port, or :port on the loopback, for metrics and health")),
-    setting(Kind::Boolean, "SANDBOX|true", words!("after the start, give up what is not needed")),
-];
+/// One table for the reader, three for the program: names and defaults in one text take no pointers.
+macro_rules! settings {
+    ($($kind:ident $name:literal $default:literal $meaning:expr;)+) => {
+        const NAMES_AND_DEFAULTS: &str = concat!($($name, "|", $default, "|"),+);
+        static MEANINGS: [Words; COUNT] = [$($meaning),+];
+        static KINDS: [Kind; COUNT] = [$(Kind::$kind),+];
+    };
+}
 
-/// The place of each variable in [`SETTINGS`].
+// In the order of [`Var`]: what it must be; its name, its default and what it does.
+settings! {
+    Paths "CONFIG_DIR" "required" words!("directories or files to watch, separated by commas");
+    Names "PROCESS_NAME" "" words!("name of the process to signal; several separated by commas");
+    Cmdline "PROCESS_CMDLINE" "" words!("text that its command line must contain");
+    Path "PROCESS_PID_FILE" "" words!("file whose first line is its process id");
+    Signal "RELOAD_SIGNAL" "SIGHUP" words!("signal to send: name or number");
+    Boolean "VERBOSE" "false" words!("print every inotify event and every decision");
+    Select "PROCESS_SELECT" "main" words!("main: matches without a matching ancestor; all: every match");
+    Duration "PROCESS_MIN_AGE" "2s" words!("leave a younger process alone until it is this old");
+    Duration "RELOAD_SETTLE" "100ms" words!("quiet time after the last event before deciding");
+    Duration "RELOAD_SETTLE_MAX" "2s" words!("decide at the latest this long after the first event");
+    Duration "RELOAD_MIN_INTERVAL" "1s" words!("least time between two signals");
+    Boolean "RELOAD_GUARD" "true" words!("never send a signal whose arrival would kill the process");
+    Boolean "RELOAD_CATCH_UP" "true" words!("at start, signal a process older than the newest change");
+    Confirm "RELOAD_CONFIRM" "warn" words!("after a signal, watch the files being read again");
+    Interval "CONFIG_POLL_INTERVAL" "automatic" words!("also compare the content at this interval; 0 never");
+    Format "LOG_FORMAT" "text" words!("text or json");
+    Address "LISTEN_ADDR" "off" words!("host:port, or :port on the loopback, for metrics and health");
+    Boolean "SANDBOX" "true" words!("after the start, give up what is not needed");
+}
+
+/// A setting as `help` prints it.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting(usize);
+
+impl Setting {
+    /// Every setting, in order.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (0..COUNT).map(Self)
+    }
+
+    fn part(at: usize) -> &'static [u8] {
+        let mut parts = pieces(NAMES_AND_DEFAULTS.as_bytes(), b'|');
+        parts.nth(at).unwrap_or_default()
+    }
+
+    /// The environment variable.
+    pub fn name(self) -> &'static [u8] {
+        Self::part(2 * self.0)
+    }
+
+    /// What holds when it is not set or empty.
+    pub fn default(self) -> &'static [u8] {
+        Self::part(2 * self.0 + 1)
+    }
+
+    /// For `help`.
+    pub fn meaning(self) -> Words {
+        MEANINGS[self.0]
+    }
+}
+
+/// The place of each variable among the settings.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Var {
     ConfigDir,
@@ -219,94 +221,19 @@ pub struct Config<'e> {
     pub listen: Option<Listen<'e>>,
 }
 
-/// Reads the settings from `environment`, entries of the form `NAME=value`; where a name stands twice, the first counts, as
-/// for getenv(3). Blanks around a value are not part of it; an empty value is as good as none.
+/// Reads the settings from `environment`, as [`Values::of`] does.
 ///
 /// # Errors
 /// All that is wrong, at once.
 #[allow(clippy::result_large_err)] // There is nowhere to put it but the stack.
 pub fn parse<'e>(
     environment: &mut dyn Iterator<Item = &'e [u8]>,
-) -> Result<Config<'e>, Errors<'e>> {
-    let mut errors = Errors::none();
-    for entry in environment {
-        let Some(equals) = entry.iter().position(|byte| *byte == b'=') else {
-            continue;
-        };
-        let name = &entry[..equals];
-        if let Some(at) = SETTINGS.iter().position(|it| it.name() == name) {
-            let value = entry[equals + 1..].trim_ascii();
-            errors.values[at].get_or_insert(value);
-        }
-    }
-    let mut numbers = [0; COUNT];
-    for (at, setting) in SETTINGS.iter().enumerate() {
-        let value = errors.values[at].filter(|value| !value.is_empty());
-        errors.values[at] = value;
-        match setting.kind.read(value.unwrap_or(setting.default())) {
-            Ok(number) => numbers[at] = number,
-            // The defaults of lists and addresses stand for there being none.
-            Err(problem) => errors.problems[at] = value.map(|_| problem),
-        }
-    }
-    let number = |var: Var| numbers[var as usize];
-    let text = |var: Var| errors.values[var as usize];
-    let matcher = Matcher {
-        names: text(Var::ProcessName).map(CommaList::new),
-        cmdline: text(Var::ProcessCmdline),
-        pid_file: text(Var::ProcessPidFile),
-    };
-    let mut config = Config {
-        roots: CommaList::new(text(Var::ConfigDir).unwrap_or_default()),
-        matcher,
-        select: if number(Var::ProcessSelect) == 0 {
-            Select::Main
-        } else {
-            Select::All
-        },
-        min_age_ms: number(Var::ProcessMinAge),
-        signal: Signal::from_number(number(Var::ReloadSignal) as u32).unwrap_or(Signal::HUP),
-        settle_ms: number(Var::ReloadSettle),
-        settle_max_ms: number(Var::ReloadSettleMax),
-        min_interval_ms: number(Var::ReloadMinInterval),
-        guard: number(Var::ReloadGuard) != 0,
-        catch_up: number(Var::ReloadCatchUp) != 0,
-        confirm: match number(Var::ReloadConfirm) {
-            0 => Mode::Warn,
-            1 => Mode::Retry,
-            _ => Mode::Off,
-        },
-        poll: match number(Var::ConfigPollInterval) {
-            0 => PollInterval::Never,
-            AUTOMATIC => PollInterval::Automatic,
-            ms => PollInterval::Every(ms),
-        },
-        verbose: number(Var::Verbose) != 0,
-        log_format: if number(Var::LogFormat) == 0 {
-            Format::Text
-        } else {
-            Format::Json
-        },
-        sandbox: number(Var::Sandbox) != 0,
-        listen: text(Var::ListenAddr).and_then(value::listen),
-    };
-    if text(Var::ConfigDir).is_none() {
-        errors.problems[Var::ConfigDir as usize] = Some(Problem::Missing);
-    }
-    if config.settle_ms > config.settle_max_ms {
-        // The default gives way; what was asked for does not. A longest time that is wrong counts as 0 and is reported itself.
-        if text(Var::ReloadSettle).is_none() {
-            config.settle_ms = config.settle_max_ms;
-        } else if errors.problems[Var::ReloadSettleMax as usize].is_none() {
-            errors.problems[Var::ReloadSettle as usize] = Some(Problem::LongerThanMax);
-        }
-    }
-    errors.no_process = matcher == Matcher::default();
-    errors.log_format = config.log_format;
-    if errors.is_empty() {
-        Ok(config)
+) -> Result<Config<'e>, Values<'e>> {
+    let values = Values::of(environment);
+    if values.are_wrong() {
+        Err(values)
     } else {
-        Err(errors)
+        Ok(values.config())
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod encode;
 
+use crate::config::PATH_MAX;
 use crate::metrics::{Metric, Metrics};
 use crate::sys;
 use crate::text::{Text, Word};
@@ -21,6 +22,9 @@ use rustix::io::Errno;
 
 /// The longest line with its line feed. A pipe takes this much at once or not at all (`PIPE_BUF`, pipe(7)).
 pub const LINE_MAX: usize = 2048;
+
+/// Never used: a line has the room of a path, so that there is one copy of the code for both.
+const SPARE: usize = PATH_MAX - LINE_MAX;
 
 /// Kept back for closing a line that was cut: `..."}` and the line feed, with room to spare.
 const RESERVE: usize = 16;
@@ -55,7 +59,7 @@ pub type BitName = (u32, [u8; 15]);
 /// The log, and the one line that is being put together: [`line`](Self::line), then what it says, then [`send`](Self::send).
 #[derive(Debug)]
 pub struct Log {
-    text: Text<LINE_MAX>,
+    text: Text<PATH_MAX>,
     format: Format,
     verbose: bool,
     /// The line at hand is not wanted.
@@ -77,6 +81,8 @@ pub struct Log {
 
 impl Log {
     /// A log of text that drops debug lines.
+    // Not inlined: a panic makes one as well.
+    #[inline(never)]
     pub const fn new() -> Self {
         Self {
             text: Text::new(),
@@ -108,7 +114,7 @@ impl Log {
     /// Starts a line of a moment given in milliseconds since the epoch.
     pub(crate) fn open(&mut self, level: Level, wall_ms: u64) -> &mut Self {
         let is_json = self.format == Format::Json;
-        self.text.clear(RESERVE);
+        self.text.clear(SPARE + RESERVE);
         self.in_string = is_json;
         if self.torn {
             self.text.push(b"\n");
@@ -177,7 +183,7 @@ impl Log {
 
     /// Writes words of the program's own on standard output, as they are.
     pub fn print(&mut self, words: Words) {
-        self.text.clear(0);
+        self.text.clear(SPARE);
         words.unpack(&mut self.text);
         self.dropped += u64::from(!write_all(self.text.as_bytes()));
     }
@@ -271,7 +277,7 @@ impl Log {
     /// Closes the line; one that was too long ends in `...` and is still whole JSON.
     pub(crate) fn finish(&mut self) -> &[u8] {
         let cut = self.text.is_cut();
-        self.text.release();
+        self.text.release(SPARE);
         if cut && (self.in_string || self.format != Format::Json) {
             self.text.push(b"...");
         }

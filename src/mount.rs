@@ -3,7 +3,7 @@
 use crate::config::CommaList;
 use crate::log::{Level, Log};
 use crate::read;
-use crate::text::parse_number;
+use crate::text::{parse_number, pieces};
 use crate::tree::descriptor_path;
 use crate::words;
 use rustix::fd::{AsFd, OwnedFd};
@@ -24,61 +24,66 @@ pub struct Mount<'l> {
 impl<'l> Mount<'l> {
     /// Parses a line, in which the escapes are replaced.
     pub fn parse(line: &'l mut [u8]) -> Option<Self> {
-        let mut fields = line.splitn_mut(6, |byte| *byte == b' ');
-        let root = fields.nth(3)?;
-        let point = fields.next()?;
+        // Blanks, line ends and backslashes stand as a backslash with three octal digits.
+        let (mut from, mut to, mut field) = (0, 0, 0);
+        let mut ends = [0; 5];
+        while let Some(byte) = line.get(from) {
+            let mut byte = *byte;
+            from += 1;
+            if let Some(end) = ends.get_mut(field).filter(|_| byte == b' ') {
+                *end = to;
+                field += 1;
+            } else if byte == b'\\'
+                && let Some(code) = line.get(from..from + 3)
+                && let Some(code) = parse_number(code, 8)
+            {
+                byte = code as u8;
+                from += 3;
+            }
+            *line.get_mut(to)? = byte;
+            to += 1;
+        }
+        if field < ends.len() {
+            return None;
+        }
+        let line = line.get(..to)?;
+        let [.., before, root, point] = ends;
         Some(Self {
-            root: unescape(root),
-            point: unescape(point),
-            rest: fields.next().unwrap_or_default(),
+            root: line.get(before + 1..root)?,
+            point: line.get(root + 1..point)?,
+            rest: line.get(point..)?,
         })
     }
 
     /// Whether what is mounted is what a volume held at one time, as by a `subPath`: the kubelet binds the file or directory that
     /// the volume's links lead to then, below `volume-subpaths` on the way, and never again.
     pub fn is_sub_path(&self) -> bool {
-        self.root.split(|byte| *byte == b'/').any(|name| {
-            let is_stamp = name.starts_with(b"..") && name.get(2).is_some_and(u8::is_ascii_digit);
-            is_stamp || name == b"volume-subpaths"
-        })
+        pieces(self.root, b'/')
+            .any(|name| matches!(name, b"volume-subpaths" | [b'.', b'.', b'0'..=b'9', ..]))
     }
 
-    /// Whether this is a `/proc` that hides the processes of other users; proc(5), `hidepid`.
+    /// Whether this is a `/proc` that hides the processes of other users; proc(5), `hidepid`. The first option is `rw` or `ro`.
     pub fn hides_processes(&self) -> bool {
-        let options = || self.rest.split(|byte| matches!(byte, b' ' | b','));
-        let hides = |option: &[u8]| {
-            (option.strip_prefix(b"hidepid=")).is_some_and(|value| value != b"0" && value != b"off")
-        };
-        self.point == b"/proc" && options().any(hides)
+        self.point == b"/proc"
+            && pieces(self.rest, b',').any(|option| {
+                let value = option.strip_prefix(b"hidepid=");
+                value.is_some_and(|value| value != b"0" && value != b"off")
+            })
     }
 
     /// Whether one of the two lies in the other, or both are the same.
     fn touches(&self, path: &[u8]) -> bool {
-        lies_in(self.point, path) || lies_in(path, self.point)
+        let mut above = self.point;
+        let mut below = path;
+        if above.len() > below.len() {
+            core::mem::swap(&mut above, &mut below);
+        }
+        match below.strip_prefix(above) {
+            Some([] | [b'/', ..]) => true,
+            Some(_) => above == b"/",
+            None => false,
+        }
     }
-}
-
-/// Whether `path` is `directory` or below it.
-fn lies_in(path: &[u8], directory: &[u8]) -> bool {
-    match path.strip_prefix(directory) {
-        Some(rest) => rest.is_empty() || rest[0] == b'/' || directory == b"/",
-        None => false,
-    }
-}
-
-/// Blanks, line ends and backslashes stand as a backslash with three octal digits.
-fn unescape(field: &mut [u8]) -> &[u8] {
-    let (mut from, mut to) = (0, 0);
-    while from < field.len() {
-        let escaped = field[from..]
-            .strip_prefix(b"\\")
-            .and_then(|rest| rest.get(..3))
-            .and_then(|digits| parse_number(digits, 8));
-        field[to] = escaped.map_or(field[from], |byte| byte as u8);
-        from += if escaped.is_some() { 4 } else { 1 };
-        to += 1;
-    }
-    &field[..to]
 }
 
 /// Opens the mount table of this program's namespace; a poll(2) for `POLLPRI` tells when it changes.
@@ -114,7 +119,7 @@ pub fn report_sub_paths(roots: CommaList<'_>, log: &mut Log) -> bool {
     let mut found = false;
     for root in roots.iter() {
         let mut path = [0; PATH_SIZE];
-        let Ok(path) = real_path(root, &mut path) else {
+        let Some(path) = real_path(root, &mut path) else {
             continue;
         };
         each(&mut |mount| {
@@ -129,30 +134,30 @@ pub fn report_sub_paths(roots: CommaList<'_>, log: &mut Log) -> bool {
 }
 
 /// Where a path leads to through all links.
-fn real_path<'b>(path: &[u8], buffer: &'b mut [u8]) -> io::Result<&'b [u8]> {
-    let located = read::open_path(path, OFlags::PATH)?;
+fn real_path<'b>(path: &[u8], buffer: &'b mut [u8]) -> Option<&'b [u8]> {
+    let located = read::open_path(path, OFlags::PATH).ok()?;
     let mut link = descriptor_path(located.as_fd());
-    let length = fs::readlinkat_raw(CWD, link.as_c_str(), &mut *buffer)?;
-    Ok(&buffer[..length])
+    let length = fs::readlinkat_raw(CWD, link.as_c_str(), &mut *buffer).ok()?;
+    buffer.get(..length)
 }
 
 /// The names of file systems by their numbers in statfs(2), and whether others can change files there without this kernel
 /// knowing; a fixed width saves a pointer each.
-static FILE_SYSTEMS: [(u32, [u8; 8], bool); 14] = [
-    (0x6969, *b"nfs     ", true),
-    (0xff53_4d42, *b"cifs    ", true),
-    (0xfe53_4d42, *b"smb2    ", true),
-    (0x6573_5546, *b"fuse    ", true),
-    (0x0102_1997, *b"9p      ", true),
-    (0x00c3_6400, *b"ceph    ", true),
-    (0x6b41_4653, *b"afs     ", true),
-    (0x0bd0_0bd0, *b"lustre  ", true),
-    (0x4750_4653, *b"gpfs    ", true),
-    (0xef53, *b"ext4    ", false),
-    (0x0102_1994, *b"tmpfs   ", false),
-    (0x5846_5342, *b"xfs     ", false),
-    (0x9123_683e, *b"btrfs   ", false),
-    (0x794c_7630, *b"overlay ", false),
+static FILE_SYSTEMS: [(u32, [u8; 7], bool); 14] = [
+    (0x6969, *b"nfs    ", true),
+    (0xff53_4d42, *b"cifs   ", true),
+    (0xfe53_4d42, *b"smb2   ", true),
+    (0x6573_5546, *b"fuse   ", true),
+    (0x0102_1997, *b"9p     ", true),
+    (0x00c3_6400, *b"ceph   ", true),
+    (0x6b41_4653, *b"afs    ", true),
+    (0x0bd0_0bd0, *b"lustre ", true),
+    (0x4750_4653, *b"gpfs   ", true),
+    (0xef53, *b"ext4   ", false),
+    (0x0102_1994, *b"tmpfs  ", false),
+    (0x5846_5342, *b"xfs    ", false),
+    (0x9123_683e, *b"btrfs  ", false),
+    (0x794c_7630, *b"overlay", false),
 ];
 
 /// The name of the file system with this number, and whether others can change what is on it; `?` for one that is not known.

@@ -94,13 +94,17 @@ pub fn enter(config: &Config<'_>, log: &mut Log) {
     let capabilities = drop_capabilities();
     let seccomp = sys::set_filter(&filter(config.signal));
     let is_whole = no_new_privs.is_ok() && capabilities.is_ok() && seccomp.is_ok();
-    let line = log.line(if is_whole { Level::Info } else { Level::Warn });
-    line.say(words!("sandboxed"));
-    if !is_whole {
-        line.say(words!(
-            " in part: the kernel, or the container's seccomp profile, refuses the rest"
-        ));
-    }
+    let (level, words) = if is_whole {
+        (Level::Info, words!("sandboxed"))
+    } else {
+        (
+            Level::Warn,
+            words!(
+                "sandboxed in part: the kernel, or the container's seccomp profile, refuses the rest"
+            ),
+        )
+    };
+    let line = log.line(level).say(words);
     tell(line, "no_new_privs", no_new_privs.map(|()| ON));
     tell(line, "capabilities", capabilities);
     tell(line, "seccomp", seccomp.map(|()| ON));

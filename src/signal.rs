@@ -3,7 +3,7 @@
 //! Pure: no system call. Numbers come from `libc`, so that they are right on every architecture.
 
 use crate::log::Log;
-use crate::text::{Word, parse_number};
+use crate::text::{Word, is_same_word, parse_number};
 
 /// A signal that can be sent: 1 to 31, or 34 to 64. (32 and 33 belong to the C library's threads.)
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,7 +46,7 @@ struct Named {
 }
 
 const fn named(name: &str, number: i32, action: DefaultAction) -> Named {
-    let mut padded = [0; NAME_MAX];
+    let mut padded = [b' '; NAME_MAX];
     let mut at = 0;
     while at < name.len() {
         padded[at] = name.as_bytes()[at];
@@ -104,12 +104,7 @@ static TABLE: [Named; 37] = [
 
 impl Named {
     fn name(&self) -> &[u8] {
-        let end = self
-            .name
-            .iter()
-            .position(|byte| *byte == 0)
-            .unwrap_or(NAME_MAX);
-        &self.name[..end]
+        self.name.trim_ascii_end()
     }
 }
 
@@ -176,80 +171,65 @@ impl Signal {
 
     /// Parses `SIGHUP`, `HUP`, `hup`, `1`, `SIGRTMIN+3` or `rtmax-2`.
     pub fn parse(text: &[u8]) -> Result<Self, NotASignal> {
-        if text.first().is_some_and(u8::is_ascii_digit) && text.iter().all(u8::is_ascii_digit) {
-            return number(text)
-                .and_then(Self::from_number)
-                .ok_or(NotASignal::OutOfRange);
+        let of_number = |number| Self::from_number(number).ok_or(NotASignal::OutOfRange);
+        if let Some(number) = number(text) {
+            return of_number(number);
         }
         let bare = match text.split_at_checked(3) {
-            Some((sig, rest)) if sig.eq_ignore_ascii_case(b"SIG") => rest,
+            Some((sig, rest)) if is_same_word(sig, b"SIG") => rest,
             _ => text,
         };
-        if let Some(parsed) = Self::real_time(bare) {
-            return parsed;
-        }
-        match TABLE
-            .iter()
-            .find(|named| named.name().eq_ignore_ascii_case(bare))
+        if let Some((base, offset)) = bare.split_at_checked(6)
+            && let Some(offset) = number(offset)
         {
-            Some(named) => Ok(Self(named.number)),
-            None => Err(NotASignal::Unknown {
-                nearest: nearest(bare),
-            }),
+            // One more than there are is out of range on either side.
+            let offset = offset.min(31);
+            if is_same_word(base, b"RTMIN+") {
+                return of_number(u32::from(Self::RTMIN) + offset);
+            }
+            if is_same_word(base, b"RTMAX-") {
+                return of_number(u32::from(Self::RTMAX) - offset);
+            }
         }
-    }
-
-    /// `RTMIN+n` and `RTMAX-n`; `None` where the text is of another form.
-    fn real_time(bare: &[u8]) -> Option<Result<Self, NotASignal>> {
-        let (base, rest) = bare.split_at_checked(5)?;
-        let (sign, digits) = rest.split_first()?;
-        if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-            return None;
+        let mut nearest: (u8, &[u8]) = (u8::MAX, b"");
+        for named in &TABLE {
+            let name = named.name();
+            match distance(name, bare) {
+                0 if name.len() == bare.len() => return Ok(Self(named.number)),
+                distance if distance < nearest.0 => nearest = (distance, name),
+                _ => {}
+            }
         }
-        let span = u32::from(Self::RTMAX - Self::RTMIN);
-        let offset = number(digits).filter(|offset| *offset <= span);
-        let number = if *sign == b'+' && base.eq_ignore_ascii_case(b"RTMIN") {
-            offset.map(|offset| u32::from(Self::RTMIN) + offset)
-        } else if *sign == b'-' && base.eq_ignore_ascii_case(b"RTMAX") {
-            offset.map(|offset| u32::from(Self::RTMAX) - offset)
-        } else {
-            return None;
-        };
-        Some(
-            number
-                .and_then(Self::from_number)
-                .ok_or(NotASignal::OutOfRange),
-        )
+        Err(NotASignal::Unknown { nearest: nearest.1 })
     }
 }
 
+/// `None` if there is anything but digits; one that does not fit is out of every range.
 fn number(digits: &[u8]) -> Option<u32> {
-    u32::try_from(parse_number(digits, 10)?).ok()
-}
-
-/// The name of the table with the least edit distance to `bare`; the first of several.
-fn nearest(bare: &[u8]) -> &'static [u8] {
-    TABLE
-        .iter()
-        .map(Named::name)
-        .min_by_key(|name| distance(name, bare))
-        .unwrap_or_default()
+    let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    is_number.then(|| {
+        parse_number(digits, 10)
+            .and_then(|number| number.try_into().ok())
+            .unwrap_or(u32::MAX)
+    })
 }
 
 /// Levenshtein distance, letters of either case alike, over at most the first 15 bytes of what was typed.
 // Not inlined into the search for the least: that is larger.
 #[inline(never)]
-fn distance(name: &[u8], typed: &[u8]) -> usize {
+fn distance(name: &[u8], typed: &[u8]) -> u8 {
     const WIDTH: usize = 16;
     let typed = &typed[..typed.len().min(WIDTH - 1)];
-    let mut row: [usize; WIDTH] = core::array::from_fn(|column| column);
-    for (above, letter) in name.iter().enumerate() {
+    let mut row: [u8; WIDTH] = core::array::from_fn(|column| column as u8);
+    for letter in name {
         let mut diagonal = row[0];
-        row[0] = above + 1;
-        for (column, byte) in typed.iter().enumerate() {
-            let substituted = diagonal + usize::from(!letter.eq_ignore_ascii_case(byte));
-            diagonal = row[column + 1];
-            row[column + 1] = substituted.min(diagonal + 1).min(row[column] + 1);
+        row[0] += 1;
+        let mut left = row[0];
+        for (above, byte) in row[1..].iter_mut().zip(typed) {
+            let substituted = diagonal + u8::from(!letter.eq_ignore_ascii_case(byte));
+            diagonal = *above;
+            left = substituted.min(diagonal + 1).min(left + 1);
+            *above = left;
         }
     }
     row[typed.len()]

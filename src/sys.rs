@@ -4,7 +4,7 @@
 use crate::reload::Instant;
 use crate::signal::Signal;
 use core::ffi::{CStr, c_char, c_int};
-use core::ptr;
+use core::ptr::{self, NonNull};
 use rustix::event::Timespec;
 use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use rustix::io::{self, Errno};
@@ -75,7 +75,7 @@ pub fn c_str(bytes: &[u8]) -> &CStr {
 
 /// Bytes up to a NUL, by a pointer alone: smaller than a slice wherever it is handed on.
 #[derive(Clone, Copy, Debug)]
-pub struct Terminated(*const c_char);
+pub struct Terminated(NonNull<c_char>);
 
 // SAFETY: what it points to never changes.
 unsafe impl Sync for Terminated {}
@@ -85,13 +85,16 @@ impl Terminated {
     /// The last byte is no NUL.
     pub const fn new(bytes: &'static [u8]) -> Self {
         assert!(matches!(bytes.last(), Some(0)));
-        Self(bytes.as_ptr().cast())
+        match NonNull::new(bytes.as_ptr().cast_mut()) {
+            Some(start) => Self(start.cast()),
+            None => panic!(),
+        }
     }
 
     /// What comes before the first NUL.
     pub fn bytes(self) -> &'static [u8] {
         // SAFETY: made from a slice that lives for ever and has a NUL.
-        unsafe { CStr::from_ptr(self.0).to_bytes() }
+        unsafe { CStr::from_ptr(self.0.as_ptr()).to_bytes() }
     }
 }
 

@@ -4,8 +4,8 @@
 #![no_main]
 
 use config_reloader_sidecar::config::{
-    self, CommaList, Config, Errors, Listen, MAX_CMDLINE, MAX_NAMES, MAX_ROOTS, PATH_MAX,
-    PollInterval, SETTINGS,
+    self, COUNT, CommaList, Config, Listen, MAX_CMDLINE, MAX_NAMES, MAX_ROOTS, PATH_MAX,
+    PollInterval, Setting, Values,
 };
 use config_reloader_sidecar::confirm::Mode;
 use config_reloader_sidecar::log::Format;
@@ -214,11 +214,11 @@ fn plain(entries: &[Vec<u8>]) -> Result<Config<'_>, (BTreeSet<&'static str>, For
 }
 
 /// The variables that the errors name, as they are reported.
-fn named(errors: &Errors) -> BTreeSet<String> {
-    let lines = logged(errors.log_format, false, |log| errors.report(log));
+fn named(errors: &Values) -> BTreeSet<String> {
+    let lines = logged(errors.log_format(), false, |log| errors.report(log));
     let count = lines.len();
     let names = lines.iter().map(|line| {
-        let message = match errors.log_format {
+        let message = match errors.log_format() {
             Format::Text | Format::Plain => text(line).to_owned(),
             Format::Json => json(line)["message"].as_str().unwrap().to_owned(),
         };
@@ -237,8 +237,9 @@ fuzz_target!(|data: &[u8]| {
     let entries: Vec<Vec<u8>> = data
         .split(|byte| *byte == 0)
         .map(|entry| match entry.split_first() {
-            Some((at, value)) if usize::from(*at) < SETTINGS.len() => {
-                let name = SETTINGS[usize::from(*at)].name();
+            Some((at, value)) if usize::from(*at) < COUNT => {
+                let setting = Setting::all().nth((*at).into());
+                let name = setting.unwrap().name();
                 [name, b"=", value].concat()
             }
             _ => entry.to_vec(),
@@ -251,7 +252,7 @@ fuzz_target!(|data: &[u8]| {
         (Ok(config), Ok(expected)) => assert_eq!(config, expected),
         (Err(errors), Err((wrong, format))) => {
             let wrong = wrong.into_iter().map(str::to_owned).collect();
-            assert_eq!(errors.log_format, format);
+            assert_eq!(errors.log_format(), format);
             assert_eq!(named(&errors), wrong);
         }
         (Ok(config), Err(wrong)) => panic!("{wrong:?} not found wrong: {config:?}"),

@@ -32,7 +32,7 @@ fuzz_target!(|data: &[u8]| {
     let mut line = data.to_vec();
     let fields = data.split(|byte| *byte == b' ').count();
     let mount = Mount::parse(&mut line);
-    assert_eq!(mount.is_some(), fields >= 5);
+    assert_eq!(mount.is_some(), fields >= 6);
     if let Some(mount) = mount {
         assert_eq!(mount.is_sub_path(), is_sub_path(mount.root));
     }

@@ -3,7 +3,7 @@
 use super::*;
 use std::net::{Ipv6Addr, SocketAddr};
 
-type Parsed<'e> = Result<Config<'e>, Box<Errors<'e>>>;
+type Parsed<'e> = Result<Config<'e>, Box<Values<'e>>>;
 
 fn entries<'e>(entries: &'e [&'e str]) -> Parsed<'e> {
     parse(&mut entries.iter().map(|entry| entry.as_bytes())).map_err(Box::new)
@@ -15,12 +15,11 @@ fn with<'e>(more: &[&'e str]) -> Parsed<'e> {
     parse(&mut more.iter().copied().chain(least).map(str::as_bytes)).map_err(Box::new)
 }
 
-/// What is wrong with the variable of this name.
-fn problem(errors: &Errors, name: &str) -> Option<Problem> {
-    let at = SETTINGS
-        .iter()
-        .position(|setting| text(setting.name()) == name);
-    errors.problems[at.expect("a setting's name")]
+/// What is wrong with the variable of this name; nothing if it is right.
+fn problem(errors: &Values, name: &str) -> String {
+    let setting = Setting::all().find(|setting| text(setting.name()) == name);
+    let wrong = errors.read(setting.expect("a setting's name")).err();
+    wrong.map(|words| words.to_string()).unwrap_or_default()
 }
 
 fn pieces(list: CommaList<'_>) -> Vec<&str> {
@@ -58,8 +57,7 @@ fn without_more_than_what_is_required_everything_has_its_default() {
 
 #[test]
 fn the_defaults_of_the_table_are_those_that_hold() {
-    let defaults: Vec<String> = SETTINGS
-        .iter()
+    let defaults: Vec<String> = Setting::all()
         .filter(|setting| !["", "required"].contains(&text(setting.default())))
         .map(|setting| format!("{}={}", text(setting.name()), text(setting.default())))
         .collect();
@@ -142,12 +140,12 @@ fn the_variables_are_numbered_as_they_stand_in_the_table() {
         (Var::LogFormat, "LOG_FORMAT"),
         (Var::ListenAddr, "LISTEN_ADDR"),
     ] {
-        assert_eq!(text(SETTINGS[var as usize].name()), name);
+        assert_eq!(text(Setting(var as usize).name()), name);
     }
-    for (at, setting) in SETTINGS.iter().enumerate() {
+    for (at, setting) in Setting::all().enumerate() {
         assert!(
-            SETTINGS[..at]
-                .iter()
+            Setting::all()
+                .take(at)
                 .all(|other| text(other.name()) != text(setting.name())),
             "{} stands twice",
             text(setting.name())
@@ -160,7 +158,7 @@ fn each_way_of_naming_the_process_is_enough() {
     for process in ["PROCESS_NAME=a", "PROCESS_CMDLINE=a", "PROCESS_PID_FILE=/a"] {
         assert!(entries(&["CONFIG_DIR=/a", process]).is_ok(), "{process}");
     }
-    assert!(entries(&["CONFIG_DIR=/a"]).unwrap_err().no_process);
+    assert!(entries(&["CONFIG_DIR=/a"]).unwrap_err().names_no_process());
 }
 
 #[test]
@@ -178,15 +176,18 @@ fn blanks_around_a_value_and_around_the_pieces_of_a_list_are_not_part_of_it() {
 
 #[test]
 fn an_empty_value_is_as_good_as_none() {
-    let empty: Vec<String> = SETTINGS[2..]
-        .iter()
+    let empty: Vec<String> = Setting::all()
+        .skip(2)
         .map(|setting| format!("{}= \t", text(setting.name())))
         .collect();
     let empty: Vec<&str> = empty.iter().map(String::as_str).collect();
     assert_eq!(with(&empty), with(&[]));
     let errors = entries(&["CONFIG_DIR=", "PROCESS_NAME="]).unwrap_err();
-    assert_eq!(problem(&errors, "CONFIG_DIR"), Some(Problem::Missing));
-    assert!(errors.no_process);
+    assert_eq!(
+        problem(&errors, "CONFIG_DIR"),
+        " is not set; give the directories or files to watch, separated by commas, for example CONFIG_DIR=/etc/nginx"
+    );
+    assert!(errors.names_no_process());
 }
 
 #[test]
@@ -247,10 +248,16 @@ fn a_path_with_a_nul_is_refused_though_no_environment_has_one() {
     for name in ["CONFIG_DIR", "PROCESS_PID_FILE"] {
         let entry = format!("{name}=/etc/a\0b");
         let errors = with(&[&entry]).unwrap_err();
-        assert_eq!(problem(&errors, name), Some(Problem::Nul));
+        assert_eq!(
+            problem(&errors, name),
+            ", which holds a NUL byte; a path cannot"
+        );
     }
     let errors = with(&["CONFIG_DIR=/etc/a,/etc/b\0"]).unwrap_err();
-    assert_eq!(problem(&errors, "CONFIG_DIR"), Some(Problem::Nul));
+    assert_eq!(
+        problem(&errors, "CONFIG_DIR"),
+        ", which holds a NUL byte; a path cannot"
+    );
 }
 
 #[test]
@@ -259,48 +266,53 @@ fn the_longest_values_are_taken_and_one_byte_more_is_not() {
     let path = |length: usize| "/".repeat(length);
     let list = |count: usize| vec!["x"; count].join(",");
     for (setting, longest, too_long, expected) in [
-        ("CONFIG_DIR", path(4095), path(4096), Problem::PathTooLong),
+        (
+            "CONFIG_DIR",
+            path(4095),
+            path(4096),
+            "..., a path longer than the kernel takes; at most 4095 bytes work",
+        ),
         (
             "CONFIG_DIR",
             format!("/{}/x", name(255)),
             format!("/{}/x", name(256)),
-            Problem::NameTooLong,
+            "..., with a name in the path longer than the kernel takes; at most 255 bytes work",
         ),
         (
             "CONFIG_DIR",
             list(64),
             list(65),
-            Problem::TooMany { limit: 64 },
+            ", which has too many parts; at most 64 work",
         ),
         (
             "PROCESS_NAME",
             list(64),
             list(65),
-            Problem::TooMany { limit: 64 },
+            ", which has too many parts; at most 64 work",
         ),
         (
             "PROCESS_PID_FILE",
             path(4095),
             path(4096),
-            Problem::PathTooLong,
+            "..., a path longer than the kernel takes; at most 4095 bytes work",
         ),
         (
             "PROCESS_CMDLINE",
             name(1024),
             name(1025),
-            Problem::TooLong { limit: 1024 },
+            "..., which is too long; at most 1024 bytes work",
         ),
         (
             "RELOAD_SETTLE_MAX",
             "3600000000ms".into(),
             "3600000001ms".into(),
-            Problem::DurationTooLong,
+            ", which is too long; at most 1000h work",
         ),
         (
             "PROCESS_MIN_AGE",
             "1000h".into(),
             "60001m".into(),
-            Problem::DurationTooLong,
+            ", which is too long; at most 1000h work",
         ),
     ] {
         let entry = format!("{setting}={longest}");
@@ -313,7 +325,7 @@ fn the_longest_values_are_taken_and_one_byte_more_is_not() {
         let errors = with(&[&entry]).unwrap_err();
         assert_eq!(
             problem(&errors, setting),
-            Some(expected),
+            expected,
             "{setting} of {} bytes",
             too_long.len()
         );
@@ -350,16 +362,16 @@ fn a_quiet_time_longer_than_the_longest_time_is_refused() {
         let errors = with(settings).unwrap_err();
         assert_eq!(
             problem(&errors, "RELOAD_SETTLE"),
-            Some(Problem::LongerThanMax),
+            ", which is longer than RELOAD_SETTLE_MAX; make that one longer as well",
             "{settings:?}"
         );
     }
     // Where the longest time is wrong, only that is.
     let errors = with(&["RELOAD_SETTLE=3s", "RELOAD_SETTLE_MAX=x"]).unwrap_err();
-    assert_eq!(problem(&errors, "RELOAD_SETTLE"), None);
+    assert_eq!(problem(&errors, "RELOAD_SETTLE"), "");
     assert_eq!(
         problem(&errors, "RELOAD_SETTLE_MAX"),
-        Some(Problem::NotADuration)
+        ", which is no duration; give a number with ms, s, m or h, for example 500ms, or 0"
     );
 }
 
@@ -369,7 +381,10 @@ fn listen(value: &str) -> Option<SocketAddress> {
     match with(&[&entry]) {
         Ok(config) => Some(config.listen.unwrap().address),
         Err(errors) => {
-            assert_eq!(problem(&errors, "LISTEN_ADDR"), Some(Problem::NotAnAddress));
+            assert_eq!(
+                problem(&errors, "LISTEN_ADDR"),
+                ", which is no address with a port; give for example :9533 for the loopback, 0.0.0.0:9533 or [::]:9533 for every interface"
+            );
             None
         }
     }
@@ -473,8 +488,7 @@ fn addresses_are_read_as_the_standard_library_reads_them() {
 
 #[test]
 fn every_wrong_variable_has_its_problem_and_only_those() {
-    let wrong: Vec<String> = SETTINGS
-        .iter()
+    let wrong: Vec<String> = Setting::all()
         .map(|setting| match text(setting.name()) {
             "CONFIG_DIR" | "PROCESS_NAME" => format!("{}=,", text(setting.name())),
             "PROCESS_PID_FILE" => format!("{}=/\0", text(setting.name())),
@@ -484,12 +498,13 @@ fn every_wrong_variable_has_its_problem_and_only_those() {
         .collect();
     let wrong: Vec<&str> = wrong.iter().map(String::as_str).collect();
     let errors = entries(&wrong).unwrap_err();
+    for setting in Setting::all() {
+        assert!(errors.read(setting).is_err(), "{setting:?}");
+    }
     assert!(
-        errors.problems.iter().all(Option::is_some),
-        "{:?}",
-        errors.problems
+        !errors.names_no_process(),
+        "one that is wrong is set all the same"
     );
-    assert!(!errors.no_process, "one that is wrong is set all the same");
     for (at, entry) in wrong.iter().enumerate() {
         let others = if at < 2 {
             vec!["CONFIG_DIR=/a", "PROCESS_PID_FILE=/b"]
@@ -498,8 +513,11 @@ fn every_wrong_variable_has_its_problem_and_only_those() {
         };
         let environment = [&[*entry][..], &others].concat();
         let errors = entries(&environment).unwrap_err();
-        assert_eq!(errors.problems.iter().flatten().count(), 1, "{entry}");
-        assert!(errors.problems[at].is_some(), "{entry}");
+        let wrong: Vec<usize> = Setting::all()
+            .filter(|setting| errors.read(*setting).is_err())
+            .map(|Setting(at)| at)
+            .collect();
+        assert_eq!(wrong, [at], "{entry}");
     }
 }
 
@@ -513,7 +531,7 @@ fn errors_are_reported_in_the_format_asked_for_if_that_is_right() {
     ] {
         let entry = format!("LOG_FORMAT={value}");
         assert_eq!(
-            entries(&[&entry]).unwrap_err().log_format,
+            entries(&[&entry]).unwrap_err().log_format(),
             format,
             "{value}"
         );
@@ -525,22 +543,6 @@ fn the_default_quiet_time_gives_way_to_a_shorter_longest_time() {
     let environment = ["CONFIG_DIR=/a", "PROCESS_NAME=b", "RELOAD_SETTLE_MAX=50ms"];
     let config = parse(&mut environment.iter().map(|entry| entry.as_bytes())).unwrap();
     assert_eq!((config.settle_ms, config.settle_max_ms), (50, 50));
-}
-
-#[test]
-fn the_message_for_a_nul_says_where_it_is() {
-    let mut log = crate::log::Log::new();
-    let line = log.open(crate::log::Level::Error, 0);
-    problem::explain(line, b"CONFIG_DIR", b"/etc/a\0b", Problem::Nul);
-    let message = str::from_utf8(log.finish())
-        .unwrap()
-        .split_once(" error ")
-        .unwrap()
-        .1;
-    assert_eq!(
-        message,
-        "CONFIG_DIR is \"/etc/a\\x00b\", which holds a NUL byte; a path cannot\n"
-    );
 }
 
 fn text(bytes: &'static [u8]) -> &'static str {

@@ -1,6 +1,6 @@
 //! How values, times and errors are written in a line. Pure.
 
-use crate::text::{Text, Word};
+use crate::text::{Text, Word, character};
 use rustix::io::Errno;
 
 /// Where bytes from outside go, which decides how they are escaped.
@@ -24,26 +24,26 @@ pub(super) fn is_plain(value: &[u8]) -> bool {
 
 /// Adds bytes from outside so that no terminal and no parser takes them for something else: control characters (C0, DEL and
 /// C1) and bytes that are not UTF-8 become `\xNN`, in JSON with the backslash doubled.
-pub(super) fn push_escaped<const N: usize>(text: &mut Text<N>, bytes: &[u8], quote: Quote) {
-    for chunk in bytes.utf8_chunks() {
-        for character in chunk.valid().chars() {
-            let mut utf8 = [0; 4];
-            let utf8 = character.encode_utf8(&mut utf8).as_bytes();
-            match (character, quote) {
-                ('"', Quote::Json | Quote::Value) => text.push(b"\\\""),
-                ('\\', Quote::Json | Quote::Value) => text.push(b"\\\\"),
-                ('\n', Quote::Json | Quote::Value) => text.push(b"\\n"),
-                ('\t', Quote::Json | Quote::Value) => text.push(b"\\t"),
-                _ if character.is_control() => {
-                    for byte in utf8 {
-                        push_byte(text, *byte, quote);
-                    }
+pub(super) fn push_escaped<const N: usize>(text: &mut Text<N>, mut bytes: &[u8], quote: Quote) {
+    while let [first, after @ ..] = bytes {
+        let Some(character) = character(bytes) else {
+            push_byte(text, *first, quote);
+            bytes = after;
+            continue;
+        };
+        let (utf8, after) = bytes.split_at(character.len_utf8());
+        bytes = after;
+        match (character, quote) {
+            ('"', Quote::Json | Quote::Value) => text.push(b"\\\""),
+            ('\\', Quote::Json | Quote::Value) => text.push(b"\\\\"),
+            ('\n', Quote::Json | Quote::Value) => text.push(b"\\n"),
+            ('\t', Quote::Json | Quote::Value) => text.push(b"\\t"),
+            _ if character.is_control() => {
+                for byte in utf8 {
+                    push_byte(text, *byte, quote);
                 }
-                _ => text.push(utf8),
             }
-        }
-        for byte in chunk.invalid() {
-            push_byte(text, *byte, quote);
+            _ => text.push(utf8),
         }
     }
 }

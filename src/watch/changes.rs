@@ -60,7 +60,7 @@ impl Changes {
     /// The names of what has changed, as many as there is room for.
     pub fn names(&mut self) -> &[u8] {
         if self.names.is_cut() {
-            self.names.release();
+            self.names.release(0);
             self.names.push(b"...");
         }
         self.names.as_bytes()

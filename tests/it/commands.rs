@@ -1,8 +1,8 @@
 //! The commands that print, and wrong usage.
 
 use crate::support::process::Settings;
-use config_reloader_sidecar::command::COMMANDS;
-use config_reloader_sidecar::config::SETTINGS;
+use config_reloader_sidecar::command;
+use config_reloader_sidecar::config::Setting;
 use config_reloader_sidecar::signal::Signal;
 
 #[test]
@@ -10,18 +10,19 @@ fn help_lists_every_command_and_every_setting_that_works() {
     for spelling in ["help", "-h", "--help"] {
         let (code, stdout, stderr) = Settings::bare().arguments(&[spelling]).output();
         assert_eq!((code, stderr.as_str()), (Some(0), ""));
-        for (_, name, meaning) in &COMMANDS {
+        for (name, meaning) in command::all() {
+            let name = text(name);
             assert!(
                 stdout.contains(&format!("  {name:<10}{meaning}\n")),
                 "{name}"
             );
         }
-        for setting in &SETTINGS {
+        for setting in Setting::all() {
             let line = format!(
                 "  {:<22}{:<11}{}\n",
                 text(setting.name()),
                 text(setting.default()),
-                setting.meaning
+                setting.meaning()
             );
             assert!(stdout.contains(&line), "{}", text(setting.name()));
         }

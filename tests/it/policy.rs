@@ -3,7 +3,7 @@
 use crate::support::process::{Settings, eventually, example};
 use crate::support::recipes::{RECIPES, Recipe};
 use crate::support::{is_emulated, program};
-use config_reloader_sidecar::config::SETTINGS;
+use config_reloader_sidecar::config::Setting;
 use object::{Object, ObjectSymbol};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -200,7 +200,7 @@ fn unsafe_stands_in_one_module_and_the_entry_point_with_a_reason_each() {
 #[test]
 fn the_readmes_table_of_settings_is_that_of_the_program() {
     let readme = fs::read_to_string(repository().join("README.md")).unwrap();
-    for setting in &SETTINGS {
+    for setting in Setting::all() {
         let row = readme
             .lines()
             .find(|line| line.starts_with(&format!("| `{}` |", text(setting.name()))));
