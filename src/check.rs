@@ -6,7 +6,7 @@ use crate::deliver::{HIDDEN, NO_PID_FILE, NOT_PERMITTED, NOT_SHARED, name_matche
 use crate::guard::{Verdict, disposition, verdict};
 use crate::log::{Level, Log};
 use crate::mount;
-use crate::process::{Proc, Process, Select};
+use crate::process::{Proc, Process, Select, Status};
 use crate::read;
 use crate::reload::Instant;
 use crate::sys;
@@ -218,13 +218,10 @@ fn candidate(
     now: Instant,
     log: &mut Log,
 ) -> Option<Result<(), Words>> {
-    let status = proc.status(process.pid).unwrap_or_default();
-    let blocked = |mask| {
-        proc.is_blocked_in_a_thread(process.pid, mask)
-            .unwrap_or(false)
-    };
-    let is_blocked = || blocked(config.signal.mask());
-    let verdict = verdict(config.signal, &status, is_blocked);
+    let mut status = Status::default();
+    let _ = proc.status(process.pid, &mut status);
+    let blocked = |mask| proc.is_blocked_in_a_thread(process.pid, mask);
+    let verdict = verdict(config.signal, &status, blocked);
     let age_ms = now.ms_since(process.start);
     // A process file names this one process, whoever its ancestors are.
     let is_selected = config.matcher.pid_file.is_some()

@@ -1,6 +1,6 @@
 //! Requests, byte by byte, as far as two methods and three pages need it; RFC 9112. Pure.
 
-use crate::text::pieces;
+use crate::text::{pieces, place};
 
 /// The longest head of a request, in bytes: nothing is kept of it but the line at hand.
 pub const HEAD_MAX: u16 = 8192;
@@ -165,14 +165,6 @@ impl Default for Request {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// The place of a word among others; their number where it is none of them.
-#[inline(never)]
-fn place(word: &[u8], words: &[u8]) -> usize {
-    pieces(words, b'|')
-        .take_while(|other| *other != word)
-        .count()
 }
 
 #[cfg(test)]
