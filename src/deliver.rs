@@ -485,15 +485,14 @@ pub const NOT_SHARED: Words = words!(
 /// Adds the settings by which the process is looked for.
 pub fn name_matcher(line: &mut Log, config: &Config<'_>) {
     let matcher = &config.matcher;
-    for (key, value) in [
-        ("process_name", matcher.names.map(CommaList::as_bytes)),
-        ("process_cmdline", matcher.cmdline),
-        ("process_pid_file", matcher.pid_file),
-    ] {
+    let mut name = |key: &str, value: Option<&[u8]>| {
         if let Some(value) = value {
             line.key(key, value);
         }
-    }
+    };
+    name("process_name", matcher.names.map(CommaList::as_bytes));
+    name("process_cmdline", matcher.cmdline);
+    name("process_pid_file", matcher.pid_file);
 }
 
 /// Opens what the signal is sent by: the descriptor first, then the process is looked at again, so that it is the very one that
