@@ -3,10 +3,10 @@
 use crate::config::{CommaList, Config, PollInterval};
 use crate::confirm::Openings;
 use crate::deliver::{HIDDEN, NO_PID_FILE, NOT_PERMITTED, NOT_SHARED, name_matcher};
-use crate::guard::{Verdict, disposition, guard};
+use crate::guard::{Verdict, disposition, verdict};
 use crate::log::{Level, Log};
 use crate::mount;
-use crate::process::{Proc, Process, Select};
+use crate::process::{Proc, Process, Select, Status};
 use crate::read;
 use crate::reload::Instant;
 use crate::sys;
@@ -222,8 +222,10 @@ fn candidate(
     now: Instant,
     log: &mut Log,
 ) -> Option<Result<(), Words>> {
-    let status = proc.status(process.pid).unwrap_or_default();
-    let verdict = guard(process, config.signal, proc);
+    let mut status = Status::default();
+    let _ = proc.status(process.pid, &mut status);
+    let blocked = |mask| proc.is_blocked_in_a_thread(process.pid, mask);
+    let verdict = verdict(config.signal, &status, blocked);
     let age_ms = now.ms_since(process.start);
     // A process file names this one process, whoever its ancestors are.
     let is_selected = config.matcher.pid_file.is_some()

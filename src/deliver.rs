@@ -3,9 +3,9 @@
 use crate::config::{CommaList, Config};
 use crate::confirm::Confirm;
 use crate::fingerprint::Fingerprint;
-use crate::guard::{Verdict, guard};
+use crate::guard::{Verdict, verdict};
 use crate::log::{Level, Log};
-use crate::process::{Proc, Process, Scanned};
+use crate::process::{Matcher, Proc, Process, Scanned, Status};
 use crate::reload::{Attempt, Instant, Order, Waiting};
 use crate::sys;
 use crate::words;
@@ -24,28 +24,38 @@ const KNOWN_MAX: usize = 16;
 /// ignore what they have no handler for yet, or while they execute themselves again.
 const STARTS_FOR: u64 = 5;
 
-/// A process that was found before.
+/// A process that was found before, or the room for one.
 #[derive(Debug)]
 struct Known {
-    pid: Pid,
-    start: Instant,
+    /// `None`: there is room.
+    pid: Option<Pid>,
     /// The generation that it was told of last; 0 for none.
     told: u32,
+    start: Instant,
     /// When it was last seen unprepared for the signal, or was started.
     unprepared: Instant,
+    uid: u32,
     /// What the signal is sent by, if the kernel has that: opened before there is anything to deliver.
     pidfd: Option<OwnedFd>,
+}
+
+impl Known {
+    const NONE: Self = Self {
+        pid: None,
+        told: 0,
+        start: Instant::NEVER,
+        unprepared: Instant::NEVER,
+        uid: 0,
+        pidfd: None,
+    };
 }
 
 /// The first process that could not be signalled, for the log.
 #[derive(Clone, Copy, Debug)]
 struct Obstacle {
     process: Process,
-    waiting: Waiting,
-    /// When it is worth another try, if that is known.
-    ready_at: Option<Instant>,
-    uid: Option<u32>,
-    errno: Option<Errno>,
+    uid: u32,
+    errno: Errno,
 }
 
 /// What an attempt needs from the outside.
@@ -88,18 +98,18 @@ pub fn tell_news(log: &mut Log, news: &mut News<'_>) {
 /// Attempts to deliver, and what is remembered between two of them.
 #[derive(Debug)]
 pub struct Delivery {
-    known: [Option<Known>; KNOWN_MAX],
     obstacle: Option<Obstacle>,
     scanned: Scanned,
     /// Why `/proc` could not be read to its end.
     unread: Option<Errno>,
+    /// The last place is for whoever finds no other.
+    known: [Known; KNOWN_MAX + 1],
 }
 
 impl Delivery {
     /// Nobody has been told of anything.
     pub const fn new() -> Self {
         Self {
-            known: [const { None }; KNOWN_MAX],
             obstacle: None,
             scanned: Scanned {
                 others: 0,
@@ -107,6 +117,7 @@ impl Delivery {
                 no_pid_file: false,
             },
             unread: None,
+            known: [Known::NONE; KNOWN_MAX + 1],
         }
     }
 
@@ -114,7 +125,8 @@ impl Delivery {
     pub fn acquaint(&mut self, config: &Config<'_>, proc: &Proc) {
         // A `/proc` that cannot be read is met again, and reported, when there is something to deliver.
         let _ = proc.select(&config.matcher, config.select, &mut |process| {
-            self.remember(process, 0, process.start);
+            let known = self.known(process, 0);
+            known.pidfd = hold(process, &config.matcher, proc).unwrap_or_default();
         });
     }
 
@@ -131,22 +143,39 @@ impl Delivery {
         let mut attempt = Attempt {
             signalled: 0,
             waiting: None,
+            ready_at: None,
         };
         // Those of the last time first: the application must not wait while all the others are looked at. They were selected
-        // then, and are the same processes; that they still match is looked at before they are signalled. A process file
-        // may name another one by now.
-        for at in 0..KNOWN_MAX {
-            let Some(known) = &self.known[at] else {
-                continue;
-            };
-            if config.matcher.pid_file.is_some() {
-                continue;
-            }
-            match proc.live(known.pid).filter(|it| it.start == known.start) {
-                Some(process) => {
-                    self.offer(&process, order, changed_at, means, &mut attempt);
+        // then; that they still match is looked at before they are signalled. If an id is another process's by now, what is
+        // held says so. A process file may name another one by now.
+        if config.matcher.pid_file.is_none() {
+            for at in 0..KNOWN_MAX {
+                let known = &mut self.known[at];
+                let (Some(pid), Some(_)) = (known.pid, &known.pidfd) else {
+                    continue;
+                };
+                let mut status = Status::default();
+                if proc.status(pid, &mut status).is_err() || status.is_dead {
+                    *known = Known::NONE;
+                    continue;
                 }
-                None => self.known[at] = None,
+                let process = Process {
+                    pid,
+                    parent: None,
+                    comm: status.comm,
+                    start: known.start,
+                    is_alive: true,
+                };
+                if proc.matches(&process, &config.matcher) {
+                    self.offer(
+                        &process,
+                        Some(&status),
+                        order,
+                        changed_at,
+                        means,
+                        &mut attempt,
+                    );
+                }
             }
         }
         tell_news(means.log, &mut means.news);
@@ -154,162 +183,119 @@ impl Delivery {
         attempt.waiting = None;
         self.unread = None;
         let scanned = proc.select(&config.matcher, config.select, &mut |process| {
-            self.offer(process, order, changed_at, means, &mut attempt);
+            self.offer(process, None, order, changed_at, means, &mut attempt);
         });
-        match scanned {
+        let waiting = match scanned {
             Ok(scanned) => {
                 self.scanned = scanned;
                 if scanned.no_pid_file {
-                    attempt.waiting.get_or_insert((Waiting::PidFile, None));
+                    Some(Waiting::PidFile)
                 } else if scanned.selected == 0 && attempt.signalled == 0 {
-                    attempt.waiting.get_or_insert((Waiting::NoProcess, None));
+                    Some(Waiting::NoProcess)
+                } else {
+                    None
                 }
             }
             Err(errno) => {
                 self.unread = Some(errno);
-                attempt.waiting.get_or_insert((Waiting::Failed, None));
+                Some(Waiting::Failed)
             }
-        }
+        };
+        attempt.waiting = attempt.waiting.or(waiting);
         attempt
     }
 
-    /// Signals one process, if the order concerns it and it has not been told.
+    /// Signals one process, if the order concerns it and it has not been told. `status` is what was read of one that is held.
     fn offer(
         &mut self,
         process: &Process,
+        status: Option<&Status>,
         order: Order,
         changed_at: Instant,
         means: &mut Means<'_, '_>,
         attempt: &mut Attempt,
     ) {
-        let is_this = |known: &Known| known.pid == process.pid && known.start == process.start;
-        let mut known = self.known.iter_mut().flatten();
-        let mut known = known.find(|known| is_this(known));
-        let (told, unprepared) =
-            (known.as_ref()).map_or((0, process.start), |known| (known.told, known.unprepared));
-        if told == order.generation {
+        let config = means.config;
+        let known = self.known(process, order.generation);
+        if known.told == order.generation {
             return;
         }
-        let is_first = attempt.signalled == 0;
         if !order.concerns(process.start) {
             let line = means.line(Level::Debug);
             line.say(words!("started after the change, needs no signal"));
             process.name_in(line).send();
             return;
         }
-        // It was opened before the process was looked at, and that was the same one as when it was opened.
-        let held = known.as_mut().and_then(|known| known.pidfd.take());
-        match Self::tell(process, held, unprepared, changed_at, is_first, means) {
-            Ok(pidfd) => {
-                let (now, signal) = (sys::now(), means.config.signal);
+        let is_first = attempt.signalled == 0;
+        let mut errno = Errno::SRCH;
+        let waiting = match known.tell(process, status, changed_at, is_first, means) {
+            Ok(None) => {
+                let now = sys::now();
                 attempt.signalled += 1;
-                self.remember(process, order.generation, unprepared);
+                known.told = order.generation;
+                let pidfd = known.pidfd.take();
                 means.confirm.signalled(process, pidfd, now);
                 let line = means.line(Level::Info).say(words!("signal sent"));
-                signal.name_in(line);
+                config.signal.name_in(line);
                 process.name_in(line);
                 line.key_number("after_ms", now.ms_since(changed_at)).send();
+                known.pidfd = hold(process, &config.matcher, means.proc).unwrap_or_default();
+                return;
             }
-            // Of several the first one counts, but one that has just ended leaves nothing to be told of.
-            Err(obstacle) => {
-                if matches!(obstacle.waiting, Waiting::Guarded | Waiting::Ignored) {
-                    self.remember(process, told, sys::now());
-                }
-                if attempt
-                    .waiting
-                    .is_none_or(|(reason, _)| reason == Waiting::NoProcess)
-                {
-                    attempt.waiting = Some((obstacle.waiting, obstacle.ready_at));
-                    self.obstacle = Some(obstacle);
-                }
+            Ok(Some(waiting)) => waiting,
+            // It has just ended: what comes in its place is found by the next attempt.
+            Err(Errno::SRCH | Errno::NOENT) => Waiting::NoProcess,
+            Err(Errno::PERM) => Waiting::NotPermitted,
+            Err(other) => {
+                errno = other;
+                Waiting::Failed
             }
-        }
-    }
-
-    /// Takes the place of the process itself, or a free one, or one of somebody told of something older.
-    fn remember(&mut self, process: &Process, told: u32, unprepared: Instant) {
-        let rank = |slot: &Option<Known>| match slot {
-            Some(known) if known.pid == process.pid && known.start == process.start => 0,
-            None => 1,
-            Some(known) if known.told != told => 2,
-            Some(_) => 3,
         };
-        if let Some(slot) = self
-            .known
-            .iter_mut()
-            .min_by_key(|slot| rank(slot))
-            .filter(|slot| rank(slot) < 3)
-        {
-            *slot = Some(Known {
-                pid: process.pid,
-                start: process.start,
-                told,
-                unprepared,
-                pidfd: pidfd_open(process.pid, PidfdFlags::empty()).ok(),
+        let (uid, ready_at) = (known.uid, known.ready_at(config));
+        if matches!(waiting, Waiting::Guarded | Waiting::Ignored) {
+            known.unprepared = sys::now();
+        }
+        // Of several the first one counts, but one that has just ended leaves nothing to be told of.
+        if matches!(attempt.waiting, None | Some(Waiting::NoProcess)) {
+            attempt.waiting = Some(waiting);
+            attempt.ready_at = (waiting == Waiting::TooYoung).then_some(ready_at);
+            self.obstacle = Some(Obstacle {
+                process: *process,
+                uid,
+                errno,
             });
         }
     }
 
-    fn tell(
-        process: &Process,
-        held: Option<OwnedFd>,
-        unprepared: Instant,
-        changed_at: Instant,
-        is_first: bool,
-        means: &mut Means<'_, '_>,
-    ) -> Result<Option<OwnedFd>, Obstacle> {
-        let (config, proc) = (means.config, means.proc);
-        let now = sys::now();
-        // One that has only now set up its handler is no readier than one that has only now been started.
-        let ready_at = unprepared.plus_ms(config.min_age_ms);
-        let mut obstacle = Obstacle {
-            process: *process,
-            waiting: Waiting::Failed,
-            ready_at: None,
-            uid: None,
-            errno: None,
-        };
-        let verdict = if config.guard {
-            guard(process, config.signal, proc)
-        } else {
-            Verdict::Send
-        };
-        let patience = process.start.plus_ms(STARTS_FOR * config.min_age_ms);
-        let patience = patience.max(changed_at.plus_ms(config.min_age_ms));
-        obstacle.waiting = if verdict == Verdict::Hold {
-            Waiting::Guarded
-        } else if verdict == Verdict::SendIgnored && patience > now {
-            Waiting::Ignored
-        } else if ready_at > now {
-            obstacle.ready_at = Some(ready_at);
-            Waiting::TooYoung
-        } else {
-            if verdict == Verdict::SendIgnored {
-                let line = means.line(Level::Warn);
-                line.say(words!(
-                    "the process ignores the signal; it is sent, but nothing will happen"
-                ));
-                config.signal.name_in(line);
-                process.name_in(line).send();
+    /// Its place: its own, a free one, that of somebody told of something older than this generation, or the last one.
+    fn known(&mut self, process: &Process, generation: u32) -> &mut Known {
+        let pid = Some(process.pid);
+        let mut place = KNOWN_MAX;
+        let mut place_rank = 3;
+        for (at, known) in self.known.iter().enumerate() {
+            let rank = if known.pid == pid && known.start == process.start {
+                0
+            } else if known.pid.is_none() {
+                1
+            } else if known.told != generation {
+                2
+            } else {
+                3
+            };
+            if rank < place_rank {
+                (place, place_rank) = (at, rank);
             }
-            if is_first {
-                means.confirm.before_signal();
-            }
-            match send(process, held, config, proc) {
-                Ok(pidfd) => return Ok(pidfd),
-                // It has just ended: what comes in its place is found by the next attempt.
-                Err(Errno::SRCH) => Waiting::NoProcess,
-                Err(Errno::PERM) => {
-                    obstacle.uid = proc.status(process.pid).ok().map(|status| status.uid);
-                    Waiting::NotPermitted
-                }
-                Err(errno) => {
-                    obstacle.errno = Some(errno);
-                    Waiting::Failed
-                }
-            }
-        };
-        Err(obstacle)
+        }
+        let known = &mut self.known[place];
+        if place_rank > 0 {
+            *known = Known {
+                pid,
+                start: process.start,
+                unprepared: process.start,
+                ..Known::NONE
+            };
+        }
+        known
     }
 
     /// Says why a reload waits and what to do about it.
@@ -338,8 +324,9 @@ impl Delivery {
                 let own = geteuid().as_raw();
                 line.say(words!("EPERM: this runs as uid "))
                     .number(own.into());
-                if let Some(uid) = self.obstacle.and_then(|obstacle| obstacle.uid) {
-                    line.say(words!(", the process as uid ")).number(uid.into());
+                if let Some(obstacle) = &self.obstacle {
+                    line.say(words!(", the process as uid "))
+                        .number(obstacle.uid.into());
                 }
                 line.say(words!("; ")).say(NOT_PERMITTED);
                 process(line);
@@ -370,12 +357,79 @@ impl Delivery {
             }
             Waiting::Failed => {
                 line.say(words!("the kernel refuses the signal"));
-                if let Some(errno) = self.obstacle.and_then(|obstacle| obstacle.errno) {
-                    line.say(words!(": ")).errno(errno);
+                if let Some(obstacle) = &self.obstacle {
+                    line.say(words!(": ")).errno(obstacle.errno);
                 }
                 process(line);
             }
         }
+    }
+}
+
+impl Known {
+    /// One that has only now set up its handler is no readier than one that has only now been started.
+    fn ready_at(&self, config: &Config<'_>) -> Instant {
+        self.unprepared.plus_ms(config.min_age_ms)
+    }
+
+    /// Signals it, or says why not.
+    fn tell(
+        &mut self,
+        process: &Process,
+        status: Option<&Status>,
+        changed_at: Instant,
+        is_first: bool,
+        means: &mut Means<'_, '_>,
+    ) -> io::Result<Option<Waiting>> {
+        let (config, proc) = (means.config, means.proc);
+        let mut read = Status::default();
+        let status = if let Some(status) = status {
+            status
+        } else {
+            proc.status(process.pid, &mut read)?;
+            &read
+        };
+        self.uid = status.uid;
+        let now = sys::now();
+        let verdict = if config.guard {
+            let blocked = |mask| proc.is_blocked_in_a_thread(process.pid, mask);
+            verdict(config.signal, status, blocked)
+        } else {
+            Verdict::Send
+        };
+        let patience = process.start.plus_ms(STARTS_FOR * config.min_age_ms);
+        let patience = patience.max(changed_at.plus_ms(config.min_age_ms));
+        if verdict == Verdict::Hold {
+            return Ok(Some(Waiting::Guarded));
+        }
+        if verdict == Verdict::SendIgnored && patience > now {
+            return Ok(Some(Waiting::Ignored));
+        }
+        if self.ready_at(config) > now {
+            return Ok(Some(Waiting::TooYoung));
+        }
+        if verdict == Verdict::SendIgnored {
+            let line = means.line(Level::Warn);
+            line.say(words!(
+                "the process ignores the signal; it is sent, but nothing will happen"
+            ));
+            config.signal.name_in(line);
+            process.name_in(line).send();
+        }
+        if is_first {
+            means.confirm.before_signal();
+        }
+        if self.pidfd.is_none() {
+            self.pidfd = hold(process, &config.matcher, proc)?;
+        }
+        let signal = sys::to_rustix(config.signal);
+        let sent = (self.pidfd.as_ref()).map(|pidfd| pidfd_send_signal(pidfd, signal));
+        match sent {
+            // Linux 5.1 and 5.2 have this call and not the other; no kernel has it the other way round, but a profile may.
+            None | Some(Err(Errno::NOSYS)) => kill_process(process.pid, signal)?,
+            Some(sent) => sent?,
+        }
+        Ok(None)
     }
 }
 
@@ -403,7 +457,7 @@ pub fn signal_now(config: &Config<'_>, proc: &Proc, log: &mut Log) -> bool {
     };
     let mut delivery = Delivery::new();
     let attempt = delivery.attempt(order, now, &mut means);
-    if let Some((reason, _)) = attempt.waiting {
+    if let Some(reason) = attempt.waiting {
         let line = log.line(Level::Error);
         delivery.explain(line, reason, config);
         line.send();
@@ -431,46 +485,28 @@ pub const NOT_SHARED: Words = words!(
 /// Adds the settings by which the process is looked for.
 pub fn name_matcher(line: &mut Log, config: &Config<'_>) {
     let matcher = &config.matcher;
-    for (key, value) in [
-        ("process_name", matcher.names.map(CommaList::as_bytes)),
-        ("process_cmdline", matcher.cmdline),
-        ("process_pid_file", matcher.pid_file),
-    ] {
+    let mut name = |key: &str, value: Option<&[u8]>| {
         if let Some(value) = value {
             line.key(key, value);
         }
-    }
+    };
+    name("process_name", matcher.names.map(CommaList::as_bytes));
+    name("process_cmdline", matcher.cmdline);
+    name("process_pid_file", matcher.pid_file);
 }
 
-/// Sends to the very process that was found: the descriptor is opened first, and what it refers to is looked at again before
-/// it is used; pidfd_open(2), pidfd_send_signal(2). One that was `held` since before that look has been, and its process has
-/// only to go by its name still. Returns the descriptor, if the kernel has such.
-fn send(
-    process: &Process,
-    held: Option<OwnedFd>,
-    config: &Config<'_>,
-    proc: &Proc,
-) -> io::Result<Option<OwnedFd>> {
-    let signal = sys::to_rustix(config.signal);
-    let (pidfd, again) = if held.is_some() {
-        (held, Some(*process))
-    } else {
-        let opened = match pidfd_open(process.pid, PidfdFlags::empty()) {
-            // Linux before 5.3, or a seccomp profile older than that, which answers EPERM.
-            Err(Errno::NOSYS | Errno::PERM) => None,
-            opened => Some(opened?),
-        };
-        (opened, proc.process(process.pid))
+/// Opens what the signal is sent by: the descriptor first, then the process is looked at again, so that it is the very one that
+/// was found; pidfd_open(2), pidfd_send_signal(2). `None` where the kernel has no such descriptors.
+fn hold(process: &Process, matcher: &Matcher<'_>, proc: &Proc) -> io::Result<Option<OwnedFd>> {
+    let pidfd = match pidfd_open(process.pid, PidfdFlags::empty()) {
+        // Linux before 5.3, or a seccomp profile older than that, which answers EPERM.
+        Err(Errno::NOSYS | Errno::PERM) => None,
+        opened => Some(opened?),
     };
-    let again = again.filter(|again| again.start == process.start);
-    if !again.is_some_and(|again| proc.matches(&again, &config.matcher)) {
-        return Err(Errno::SRCH);
+    let again = proc.read(process.pid)?;
+    if again.start == process.start && proc.matches(&again, matcher) {
+        Ok(pidfd)
+    } else {
+        Err(Errno::SRCH)
     }
-    let sent = pidfd.as_ref().map(|pidfd| pidfd_send_signal(pidfd, signal));
-    match sent {
-        // Linux 5.1 and 5.2 have this call and not the other; no kernel has it the other way round, but a profile may.
-        None | Some(Err(Errno::NOSYS)) => kill_process(process.pid, signal)?,
-        Some(sent) => sent?,
-    }
-    Ok(pidfd)
 }

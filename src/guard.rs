@@ -1,6 +1,6 @@
 //! The guard: a signal whose arrival would end or stop the process is held back.
 
-use crate::process::{Proc, Process, Status};
+use crate::process::Status;
 use crate::signal::{DefaultAction, Signal};
 use crate::words;
 use crate::words::Words;
@@ -20,7 +20,7 @@ pub enum Verdict {
 pub fn verdict(
     signal: Signal,
     status: &Status,
-    blocked_in_a_thread: impl FnOnce() -> bool,
+    blocked_in_a_thread: impl FnOnce(u64) -> bool,
 ) -> Verdict {
     let mask = signal.mask();
     let is_harmless = matches!(
@@ -32,7 +32,7 @@ pub fn verdict(
     } else if is_meant_to_end(signal)
         || is_harmless
         || (status.caught | status.blocked) & mask != 0
-        || blocked_in_a_thread()
+        || blocked_in_a_thread(mask)
     {
         Verdict::Send
     } else {
@@ -67,24 +67,12 @@ pub fn disposition(signal: Signal, status: &Status) -> Words {
     }
 }
 
-/// Looks at the process as it is now.
-pub fn guard(process: &Process, signal: Signal, proc: &Proc) -> Verdict {
-    // A process that has gone is found out by sending.
-    let Ok(status) = proc.status(process.pid) else {
-        return Verdict::Send;
-    };
-    verdict(signal, &status, || {
-        proc.is_blocked_in_a_thread(process.pid, signal.mask())
-            .unwrap_or(false)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn judged(signal: &str, status: Status, blocked_in_a_thread: bool) -> Verdict {
-        verdict(Signal::parse(signal.as_bytes()).unwrap(), &status, || {
+        verdict(Signal::parse(signal.as_bytes()).unwrap(), &status, |_| {
             blocked_in_a_thread
         })
     }

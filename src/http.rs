@@ -11,7 +11,7 @@ pub use request::{Answer, Asked, HEAD_MAX, Request};
 pub use state::State;
 
 use crate::config::PATH_MAX;
-use crate::log::{LINE_MAX, Level, Log};
+use crate::log::{Level, Log};
 use crate::reload::Instant;
 use crate::sys::{SocketAddress, set_address};
 use crate::text::{Text, pieces};
@@ -127,12 +127,14 @@ impl Http {
     #[inline(never)]
     pub fn serve(&mut self, state: &State<'_, '_>, log: &mut Log) {
         self.turn += 1;
-        let mut most_silent = u64::MAX;
+        let mut most_silent: Option<&mut Connection> = None;
         for connection in &mut self.connections {
             if !connection.read(self.turn, state, log) {
-                *connection = Connection::NONE;
+                connection.begin(None, 0);
             }
-            most_silent = most_silent.min(connection.heard);
+            if (most_silent.as_ref()).is_none_or(|other| connection.heard < other.heard) {
+                most_silent = Some(connection);
+            }
         }
         // One at a time: others have their turn when everything else has had its.
         let Some(listener) = &self.listener else {
@@ -141,11 +143,8 @@ impl Http {
         match accept_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
             Ok(fd) => {
                 self.paused = None;
-                let mut connections = self.connections.iter_mut();
-                if let Some(connection) = connections.find(|it| it.heard == most_silent) {
-                    *connection = Connection::NONE;
-                    connection.fd = Some(fd);
-                    connection.heard = self.turn;
+                if let Some(connection) = most_silent {
+                    connection.begin(Some(fd), self.turn);
                 }
             }
             // There is none, or it went away while it waited.
@@ -171,16 +170,24 @@ impl Default for Http {
 }
 
 impl Connection {
+    /// Another one takes the place.
+    #[inline(never)]
+    fn begin(&mut self, fd: Option<OwnedFd>, turn: u64) {
+        *self = Self::NONE;
+        self.fd = fd;
+        self.heard = turn;
+    }
+
     /// Reads on to the end of one request at most, and answers it. Whether the connection stays.
     #[inline(never)]
     fn read(&mut self, turn: u64, state: &State<'_, '_>, log: &mut Log) -> bool {
         // Short, so that not many requests fit, which would keep the program from anything else.
-        let mut buffer = [0; 128];
+        let mut buffer = [0; 192];
         loop {
             let Some(fd) = &self.fd else { return true };
             let bytes = match io::read(fd, &mut buffer) {
                 Ok(0) => return false,
-                Ok(length) => &buffer[..length],
+                Ok(length) => buffer.get(..length).unwrap_or_default(),
                 Err(errno) => return matches!(errno, Errno::AGAIN | Errno::INTR),
             };
             self.heard = turn;
@@ -209,7 +216,7 @@ impl Connection {
             Asked::Readiness if !state.is_ready() => UNREADY,
             asked => asked as usize,
         };
-        let mut statuses = Text::<LINE_MAX>::new();
+        let mut statuses = Page::new();
         STATUSES.unpack(&mut statuses);
         let status = pieces(statuses.as_bytes(), b'|')
             .nth(at)

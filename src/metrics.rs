@@ -1,8 +1,7 @@
 //! What is counted, as `/metrics` gives it in the Prometheus text format. Pure.
 
 use crate::http::Page;
-use crate::log::LINE_MAX;
-use crate::text::{Text, Word, pieces};
+use crate::text::{Word, pieces};
 use crate::words;
 use crate::words::Words;
 
@@ -101,11 +100,12 @@ impl Metrics {
 
     /// Adds all of them to a page.
     pub fn render(&self, page: &mut Page) {
-        let table = table();
-        for (row, number) in pieces(table.as_bytes(), b'\n').zip(self.0) {
+        let mut table = Page::new();
+        unpack(&mut table);
+        for (row, number) in pieces(table.as_bytes(), b'\n').zip(&self.0) {
             let name = pieces(row, b' ').next().unwrap_or_default();
             let mut digits = Word::new();
-            digits.push_number(number, 0);
+            digits.push_number(*number, 0);
             let kind: &[u8] = if name.ends_with(b"_total") {
                 b" counter\nreloader_"
             } else {
@@ -127,12 +127,10 @@ impl Metrics {
     }
 }
 
-fn table() -> Text<LINE_MAX> {
-    let mut table = Text::new();
+fn unpack(table: &mut Page) {
     for words in &TABLE {
-        words.unpack(&mut table);
+        words.unpack(table);
     }
-    table
 }
 
 impl Default for Metrics {
@@ -174,14 +172,17 @@ mod tests {
             (Metric::Polling, "polling"),
             (Metric::LogLinesDropped, "log_lines_dropped_total"),
         ] {
-            let table = table();
+            let mut table = Page::new();
+            unpack(&mut table);
             let row = pieces(table.as_bytes(), b'\n')
                 .nth(metric as usize)
                 .unwrap();
             assert_eq!(str::from_utf8(row).unwrap().split(' ').next(), Some(name));
         }
         // What comes after the last one is nothing.
-        assert_eq!(pieces(table().as_bytes(), b'\n').count(), COUNT + 1);
+        let mut table = Page::new();
+        unpack(&mut table);
+        assert_eq!(pieces(table.as_bytes(), b'\n').count(), COUNT + 1);
     }
 
     #[test]

@@ -9,10 +9,10 @@ pub use parse::{Comm, Process, Status, TICK_MS, parse_stat};
 
 use crate::config::{CommaList, MAX_CMDLINE};
 use crate::read;
-use crate::text::Word;
+use crate::text::{Word, pieces};
 use core::mem::MaybeUninit;
-use parse::{COMM_MAX, goes_by, parse_pid_file, pid};
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use parse::{goes_by, pid};
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{self, CWD, Mode, OFlags, RawDir};
 use rustix::io::{self, Errno};
 use rustix::process::{Pid, getpid};
@@ -84,14 +84,11 @@ impl Proc {
     }
 
     /// Opens `/proc/PID/name`.
-    ///
-    /// # Errors
-    /// ENOENT or ESRCH: the process is gone. EACCES: it is hidden.
-    pub fn open(&self, pid: Pid, name: &str, flags: OFlags) -> io::Result<OwnedFd> {
+    fn open(&self, pid: Pid, name: &[u8], flags: OFlags) -> io::Result<OwnedFd> {
         let mut path = Word::new();
         path.push_number(pid.as_raw_nonzero().get() as u64, 0);
         path.push(b"/");
-        path.push(name.as_bytes());
+        path.push(name);
         fs::openat(
             &self.directory,
             path.as_c_str(),
@@ -100,19 +97,19 @@ impl Proc {
         )
     }
 
-    /// The process of this id; `None` if there is none, or it is hidden.
-    pub fn process(&self, pid: Pid) -> Option<Process> {
-        self.read(pid).ok()
-    }
-
-    fn read(&self, pid: Pid) -> io::Result<Process> {
-        let file = self.open(pid, "stat", OFlags::empty())?;
+    /// The process of this id.
+    ///
+    /// # Errors
+    /// ENOENT or ESRCH: there is none, or it is hidden. Those of [`read::is_shortage`].
+    pub fn read(&self, pid: Pid) -> io::Result<Process> {
+        let file = self.open(pid, b"stat", OFlags::empty())?;
         // The longest is below 500 bytes: 64 for the name of a kernel's worker, 20 for each of 50 numbers are never all used.
         let mut buffer = [0; 1024];
         let length = io::read(&file, &mut buffer)?;
-        parse_stat(&buffer[..length])
-            .filter(|process| process.pid == pid)
-            .ok_or(Errno::SRCH)
+        match buffer.get(..length).and_then(parse_stat) {
+            Some(process) if process.pid == pid => Ok(process),
+            _ => Err(Errno::SRCH),
+        }
     }
 
     /// Calls `visit` for every process that is to be signalled.
@@ -129,25 +126,23 @@ impl Proc {
         if let Some(path) = matcher.pid_file {
             match read_pid_file(path) {
                 // The file names this one process, whoever its ancestors are.
-                Some(pid) => {
-                    let process = self.look_at(pid)?;
-                    if let Some(process) = process.filter(|process| self.matches(process, matcher))
-                    {
+                Some(pid) => self.look_at(pid, &mut |process| {
+                    if self.matches(process, matcher) {
                         scanned.selected += 1;
-                        visit(&process);
+                        visit(process);
                     }
-                }
+                })?,
                 None => scanned.no_pid_file = true,
             }
-            return Ok(scanned);
+        } else {
+            self.each(&mut |process| {
+                scanned.others += 1;
+                if self.is_selected(process, matcher, select) {
+                    scanned.selected += 1;
+                    visit(process);
+                }
+            })?;
         }
-        self.each(&mut |process| {
-            scanned.others += 1;
-            if self.is_selected(process, matcher, select) {
-                scanned.selected += 1;
-                visit(process);
-            }
-        })?;
         Ok(scanned)
     }
 
@@ -162,33 +157,20 @@ impl Proc {
             OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
             Mode::empty(),
         )?;
-        let mut buffer = [MaybeUninit::uninit(); 1024];
-        let mut entries = RawDir::new(&directory, &mut buffer);
-        while let Some(entry) = entries.next() {
-            if let Some(pid) = pid(entry?.file_name().to_bytes())
-                && let Some(process) = self.look_at(pid)?
-            {
-                visit(&process);
-            }
-        }
-        Ok(())
+        ids(directory, &mut |pid| self.look_at(pid, visit))
     }
 
-    /// The process of this id, unless it is this program, a zombie or a kernel thread, or there is none.
+    /// Calls `visit` for the process of this id, unless it is this program, a zombie or a kernel thread, or there is none.
     ///
     /// # Errors
     /// Descriptors or memory are short.
-    fn look_at(&self, pid: Pid) -> io::Result<Option<Process>> {
+    fn look_at(&self, pid: Pid, visit: &mut dyn FnMut(&Process)) -> io::Result<()> {
         match self.read(pid) {
-            Ok(process) => Ok(Some(process).filter(|it| it.is_alive && pid != self.own)),
-            Err(errno) if read::is_shortage(errno) => Err(errno),
-            Err(_) => Ok(None),
+            Ok(process) if process.is_alive && pid != self.own => visit(&process),
+            Err(errno) if read::is_shortage(errno) => return Err(errno),
+            _ => {}
         }
-    }
-
-    /// The same where a shortage is as good as none.
-    pub fn live(&self, pid: Pid) -> Option<Process> {
-        self.look_at(pid).ok().flatten()
+        Ok(())
     }
 
     /// Whether a process is to be signalled.
@@ -202,66 +184,58 @@ impl Proc {
         if !process.is_alive || process.comm == self.own_comm {
             return false;
         }
-        let by_comm = |name: &[u8]| name.len() <= COMM_MAX && process.comm.as_bytes() == name;
-        if matcher.cmdline.is_none() && matcher.names.is_some_and(|names| names.iter().any(by_comm))
-        {
-            return true;
-        }
-        self.cmdline_matches(process, matcher).unwrap_or(false)
+        matcher.cmdline.is_none() && has_name(process, matcher, b"")
+            || self.cmdline_matches(process, matcher).unwrap_or(false)
     }
 
     /// Reads the command line piece by piece: a JVM's is longer than any buffer that one wants to keep.
     fn cmdline_matches(&self, process: &Process, matcher: &Matcher<'_>) -> io::Result<bool> {
-        let file = self.open(process.pid, "cmdline", OFlags::empty())?;
+        let file = self.open(process.pid, b"cmdline", OFlags::empty())?;
         let mut buffer = [0; 2 * MAX_CMDLINE];
-        let mut length = read::fill(file.as_fd(), &mut buffer)?;
-        if let Some(names) = matcher.names {
-            // Of an argument that does not end here the beginning would be another's name.
-            let whole = if length < buffer.len() {
-                length
-            } else {
-                buffer.iter().rposition(|byte| *byte == 0).unwrap_or(0)
+        let mut kept = 0;
+        loop {
+            let read = read::fill(file.as_fd(), &mut buffer[kept..])?;
+            let length = kept + read;
+            // The names are at the beginning.
+            if kept == 0 {
+                // Of an argument that does not end here the beginning would be another's name.
+                let whole = if length < buffer.len() {
+                    length
+                } else {
+                    buffer.iter().rposition(|byte| *byte == 0).unwrap_or(0)
+                };
+                if matcher.names.is_some() && !has_name(process, matcher, &buffer[..whole]) {
+                    return Ok(false);
+                }
+            }
+            let Some(text) = matcher.cmdline else {
+                return Ok(true);
             };
-            let comm = process.comm.as_bytes();
-            if !names
-                .iter()
-                .any(|name| goes_by(name, comm, &buffer[..whole]))
-            {
+            if read == 0 {
                 return Ok(false);
             }
-        }
-        let Some(text) = matcher.cmdline else {
-            return Ok(true);
-        };
-        let mut is_last = false;
-        loop {
             for byte in &mut buffer[..length] {
                 if *byte == 0 {
                     *byte = b' ';
                 }
             }
-            if buffer[..length]
-                .windows(text.len())
-                .any(|window| window == text)
-            {
-                return Ok(true);
-            }
-            if is_last {
-                return Ok(false);
+            let mut rest = &buffer[..length];
+            while let [_, after @ ..] = rest {
+                if rest.starts_with(text) {
+                    return Ok(true);
+                }
+                rest = after;
             }
             // The text may lie across two pieces.
-            let kept = length.min(MAX_CMDLINE);
+            kept = length.min(MAX_CMDLINE);
             buffer.copy_within(length - kept..length, 0);
-            let read = read::fill(file.as_fd(), &mut buffer[kept..])?;
-            length = kept + read;
-            is_last = read == 0;
         }
     }
 
     fn has_matching_ancestor(&self, process: &Process, matcher: &Matcher<'_>) -> bool {
         let mut parent = process.parent;
         for _ in 0..ANCESTORS_MAX {
-            let Some(ancestor) = parent.and_then(|pid| self.process(pid)) else {
+            let Some(Ok(ancestor)) = parent.map(|pid| self.read(pid)) else {
                 return false;
             };
             if self.matches(&ancestor, matcher) {
@@ -273,66 +247,70 @@ impl Proc {
     }
 }
 
+/// Calls `visit` for each entry of a directory that is named by a number.
+fn ids(directory: OwnedFd, visit: &mut dyn FnMut(Pid) -> io::Result<()>) -> io::Result<()> {
+    let mut buffer = [MaybeUninit::uninit(); 1024];
+    let mut entries = RawDir::new(&directory, &mut buffer);
+    while let Some(entry) = entries.next() {
+        if let Some(pid) = pid(entry?.file_name().to_bytes()) {
+            visit(pid)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the process goes by one of the names, as far as the command line was read.
+fn has_name(process: &Process, matcher: &Matcher<'_>, cmdline: &[u8]) -> bool {
+    let comm = process.comm.as_bytes();
+    (matcher.names).is_some_and(|names| names.iter().any(|name| goes_by(name, comm, cmdline)))
+}
+
+/// The first line, blanks around it aside.
 fn read_pid_file(path: &[u8]) -> Option<Pid> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = read::open_path(path, flags).ok()?;
     let mut buffer = [0; 64];
     let length = read::fill(file.as_fd(), &mut buffer).ok()?;
-    let content = &buffer[..length];
+    let mut lines = pieces(buffer.get(..length)?, b'\n');
+    let line = lines.next()?;
     // Of a line that does not end here the beginning would be another process's id.
-    let is_whole = length < buffer.len() || content.contains(&b'\n');
-    parse_pid_file(content).filter(|_| is_whole)
+    let is_whole = length < buffer.len() || lines.next().is_some();
+    pid(line.trim_ascii()).filter(|_| is_whole)
 }
 
 impl Proc {
     /// Reads `/proc/PID/status`.
     ///
     /// # Errors
-    /// As for [`open`](Self::open).
-    pub fn status(&self, pid: Pid) -> io::Result<Status> {
-        status_of(self.open(pid, "status", OFlags::empty())?.as_fd())
+    /// As for [`read`](Self::read).
+    pub fn status(&self, pid: Pid, status: &mut Status) -> io::Result<()> {
+        self.status_in(pid, b"status", status)
+    }
+
+    /// What is usually there fits, and is read at once. The list of groups can be longer than any buffer; nobody wants it.
+    fn status_in(&self, pid: Pid, name: &[u8], status: &mut Status) -> io::Result<()> {
+        let file = self.open(pid, name, OFlags::empty())?;
+        read::lines(file.as_fd(), &mut [0; 2048], &mut |line| status.take(line))
     }
 
     /// Whether any thread of the process blocks a signal, given as a bit mask: then it may be waiting for it in sigwait(3).
-    ///
-    /// # Errors
-    /// As for [`open`](Self::open).
-    pub fn is_blocked_in_a_thread(&self, pid: Pid, mask: u64) -> io::Result<bool> {
-        let tasks = self.open(pid, "task", OFlags::DIRECTORY)?;
-        let mut buffer = [MaybeUninit::uninit(); 1024];
-        let mut entries = RawDir::new(&tasks, &mut buffer);
-        while let Some(entry) = entries.next() {
-            let entry = entry?;
-            let name = entry.file_name().to_bytes();
-            if !name.first().is_some_and(u8::is_ascii_digit) {
-                continue;
-            }
-            let mut path = Word::new();
-            path.push(name);
-            path.push(b"/status");
-            let opened = fs::openat(
-                &tasks,
-                path.as_c_str(),
-                OFlags::RDONLY | OFlags::CLOEXEC,
-                Mode::empty(),
-            );
-            // A thread that has ended meanwhile blocks nothing.
-            let status = opened
-                .and_then(|file| status_of(file.as_fd()))
-                .unwrap_or_default();
-            if status.blocked & mask != 0 {
-                return Ok(true);
-            }
+    pub fn is_blocked_in_a_thread(&self, pid: Pid, mask: u64) -> bool {
+        let mut is_blocked = false;
+        if let Ok(tasks) = self.open(pid, b"task", OFlags::DIRECTORY) {
+            let _ = ids(tasks, &mut |thread| {
+                let mut name = Word::new();
+                name.push(b"task/");
+                name.push_number(thread.as_raw_nonzero().get() as u64, 0);
+                name.push(b"/status");
+                // A thread that has ended meanwhile blocks nothing.
+                let mut status = Status::default();
+                let _ = self.status_in(pid, name.as_bytes(), &mut status);
+                is_blocked |= status.blocked & mask != 0;
+                Ok(())
+            });
         }
-        Ok(false)
+        is_blocked
     }
-}
-
-/// What is usually there fits, and is read at once. The list of groups can be longer than any buffer; nobody wants it.
-fn status_of(file: BorrowedFd<'_>) -> io::Result<Status> {
-    let mut status = Status::default();
-    read::lines(file, &mut [0; 2048], &mut |line| status.take(line))?;
-    Ok(status)
 }
 
 #[cfg(test)]

@@ -93,33 +93,43 @@ impl Reload {
 
     /// When [`Event::Woke`] is due. `None`: only an event can change anything.
     pub fn deadline(&self) -> Option<Instant> {
-        match (self.settling, self.owed) {
+        match (&self.settling, &self.owed) {
             // A delivery waits for the look that is due soon: it may find other content.
             (Some(settling), _) => Some(settling.due),
-            (None, Some(owed)) => Some(self.attempt_at(&owed)),
+            (None, Some(owed)) => Some(self.attempt_at(owed)),
             (None, None) => None,
         }
     }
 
     /// When the first event came of the change that is being delivered.
     pub fn changed_since(&self) -> Option<Instant> {
-        self.owed.map(|owed| owed.since)
+        self.owed.as_ref().map(|owed| owed.since)
     }
 
     /// The same of a change that somebody is known to wait for: at the start nobody need.
     pub fn pending_since(&self) -> Option<Instant> {
-        let owed = self.owed?;
+        let owed = self.owed.as_ref()?;
         (owed.order.is_for_everyone() || owed.said.is_some()).then_some(owed.since)
     }
 
     /// One event in, one action out. Total: any event may come in any state.
     pub fn step(&mut self, event: Event, now: Instant) -> (Action, Option<Note>) {
+        let mut note = None;
+        let mut is_ahead = false;
         match event {
             Event::Started {
                 fingerprint,
                 catch_up,
-            } => self.started(fingerprint, catch_up, now),
-            Event::Changed(change, since) => (self.changed(change, since.min(now), now), None),
+            } => {
+                self.seen = fingerprint;
+                self.delivered = catch_up.is_none().then_some(fingerprint);
+                self.looked_at = now;
+                if let Some(changed_at) = catch_up {
+                    // Nobody need be there: who starts later reads what is there now.
+                    self.owe(now, Some(Instant::BOOT), changed_at);
+                }
+            }
+            Event::Changed(change, since) => self.changed(change, since.min(now), now),
             Event::Looked {
                 fingerprint,
                 disturbed,
@@ -128,47 +138,40 @@ impl Reload {
                 if let Some(settling) = self.settling.as_mut().filter(|_| armed_new) {
                     settling.last = now;
                 }
-                self.looked(fingerprint, disturbed, now)
+                note = self.looked(fingerprint, disturbed, now, &mut is_ahead);
             }
-            Event::Attempted(attempt) => self.attempted(attempt, now),
+            Event::Attempted(attempt) => note = self.attempted(attempt, now),
             Event::Demanded => {
                 self.demanded = true;
-                (self.changed(Change::Complete, now, now), None)
+                self.changed(Change::Complete, now, now);
             }
             Event::Unconfirmed => {
                 // Whatever is going on ends with a signal as well, or shows that none is needed.
                 if self.settling.is_none() && self.owed.is_none() {
-                    self.owe(now, now, None);
+                    self.owe(now, None, now);
                 }
-                (self.next(now), None)
             }
-            Event::PollDue => (Action::Look, None),
-            Event::Woke => (self.next(now), None),
+            Event::PollDue => return (Action::Look, None),
+            Event::Woke => {}
             Event::Stopped => {
                 let undelivered = self.pending_since().is_some() || self.settling.is_some();
-                (Action::Exit { undelivered }, None)
+                return (Action::Exit { undelivered }, None);
             }
         }
-    }
-
-    fn started(
-        &mut self,
-        fingerprint: Fingerprint,
-        catch_up: Option<Instant>,
-        now: Instant,
-    ) -> (Action, Option<Note>) {
-        self.seen = fingerprint;
-        self.delivered = catch_up.is_none().then_some(fingerprint);
-        self.looked_at = now;
-        if let Some(changed_at) = catch_up {
-            // Nobody need be there: who starts later reads what is there now.
-            self.owe(now, Instant::BOOT, Some((Instant::BOOT, changed_at)));
-        }
-        (self.next(now), None)
+        let action = match (&self.settling, &self.owed) {
+            (Some(settling), _) if settling.due <= now => Action::Look,
+            (settling, Some(owed))
+                if (settling.is_none() || is_ahead) && self.attempt_at(owed) <= now =>
+            {
+                Action::Deliver(owed.order)
+            }
+            _ => Action::Sleep,
+        };
+        (action, note)
     }
 
     /// `since`: nothing happened before.
-    fn changed(&mut self, change: Change, since: Instant, now: Instant) -> Action {
+    fn changed(&mut self, change: Change, since: Instant, now: Instant) {
         let (first, limit) = match self.settling {
             Some(settling) => (settling.first.min(since), settling.limit),
             None => (since, now.plus_ms(self.timing.settle_max_ms)),
@@ -180,7 +183,6 @@ impl Reload {
             due: self.due(change, limit, now),
             found: None,
         });
-        self.next(now)
     }
 
     /// When to look after a change.
@@ -203,29 +205,51 @@ impl Reload {
         due.max(now.plus_ms(1))
     }
 
+    /// `is_ahead` is set where a delivery that is due does not wait for the look at what has disturbed this one.
     fn looked(
         &mut self,
         fingerprint: Fingerprint,
         disturbed: Option<Change>,
         now: Instant,
-    ) -> (Action, Option<Note>) {
-        let burst = self.settling.take();
+        is_ahead: &mut bool,
+    ) -> Option<Note> {
+        let is_burst = self.settling.is_some();
+        let limit = now.plus_ms(self.timing.settle_max_ms);
         // Without an event the change lies somewhere between two looks.
         let looked_before = core::mem::replace(&mut self.looked_at, now);
-        let (first, last) = match burst {
-            Some(burst) if burst.found.is_none_or(|found| found == fingerprint) => {
-                (burst.first, burst.last)
-            }
-            Some(burst) => (burst.first, now),
-            None => (looked_before, now),
-        };
-        if let Some(settling) = self.put_off(burst, looked_before, fingerprint, disturbed, now) {
-            self.settling = Some(settling);
-            return (self.next(now), None);
+        let mut burst = self.settling.take().unwrap_or(Settling {
+            first: looked_before,
+            last: now,
+            limit,
+            due: now,
+            found: Some(self.seen),
+        });
+        let is_another = burst.found.is_some_and(|found| found != fingerprint);
+        if is_another {
+            burst.last = now;
         }
+        let change = disturbed.or(is_another.then_some(Change::Finished));
+        // Whether the look does not count yet.
+        let is_put_off = if is_burst {
+            // One without an event may come amid a burst.
+            now < burst.limit && (change.is_some() || now < burst.due)
+        } else {
+            is_another
+        };
+        if is_put_off && !self.demanded {
+            if let Some(change) = change {
+                burst.last = now;
+                burst.due = self.due_after(change, burst.limit, now);
+                burst.found = burst.found.map(|_| fingerprint);
+            }
+            self.settling = Some(burst);
+            return None;
+        }
+        let Settling { first, last, .. } = burst;
         let before = core::mem::replace(&mut self.seen, fingerprint);
         let differs = fingerprint != before;
         let again = disturbed.is_none() && core::mem::take(&mut self.unsure);
+        let is_new = differs || again;
         let mut note = differs.then_some(Note::Changed {
             before,
             after: fingerprint,
@@ -233,36 +257,35 @@ impl Reload {
         match &mut self.owed {
             _ if core::mem::take(&mut self.demanded) => {
                 // Whoever starts from now on reads what is there now.
-                self.owe(now, now, None);
-                if let Some(owed) = &mut self.owed {
-                    owed.demanded = true;
-                }
+                self.owe(now, None, now).demanded = true;
             }
             // What is owed stays owed to the same processes, and to those that started while it was not there for a moment.
-            Some(owed) if !differs && !again => {
-                let since = owed.order.started_between.map_or(first, |(since, _)| since);
-                owed.order.started_between =
-                    burst.map(|_| (since, last)).or(owed.order.started_between);
+            Some(owed) if !is_new => {
+                if is_burst {
+                    let since = owed.order.started_between.map_or(first, |(since, _)| since);
+                    owed.order.started_between = Some((since, last));
+                }
             }
             Some(owed) if self.delivered == Some(fingerprint) && !owed.partly && !owed.demanded => {
                 let since = owed.since;
-                self.owe(first, Instant::BOOT, Some((since, last)));
+                self.owe(first, Some(since), last);
                 note = Some(Note::Reverted);
             }
-            Some(_) => self.owe(first, last, None),
-            None if differs || again => self.owe(first, last, None),
-            // The content may have been another for a moment, and a process may have started in it.
-            None if burst.is_some() => {
-                self.owe(first, Instant::BOOT, Some((first, last)));
-                note = Some(Note::Unchanged);
+            None if !is_new => {
+                // The content may have been another for a moment, and a process may have started in it.
+                if is_burst {
+                    self.owe(first, Some(first), last);
+                    note = Some(Note::Unchanged);
+                }
             }
-            None => {}
+            _ => {
+                self.owe(first, None, last);
+            }
         }
-        let action = self.next(now);
         if let Some(change) = disturbed {
             // What changed after it had been read has had its event. A delivery that is due does not wait for the look at it:
             // where something changes all the time, every look is like this.
-            let limit = now.plus_ms(self.timing.settle_max_ms);
+            *is_ahead = true;
             self.settling = Some(Settling {
                 first: last,
                 last: now,
@@ -271,85 +294,36 @@ impl Reload {
                 found: None,
             });
         }
-        (action, note)
+        note
     }
 
-    /// Whether a look does not count yet, and what is waited for then.
-    fn put_off(
-        &self,
-        burst: Option<Settling>,
-        looked_before: Instant,
-        fingerprint: Fingerprint,
-        disturbed: Option<Change>,
-        now: Instant,
-    ) -> Option<Settling> {
-        if self.demanded {
-            return None;
-        }
-        let Some(burst) = burst else {
-            let limit = now.plus_ms(self.timing.settle_max_ms);
-            let change = disturbed.unwrap_or(Change::Finished);
-            return (fingerprint != self.seen).then_some(Settling {
-                first: looked_before,
-                last: now,
-                limit,
-                due: self.due_after(change, limit, now),
-                found: Some(fingerprint),
-            });
-        };
-        if now >= burst.limit {
-            return None;
-        }
-        let is_another = burst.found.is_some_and(|found| found != fingerprint);
-        let change = disturbed.or(is_another.then_some(Change::Finished));
-        match change {
-            Some(change) => Some(Settling {
-                last: now,
-                due: self.due_after(change, burst.limit, now),
-                found: burst.found.map(|_| fingerprint),
-                ..burst
-            }),
-            // One without an event that comes amid a burst.
-            None => (now < burst.due).then_some(burst),
-        }
-    }
-
-    /// What was seen last is owed to the processes that [`Order`] tells of; `first` is when the change began.
-    fn owe(
-        &mut self,
-        first: Instant,
-        started_before: Instant,
-        started_between: Option<(Instant, Instant)>,
-    ) {
+    /// What was seen last is owed to those who started between two moments, or to all who started before the last one.
+    /// `first` is when the change began.
+    fn owe(&mut self, first: Instant, from: Option<Instant>, last: Instant) -> &mut Owed {
         self.generation = self.generation.wrapping_add(1);
         let order = Order {
-            started_before,
-            started_between,
+            started_before: from.map_or(last, |_| Instant::BOOT),
+            started_between: from.map(|from| (from, last)),
             generation: self.generation,
         };
-        self.owed = Some(match self.owed {
-            Some(owed) => Owed {
-                order,
-                next: first,
-                ..owed
-            },
-            None => Owed {
-                order,
-                since: first,
-                next: first,
-                pause_ms: FIRST_PAUSE_MS,
-                said: None,
-                partly: false,
-                demanded: false,
-            },
+        let owed = self.owed.get_or_insert(Owed {
+            order,
+            since: first,
+            next: first,
+            pause_ms: FIRST_PAUSE_MS,
+            said: None,
+            partly: false,
+            demanded: false,
         });
+        owed.order = order;
+        owed.next = first;
+        owed
     }
 
-    fn attempted(&mut self, attempt: Attempt, now: Instant) -> (Action, Option<Note>) {
-        let Some(mut owed) = self.owed else {
-            return (self.next(now), None);
-        };
-        if attempt.signalled > 0 {
+    fn attempted(&mut self, attempt: Attempt, now: Instant) -> Option<Note> {
+        let owed = self.owed.as_mut()?;
+        let is_told = attempt.signalled > 0;
+        if is_told {
             self.last_signal = Some(now);
             owed.demanded = false;
             self.unsure |= self.settling.is_some();
@@ -357,53 +331,46 @@ impl Reload {
         let for_everyone = owed.order.is_for_everyone();
         let since_boot =
             (owed.order.started_between).is_some_and(|(from, _)| from == Instant::BOOT);
-        let may_be_named = since_boot && now.ms_since(owed.since) < NAMED_MS;
-        match attempt.waiting {
-            // Nobody is there who could have read something else, or goes by the name that it will have in a moment.
-            Some((Waiting::NoProcess | Waiting::PidFile, _)) if !for_everyone && !may_be_named => {
-                self.settled();
-            }
-            Some((reason, ready_at)) => {
-                owed.partly |= attempt.signalled > 0;
-                let (next, pause_ms) = match ready_at {
+        let waited_ms = now.ms_since(owed.since);
+        let may_be_named = since_boot && waited_ms < NAMED_MS;
+        owed.partly |= is_told;
+        if let Some(reason) = attempt.waiting {
+            let is_nobody = matches!(reason, Waiting::NoProcess | Waiting::PidFile);
+            // Nobody may be there who could have read something else, or goes by the name that it will have in a moment.
+            if !is_nobody || for_everyone || may_be_named {
+                let next = match attempt.ready_at {
                     // That is the first process's time. Another one may be ready sooner, and nobody knows when.
-                    Some(at) => (at.min(now.plus_ms(LONGEST_PAUSE_MS)), owed.pause_ms),
-                    None => (now.plus_ms(owed.pause_ms), owed.pause_ms * 2),
+                    Some(at) => at.min(now.plus_ms(LONGEST_PAUSE_MS)),
+                    None => {
+                        let next = now.plus_ms(owed.pause_ms);
+                        owed.pause_ms = (owed.pause_ms * 2).min(LONGEST_PAUSE_MS);
+                        next
+                    }
                 };
                 owed.next = next.max(now.plus_ms(1));
-                owed.pause_ms = pause_ms.min(LONGEST_PAUSE_MS);
                 let said_before = owed
                     .said
                     .is_some_and(|(said, at)| said == reason && now.ms_since(at) < REPEAT_MS);
                 // Where it is not known whether there is anybody, there is nothing to be said about nobody.
-                let is_nobody = matches!(reason, Waiting::NoProcess | Waiting::PidFile);
-                let is_news = !said_before && (for_everyone || !is_nobody);
-                if is_news {
-                    owed.said = Some((reason, now));
+                if said_before || (is_nobody && !for_everyone) {
+                    return None;
                 }
-                self.owed = Some(owed);
-                return (
-                    self.next(now),
-                    is_news.then_some(Note::StillWaiting(reason)),
-                );
+                owed.said = Some((reason, now));
+                return Some(Note::StillWaiting(reason));
             }
-            None => self.settled(),
         }
-        let note = if attempt.signalled > 0 || owed.partly {
-            let arrived = Note::Arrived {
-                after_ms: now.ms_since(owed.since),
-            };
-            let caught_up = since_boot.then_some(Note::CaughtUp);
-            owed.said.map(|_| arrived).or(caught_up)
-        } else {
+        let note = if !owed.partly {
             for_everyone.then_some(Note::NotNeeded)
+        } else if owed.said.is_some() {
+            Some(Note::Arrived {
+                after_ms: waited_ms,
+            })
+        } else {
+            since_boot.then_some(Note::CaughtUp)
         };
-        (self.next(now), note)
-    }
-
-    fn settled(&mut self) {
         self.owed = None;
         self.delivered = (!self.unsure).then_some(self.seen);
+        note
     }
 
     fn attempt_at(&self, owed: &Owed) -> Instant {
@@ -412,15 +379,6 @@ impl Reload {
                 owed.next.max(last.plus_ms(self.timing.min_interval_ms))
             }
             _ => owed.next,
-        }
-    }
-
-    /// What is due now.
-    fn next(&self, now: Instant) -> Action {
-        match (self.settling, self.owed) {
-            (Some(settling), _) if settling.due <= now => Action::Look,
-            (None, Some(owed)) if self.attempt_at(&owed) <= now => Action::Deliver(owed.order),
-            _ => Action::Sleep,
         }
     }
 }

@@ -378,7 +378,7 @@ impl<'c> Sidecar<'c> {
                     };
                     let attempt = self.delivery.attempt(order, since, &mut means);
                     let again = self.waiting.is_some() && self.reload.pending_since().is_some();
-                    self.waiting = attempt.waiting.map(|(reason, _)| reason);
+                    self.waiting = attempt.waiting;
                     log.metrics.add(Metric::Retries, again.into());
                     log.metrics.add(Metric::Signals, attempt.signalled.into());
                     if attempt.signalled > 0 && self.waiting.is_none() {

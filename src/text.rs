@@ -128,6 +128,14 @@ pub fn pieces(bytes: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     bytes.split(move |byte| *byte == separator)
 }
 
+/// The place of a word among others; their number where it is none of them.
+#[inline(never)]
+pub fn place(word: &[u8], words: &[u8]) -> usize {
+    pieces(words, b'|')
+        .take_while(|other| *other != word)
+        .count()
+}
+
 /// Reads an unsigned number written with the digits of `base` and nothing else. `None` too where it does not fit.
 pub fn parse_number(digits: &[u8], base: u32) -> Option<u64> {
     if digits.is_empty() {

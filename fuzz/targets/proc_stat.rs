@@ -24,8 +24,9 @@ fn plain(line: &[u8]) -> Option<Fields> {
     let (before, rest) = split(line, line.iter().position(|byte| *byte == b'(')?);
     let (comm, after) = split(rest, rest.iter().rposition(|byte| *byte == b')')?);
     let after = String::from_utf8_lossy(after).into_owned();
-    let fields: Vec<&str> = after.split_ascii_whitespace().collect();
-    let field = |number: usize| fields.get(number - 3).copied();
+    // Before the third is a blank.
+    let fields: Vec<&str> = after.split(' ').collect();
+    let field = |number: usize| fields.get(number - 2).copied();
     let before = String::from_utf8_lossy(before).into_owned();
     let pid = id(before.trim_matches(|character: char| character.is_ascii_whitespace()))?;
     // Flags: they only say whether it is a kernel thread.

@@ -1,6 +1,6 @@
 //! Requests, byte by byte, as far as two methods and three pages need it; RFC 9112. Pure.
 
-use crate::text::pieces;
+use crate::text::{pieces, place};
 
 /// The longest head of a request, in bytes: nothing is kept of it but the line at hand.
 pub const HEAD_MAX: u16 = 8192;
@@ -45,14 +45,14 @@ pub struct Answer {
 /// A request of which some bytes have come.
 #[derive(Debug)]
 pub struct Request {
-    /// The line at hand, as far as it fits.
-    line: [u8; LINE_MAX],
     line_length: u16,
     length: u16,
     asked: Asked,
     head_only: bool,
     is_last: bool,
     has_host: bool,
+    /// The line at hand, as far as it fits.
+    line: [u8; LINE_MAX],
 }
 
 impl Request {
@@ -109,7 +109,10 @@ impl Request {
     fn end_of_line(&mut self) -> Asked {
         let kept = self.line.get(..usize::from(self.line_length));
         let line = kept.unwrap_or(&self.line);
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let line = match line {
+            [before @ .., b'\r'] => before,
+            _ => line,
+        };
         if self.asked == Asked::Nothing {
             // Some clients send an empty line after what they have sent before.
             if line.is_empty() {
@@ -144,15 +147,17 @@ impl Request {
         }
         // Not a line that goes on with the one before, nor a name with blanks, which means different things to different
         // programs.
-        let is_of_name = |byte: &u8| byte.is_ascii_graphic() && *byte != b':';
-        let end = line.iter().take_while(|byte| is_of_name(byte)).count();
-        let (name, value) = line.split_at(end);
-        if name.is_empty() || !value.starts_with(b":") {
+        let mut parts = pieces(line, b':');
+        let name = parts.next().unwrap_or_default();
+        let Some(value) = parts.next() else {
+            return Asked::Malformed;
+        };
+        if name.is_empty() || !name.iter().all(u8::is_ascii_graphic) {
             return Asked::Malformed;
         }
         match place(name, b"host|connection|content-length|transfer-encoding") {
             0 => self.has_host = true,
-            1 => self.is_last |= value[1..].trim_ascii() == b"close",
+            1 => self.is_last |= value.trim_ascii() == b"close",
             // What is in a body is not looked at.
             2 | 3 => self.is_last = true,
             _ => {}
@@ -165,14 +170,6 @@ impl Default for Request {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// The place of a word among others; their number where it is none of them.
-#[inline(never)]
-fn place(word: &[u8], words: &[u8]) -> usize {
-    pieces(words, b'|')
-        .take_while(|other| *other != word)
-        .count()
 }
 
 #[cfg(test)]

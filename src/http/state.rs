@@ -59,11 +59,13 @@ impl State<'_, '_> {
     /// What stands in the way of being ready, or may do so.
     pub fn readiness(&self, page: &mut Page, log: &mut Log) {
         log.set(Format::Plain, false);
-        for (at, root) in self.config.roots.iter().enumerate() {
-            if self.watch.missing() >> at & 1 != 0 {
+        let mut missing = self.watch.missing();
+        for root in self.config.roots.iter() {
+            if missing & 1 != 0 {
                 let line = log.line(Level::Info).value(root);
                 page.push(line.say(words!(" is missing or cannot be read")).finish());
             }
+            missing >>= 1;
         }
         if self.is_blind() {
             let line = log.line(Level::Info);

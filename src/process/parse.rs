@@ -2,7 +2,7 @@
 
 use crate::log::Log;
 use crate::reload::Instant;
-use crate::text::parse_number;
+use crate::text::{parse_number, pieces, place};
 use rustix::process::Pid;
 
 /// The kernel cuts names to this many bytes; `PR_SET_NAME` in prctl(2).
@@ -12,7 +12,7 @@ pub const TICK_MS: u64 = 10;
 /// A kernel thread; `PF_KTHREAD` in the kernel's sched.h.
 pub(super) const KERNEL_THREAD: u64 = 0x0020_0000;
 /// A process's name as the kernel keeps it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Comm {
     bytes: [u8; COMM_MAX],
     len: u8,
@@ -20,18 +20,17 @@ pub struct Comm {
 
 impl Comm {
     pub(super) fn new(name: &[u8]) -> Self {
-        let len = name.len().min(COMM_MAX);
-        let mut bytes = [0; COMM_MAX];
-        bytes[..len].copy_from_slice(&name[..len]);
-        Self {
-            bytes,
-            len: len as u8,
+        let mut comm = Self::default();
+        for (to, from) in comm.bytes.iter_mut().zip(name) {
+            *to = *from;
+            comm.len += 1;
         }
+        comm
     }
 
     /// Any bytes but NUL.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..self.len.into()]
+        self.bytes.get(..self.len.into()).unwrap_or_default()
     }
 }
 
@@ -47,7 +46,7 @@ pub struct Process {
     /// When it was started, cut to a clock tick.
     pub start: Instant,
     /// Neither a zombie nor a kernel thread.
-    pub(super) is_alive: bool,
+    pub is_alive: bool,
 }
 
 impl Process {
@@ -62,24 +61,33 @@ impl Process {
 pub fn parse_stat(stat: &[u8]) -> Option<Process> {
     let open = stat.iter().position(|byte| *byte == b'(')?;
     let close = stat.iter().rposition(|byte| *byte == b')')?;
-    let pid = pid(stat.get(..open)?.trim_ascii())?;
-    let comm = Comm::new(stat.get(open + 1..close)?);
-    // Numbered as in proc(5); the third is the first after the name.
-    let mut fields = stat
-        .get(close + 1..)?
-        .split(u8::is_ascii_whitespace)
-        .filter(|field| !field.is_empty());
-    let state = fields.next()?;
-    let parent = fields.next()?;
-    let flags = number(fields.nth(9 - 5)?)?;
-    let start = number(fields.nth(22 - 10)?)?;
-    Some(Process {
-        pid,
-        parent: self::pid(parent),
-        comm,
-        start: Instant::from_nanoseconds(start.checked_mul(TICK_MS * 1_000_000)?),
-        is_alive: flags & KERNEL_THREAD == 0 && !matches!(state, b"Z" | b"X" | b"x"),
-    })
+    let mut process = Process {
+        pid: pid(stat.get(..open)?.trim_ascii())?,
+        parent: None,
+        comm: Comm::new(stat.get(open + 1..close)?),
+        start: Instant::NEVER,
+        is_alive: true,
+    };
+    // Numbered as in proc(5); the third comes after the name and a blank.
+    for (at, field) in (2..).zip(pieces(stat.get(close + 1..)?, b' ')) {
+        match at {
+            3 => process.is_alive = is_alive(field),
+            4 => process.parent = pid(field),
+            9 => process.is_alive &= number(field)? & KERNEL_THREAD == 0,
+            22 => {
+                let nanoseconds = number(field)?.checked_mul(TICK_MS * 1_000_000)?;
+                process.start = Instant::from_nanoseconds(nanoseconds);
+                return Some(process);
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Whether a process in this state is neither a zombie nor less.
+fn is_alive(state: &[u8]) -> bool {
+    !matches!(state.first(), Some(b'Z' | b'X' | b'x'))
 }
 
 pub(super) fn number(digits: &[u8]) -> Option<u64> {
@@ -93,35 +101,41 @@ pub(super) fn pid(digits: &[u8]) -> Option<Pid> {
 /// The name in a first argument: its last path component; where a title was set, `nginx: master process`, what is before the
 /// colon.
 pub(super) fn argument_name(argument: &[u8]) -> &[u8] {
-    let title = argument.windows(2).position(|pair| pair == b": ");
-    let path = match (title, argument.split_last()) {
-        (Some(colon), _) => &argument[..colon],
-        (None, Some((b':', before))) => before,
-        (None, _) => argument,
-    };
-    path.rsplit(|byte| *byte == b'/').next().unwrap_or_default()
+    let mut start = 0;
+    let mut rest = argument;
+    while let [byte, after @ ..] = rest {
+        let at = argument.len() - rest.len();
+        if *byte == b':' && matches!(after, [] | [b' ', ..]) {
+            return argument.get(start..at).unwrap_or_default();
+        }
+        if *byte == b'/' {
+            start = at + 1;
+        }
+        rest = after;
+    }
+    argument.get(start..).unwrap_or_default()
 }
 
 /// Whether a process goes by `name`. A name longer than the kernel keeps must begin like `comm` and stand as a whole in one of
 /// the first three arguments: of a script that was run directly, interpreter and option come before it.
 pub(super) fn goes_by(name: &[u8], comm: &[u8], cmdline: &[u8]) -> bool {
-    let mut arguments = cmdline.split(|byte| *byte == 0).map(argument_name);
-    if name.len() > COMM_MAX {
-        comm == &name[..COMM_MAX] && arguments.take(3).any(|argument| argument == name)
-    } else {
-        comm == name || arguments.next() == Some(name)
+    let kept = name.get(..COMM_MAX).unwrap_or(name);
+    let is_long = name.len() > COMM_MAX;
+    if (comm == kept) != is_long {
+        return !is_long;
     }
-}
-
-/// The first line, blanks around it aside.
-pub(super) fn parse_pid_file(content: &[u8]) -> Option<Pid> {
-    let line = content.split(|byte| *byte == b'\n').next()?.trim_ascii();
-    pid(line)
+    pieces(cmdline, 0)
+        .take(if is_long { 3 } else { 1 })
+        .any(|argument| argument_name(argument) == name)
 }
 
 /// What a process has set up for signals, and who it is: from `/proc/PID/status`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Status {
+    /// Its name; line feeds and backslashes in it are escaped.
+    pub comm: Comm,
+    /// A zombie, or less.
+    pub is_dead: bool,
     /// Effective user id.
     pub uid: u32,
     /// Signals that the thread blocks, as a bit mask with signal 1 lowest; so are those below.
@@ -135,19 +149,22 @@ pub struct Status {
 impl Status {
     /// Takes in one line of the file.
     pub(super) fn take(&mut self, line: &[u8]) {
-        for (name, mask) in [
-            (b"SigBlk:", &mut self.blocked),
-            (b"SigIgn:", &mut self.ignored),
-            (b"SigCgt:", &mut self.caught),
-        ] {
-            if let Some(value) = line.strip_prefix(name) {
-                *mask = parse_number(value.trim_ascii(), 16).unwrap_or(0);
+        let mut parts = pieces(line, b'\t');
+        let name = parts.next().unwrap_or_default();
+        let value = parts.next().unwrap_or_default();
+        let mask = match place(name, b"Name:|State:|Uid:|SigBlk:|SigIgn:|SigCgt:") {
+            0 => return self.comm = Comm::new(value),
+            1 => return self.is_dead = !is_alive(value),
+            2 => {
+                // Real, effective, saved, of the file system.
+                let effective = parts.next().and_then(number);
+                return self.uid = effective.map_or(0, |uid| uid as u32);
             }
-        }
-        if let Some(value) = line.strip_prefix(b"Uid:") {
-            // Real, effective, saved, of the file system.
-            let effective = value.trim_ascii().split(u8::is_ascii_whitespace).nth(1);
-            self.uid = effective.and_then(number).map_or(0, |uid| uid as u32);
-        }
+            3 => &mut self.blocked,
+            4 => &mut self.ignored,
+            5 => &mut self.caught,
+            _ => return,
+        };
+        *mask = parse_number(value, 16).unwrap_or(0);
     }
 }

@@ -1,6 +1,6 @@
 //! The parsers with what a hostile or unlucky process can make of its files; selection over `/proc` trees made up for it.
 
-use super::parse::{KERNEL_THREAD, argument_name};
+use super::parse::{COMM_MAX, KERNEL_THREAD, argument_name};
 use super::*;
 use crate::reload::Instant;
 use std::fs;
@@ -281,6 +281,7 @@ fn a_process_goes_by_its_comm_and_by_its_first_argument_as_a_whole() {
 
 #[test]
 fn the_first_line_of_a_process_file_is_the_id() {
+    let file = tempfile::NamedTempFile::new().unwrap();
     for (content, pid) in [
         ("42", Some(42)),
         ("42\n", Some(42)),
@@ -300,8 +301,10 @@ fn the_first_line_of_a_process_file_is_the_id() {
         ("nginx\n", None),
         ("42\0\n", None),
     ] {
+        fs::write(file.path(), content).unwrap();
+        let read = read_pid_file(file.path().as_os_str().as_bytes());
         assert_eq!(
-            parse_pid_file(content.as_bytes()).map(|pid| pid.as_raw_nonzero().get()),
+            read.map(|pid| pid.as_raw_nonzero().get()),
             pid,
             "{content:?}"
         );
@@ -697,7 +700,7 @@ fn found(tree: &Tree, text: &[u8], offset: usize, length: usize) {
         ..Matcher::default()
     };
     let proc = tree.proc();
-    let process = proc.process(Pid::from_raw(10).unwrap()).unwrap();
+    let process = proc.read(Pid::from_raw(10).unwrap()).unwrap();
     for (spoilt, expected) in [(false, true), (true, false)] {
         if spoilt {
             line[offset + text.len() - 1] = b'a';
@@ -900,23 +903,37 @@ fn a_proc_that_does_not_show_this_program_is_refused() {
 fn status(content: &[u8]) -> Status {
     let tree = Tree::of(&[NGINX]);
     fs::write(tree.path("10/status"), content).unwrap();
-    tree.proc().status(Pid::from_raw(10).unwrap()).unwrap()
+    status_in(&tree.proc(), 10)
+}
+
+fn status_in(proc: &Proc, pid: i32) -> Status {
+    let mut status = Status::default();
+    let pid = Pid::from_raw(pid).unwrap();
+    proc.status(pid, &mut status).unwrap();
+    status
 }
 
 const STATUS: &str = "Name:\tSigCgt:\tff\nUmask:\t0022\nState:\tS (sleeping)\nPid:\t10\nUid:\t1000\t1001\t1002\t1003\n\
     Gid:\t5\t6\t7\t8\nGroups:\t{groups}\nVmRSS:\t     100 kB\nSigQ:\t0/31210\nSigPnd:\t00000000000000ff\nShdPnd:\t00000000000000ff\n\
     SigBlk:\t0000000000010000\nSigIgn:\t0000000000001000\nSigCgt:\t8000000180014a03\nCapInh:\t0000000000000000\n";
 
-const EXPECTED: Status = Status {
-    uid: 1001,
-    blocked: 0x10000,
-    ignored: 0x1000,
-    caught: 0x8000_0001_8001_4a03,
-};
+fn expected() -> Status {
+    Status {
+        comm: Comm::new(b"SigCgt:"),
+        is_dead: false,
+        uid: 1001,
+        blocked: 0x10000,
+        ignored: 0x1000,
+        caught: 0x8000_0001_8001_4a03,
+    }
+}
 
 #[test]
 fn the_effective_uid_and_the_three_masks_are_read() {
-    assert_eq!(status(STATUS.replace("{groups}", "").as_bytes()), EXPECTED);
+    let text = STATUS.replace("{groups}", "");
+    assert_eq!(status(text.as_bytes()), expected());
+    let zombie = text.replace("S (sleeping)", "Z (zombie)");
+    assert!(status(zombie.as_bytes()).is_dead);
 }
 
 #[test]
@@ -926,8 +943,8 @@ fn a_list_of_groups_of_any_length_hides_nothing() {
     for length in (700..1_300).chain(2_900..3_200).chain([65_535, 700_000]) {
         let groups: String = "4294967294 ".chars().cycle().take(length).collect();
         fs::write(tree.path("10/status"), STATUS.replace("{groups}", &groups)).unwrap();
-        let status = proc.status(Pid::from_raw(10).unwrap()).unwrap();
-        assert_eq!(status, EXPECTED, "{length} bytes of groups");
+        let status = status_in(&proc, 10);
+        assert_eq!(status, expected(), "{length} bytes of groups");
     }
 }
 
@@ -938,7 +955,8 @@ fn lines_that_are_missing_or_cut_count_as_nothing_set_up() {
         "\n\n",
         ":\n",
         "no colon\n",
-        "Name:\tx\n",
+        "Name:\n",
+        "State:\n",
         "SigCgt:\n",
         "SigCgt:\tx\n",
         "Uid:\t5\n",
@@ -974,7 +992,6 @@ fn a_signal_that_any_thread_blocks_is_found_among_all_threads() {
     let is_blocked = |mask| {
         tree.proc()
             .is_blocked_in_a_thread(Pid::from_raw(10).unwrap(), mask)
-            .unwrap()
     };
     assert!(!is_blocked(1));
     thread("201", "0000000000000001");
@@ -988,7 +1005,7 @@ fn a_signal_that_any_thread_blocks_is_found_among_all_threads() {
 fn the_proc_of_this_machine_is_understood() {
     let own = rustix::process::getpid();
     let proc = Proc::new(fs::File::open("/proc").unwrap().into(), own).unwrap();
-    let process = proc.process(own).unwrap();
+    let process = proc.read(own).unwrap();
     assert_eq!(
         process.comm.as_bytes(),
         fs::read("/proc/self/comm").unwrap().trim_ascii_end()
@@ -1000,13 +1017,13 @@ fn the_proc_of_this_machine_is_understood() {
         "{age_ms} ms"
     );
     assert_eq!(
-        proc.status(own).unwrap().uid,
+        status_in(&proc, own.as_raw_nonzero().get()).uid,
         rustix::process::geteuid().as_raw()
     );
-    assert!(
-        proc.live(own).is_none(),
-        "this program is not one to be signalled"
-    );
+    let mut is_seen = false;
+    proc.each(&mut |process| is_seen |= process.pid == own)
+        .unwrap();
+    assert!(!is_seen, "this program is not one to be signalled");
     let others = proc
         .select(&cmdline("\u{1}\u{2}"), Select::All, &mut |_| {})
         .unwrap();

@@ -94,8 +94,10 @@ pub enum Waiting {
 pub struct Attempt {
     /// So many processes were signalled now.
     pub signalled: u32,
-    /// The reason of the first process that could not be signalled, and when it is worth another try if that is known.
-    pub waiting: Option<(Waiting, Option<Instant>)>,
+    /// The reason of the first process that could not be signalled.
+    pub waiting: Option<Waiting>,
+    /// When that one is worth another try, if that is known.
+    pub ready_at: Option<Instant>,
 }
 
 /// Whom to signal: the processes that may have read something else than what is there now.

@@ -62,6 +62,7 @@ fn told(signalled: u32) -> Event {
     Event::Attempted(Attempt {
         signalled,
         waiting: None,
+        ready_at: None,
     })
 }
 
@@ -69,7 +70,8 @@ fn told(signalled: u32) -> Event {
 fn told_but(signalled: u32, reason: Waiting) -> Event {
     Event::Attempted(Attempt {
         signalled,
-        waiting: Some((reason, None)),
+        waiting: Some(reason),
+        ready_at: None,
     })
 }
 
@@ -80,7 +82,8 @@ fn held(reason: Waiting) -> Event {
 fn too_young(ready_ms: u64) -> Event {
     Event::Attempted(Attempt {
         signalled: 0,
-        waiting: Some((Waiting::TooYoung, Some(at(ready_ms)))),
+        waiting: Some(Waiting::TooYoung),
+        ready_at: Some(at(ready_ms)),
     })
 }
 

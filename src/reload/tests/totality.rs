@@ -362,7 +362,8 @@ fn alphabet(now: Instant) -> impl Iterator<Item = Event> {
     };
     let young = Event::Attempted(Attempt {
         signalled: 0,
-        waiting: Some((Waiting::TooYoung, Some(now.plus_ms(200)))),
+        waiting: Some(Waiting::TooYoung),
+        ready_at: Some(now.plus_ms(200)),
     });
     let timed = [young, started(None), started(Some(now))];
     TIMELESS.iter().copied().chain(timed)

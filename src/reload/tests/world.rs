@@ -381,6 +381,7 @@ impl World {
         let mut attempt = Attempt {
             signalled: 0,
             waiting: None,
+            ready_at: None,
         };
         let mut places = [0, 1];
         places.sort_by_key(|at| self.apps[*at].map(|app| app.pid));
@@ -392,11 +393,12 @@ impl World {
             };
             let ready_at = app.start.plus_ms(self.min_age_ms);
             if ready_at > self.now {
-                attempt
-                    .waiting
-                    .get_or_insert((Waiting::TooYoung, Some(ready_at)));
+                if attempt.waiting.is_none() {
+                    attempt.waiting = Some(Waiting::TooYoung);
+                    attempt.ready_at = Some(ready_at);
+                }
             } else if self.denied[at] {
-                attempt.waiting.get_or_insert((Waiting::NotPermitted, None));
+                attempt.waiting.get_or_insert(Waiting::NotPermitted);
             } else {
                 self.signal(at);
                 attempt.signalled += 1;
@@ -404,7 +406,7 @@ impl World {
             }
         }
         if self.apps == [None; 2] {
-            attempt.waiting.get_or_insert((Waiting::NoProcess, None));
+            attempt.waiting.get_or_insert(Waiting::NoProcess);
         }
         if attempt.signalled > 0 {
             let interval_is_over = self
