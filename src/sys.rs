@@ -264,8 +264,9 @@ pub fn wall_ms() -> u64 {
 fn clock(id: libc::clockid_t) -> [u64; 2] {
     #[cfg(target_pointer_width = "64")]
     const CALL: libc::c_long = libc::SYS_clock_gettime;
+    // The same number on all that have 32 bits; the libc crate does not know it on each of them.
     #[cfg(target_pointer_width = "32")]
-    const CALL: libc::c_long = libc::SYS_clock_gettime64;
+    const CALL: libc::c_long = 403;
     let mut time = [0_u64; 2];
     // SAFETY: the call fills two 64-bit fields on every architecture. Both clocks exist since Linux 2.6.39, so it cannot fail.
     unsafe { libc::syscall(CALL, id, time.as_mut_ptr()) };
