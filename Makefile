@@ -163,3 +163,44 @@ image: image-tool build ## build the container image from the release program; n
 image-from-source: STAGE = $(if $(RUST_IMAGE),--build-arg RUST_IMAGE=$(RUST_IMAGE))
 image-from-source: image-tool ## build it in the image rust:1-slim, or the one that RUST_IMAGE= names
 	$(build-image)
+
+# What is distributed: platforms, as containers call them, and Rust's target of each.
+PLATFORMS ?= amd64 arm64 arm/v7 riscv64 ppc64le s390x
+TRIPLE_amd64   := x86_64-unknown-linux-musl
+TRIPLE_arm64   := aarch64-unknown-linux-musl
+TRIPLE_arm/v7  := armv7-unknown-linux-musleabihf
+TRIPLE_riscv64 := riscv64gc-unknown-linux-musl
+TRIPLE_ppc64le := powerpc64le-unknown-linux-musl
+TRIPLE_s390x   := s390x-unknown-linux-musl
+
+DIST := target/dist
+# All that it holds is as old as the last commit, so that whoever builds it gets the same bytes.
+export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
+# A store of its own: what else is there can be in nobody's way, and nothing of it is used.
+DIST_PODMAN = podman --root $(CURDIR)/target/containers/root --runroot $(CURDIR)/target/containers/run --storage-driver vfs
+# The whole name, as Kubernetes completes a short one.
+DIST_IMAGE  = docker.io/library/$(PROGRAM):$(VERSION)
+
+# $(1) the platform, $(2) the name of its files
+define dist-platform
+cp target/$(TRIPLE_$(1))/release/$(PROGRAM) $(DIST)/$(2)
+$(DIST_PODMAN) build --quiet --platform linux/$(1) --timestamp $(SOURCE_DATE_EPOCH) --target local --tag $(2) \
+  --build-arg VERSION=$(VERSION) --build-arg SOURCE=$(SOURCE) --build-arg PROGRAM=target/$(TRIPLE_$(1))/release/$(PROGRAM) . > /dev/null
+$(DIST_PODMAN) push --quiet $(2) docker-archive:$(DIST)/$(2).tar:$(DIST_IMAGE)
+$(DIST_PODMAN) manifest add dist containers-storage:localhost/$(2) > /dev/null
+
+endef
+dist-name = $(PROGRAM)-$(VERSION)-linux-$(subst /,-,$(1))
+
+.PHONY: dist
+dist: ## build what is distributed into target/dist: programs and images for six architectures, bill of materials, licences, checksums; needs podman
+	@command -v podman > /dev/null || { echo "needs podman from Debian's packages"; exit 1; }
+	.cargo/cross $(foreach platform,$(PLATFORMS),$(TRIPLE_$(platform)))
+	@rm -rf $(DIST) target/containers
+	@mkdir -p $(DIST)
+	@$(DIST_PODMAN) manifest create dist > /dev/null
+	@set -e; $(foreach platform,$(PLATFORMS),$(call dist-platform,$(platform),$(call dist-name,$(platform))))
+	@$(DIST_PODMAN) manifest push --quiet --all dist oci:$(DIST)/oci:$(VERSION)
+	@cd $(DIST); find * -type f ! -name SHA256SUMS | LC_ALL=C sort | xargs sha256sum > SHA256SUMS
+	@cd $(DIST); printf '%-10s %14s %12s\n' platform "program bytes" "image bytes"; $(foreach platform,$(PLATFORMS),\
+	  printf '%-10s %14d %12d\n' $(platform) $$(stat -c %s $(call dist-name,$(platform)) $(call dist-name,$(platform)).tar);)
