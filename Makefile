@@ -157,6 +157,7 @@ endef
 image: STAGE = --target local --build-arg PROGRAM=$(RELEASE)
 image: image-tool build ## build the container image from the release program; needs no registry
 	@case $(TRIPLE) in *-musl) ;; *) echo "$(RELEASE) is not static: it would not run in an image of its own." >&2; exit 1 ;; esac
+	@chmod 755 $(RELEASE) 
 	$(build-image)
 
 .PHONY: image-from-source
@@ -175,20 +176,20 @@ TRIPLE_s390x   := s390x-unknown-linux-musl
 
 DIST := target/dist
 # All that it holds is as old as the last commit, so that whoever builds it gets the same bytes.
-export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
-# A store of its own: what else is there can be in nobody's way, and nothing of it is used.
-DIST_PODMAN = podman --root $(CURDIR)/target/containers/root --runroot $(CURDIR)/target/containers/run --storage-driver vfs
+export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2> /dev/null || echo 0)
+# A store of its own: what else is there can be in nobody's way, and nothing of it is used. podman bears no long path for it.
+DIST_PODMAN = podman --root $$store/root --runroot $$store/run --storage-driver vfs
 # The whole name, as Kubernetes completes a short one.
 DIST_IMAGE  = docker.io/library/$(PROGRAM):$(VERSION)
 
 # $(1) the platform, $(2) the name of its files
 define dist-platform
-cp target/$(TRIPLE_$(1))/release/$(PROGRAM) $(DIST)/$(2)
+chmod 755 target/$(TRIPLE_$(1))/release/$(PROGRAM); \
+cp target/$(TRIPLE_$(1))/release/$(PROGRAM) $(DIST)/$(2); \
 $(DIST_PODMAN) build --quiet --platform linux/$(1) --timestamp $(SOURCE_DATE_EPOCH) --target local --tag $(2) \
-  --build-arg VERSION=$(VERSION) --build-arg SOURCE=$(SOURCE) --build-arg PROGRAM=target/$(TRIPLE_$(1))/release/$(PROGRAM) . > /dev/null
-$(DIST_PODMAN) push --quiet $(2) docker-archive:$(DIST)/$(2).tar:$(DIST_IMAGE)
-$(DIST_PODMAN) manifest add dist containers-storage:localhost/$(2) > /dev/null
-
+  --build-arg VERSION=$(VERSION) --build-arg SOURCE=$(SOURCE) --build-arg PROGRAM=target/$(TRIPLE_$(1))/release/$(PROGRAM) . > /dev/null; \
+$(DIST_PODMAN) push --quiet $(2) docker-archive:$(DIST)/$(2).tar:$(DIST_IMAGE); \
+$(DIST_PODMAN) manifest add dist containers-storage:localhost/$(2) > /dev/null;
 endef
 dist-name = $(PROGRAM)-$(VERSION)-linux-$(subst /,-,$(1))
 
@@ -196,11 +197,19 @@ dist-name = $(PROGRAM)-$(VERSION)-linux-$(subst /,-,$(1))
 dist: ## build what is distributed into target/dist: programs and images for six architectures, bill of materials, licences, checksums; needs podman
 	@command -v podman > /dev/null || { echo "needs podman from Debian's packages"; exit 1; }
 	.cargo/cross $(foreach platform,$(PLATFORMS),$(TRIPLE_$(platform)))
-	@rm -rf $(DIST) target/containers
-	@mkdir -p $(DIST)
-	@$(DIST_PODMAN) manifest create dist > /dev/null
-	@set -e; $(foreach platform,$(PLATFORMS),$(call dist-platform,$(platform),$(call dist-name,$(platform))))
-	@$(DIST_PODMAN) manifest push --quiet --all dist oci:$(DIST)/oci:$(VERSION)
+	@rm -rf $(DIST); mkdir -p $(DIST)
+	@set -e; store=$$(mktemp -d); trap 'rm -rf "$$store"' EXIT; $(DIST_PODMAN) manifest create dist > /dev/null; \
+	$(foreach platform,$(PLATFORMS),$(call dist-platform,$(platform),$(call dist-name,$(platform)))) \
+	$(DIST_PODMAN) manifest push --quiet --all dist oci:$(DIST)/oci:$(VERSION)
 	@cd $(DIST); find * -type f ! -name SHA256SUMS | LC_ALL=C sort | xargs sha256sum > SHA256SUMS
 	@cd $(DIST); printf '%-10s %14s %12s\n' platform "program bytes" "image bytes"; $(foreach platform,$(PLATFORMS),\
 	  printf '%-10s %14d %12d\n' $(platform) $$(stat -c %s $(call dist-name,$(platform)) $(call dist-name,$(platform)).tar);)
+
+# The same files in another directory, with another modification time, file mode mask, zone and cargo home.
+.PHONY: reproducible
+reproducible: dist ## build it a second time elsewhere and compare every byte; prints both hashes
+	@set -e; copy=$$(mktemp -d); trap 'rm -rf "$$copy"' EXIT; umask 077; mkdir "$$copy/elsewhere"; \
+	git ls-files -z | tar --create --null --files-from - | tar --extract --touch --directory "$$copy/elsewhere"; \
+	TZ=Asia/Tokyo CARGO_HOME="$$copy/cargo" $(MAKE) --directory "$$copy/elsewhere" dist > "$$copy/log" 2>&1 || { cat "$$copy/log"; exit 1; }; \
+	for directory in . "$$copy/elsewhere"; do echo "in $$directory at $$(date -r $$directory/$(DIST)/SHA256SUMS +%T)"; grep -v / "$$directory/$(DIST)/SHA256SUMS"; done; \
+	diff $(DIST)/SHA256SUMS "$$copy/elsewhere/$(DIST)/SHA256SUMS"; echo "the same bytes"
