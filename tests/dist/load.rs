@@ -1,15 +1,20 @@
 //! The archives in what runs containers, and a Pod from one of them.
 
 use crate::support::process::{Talker, example};
-use crate::support::volume::{Order, Volume};
 use crate::support::unique_name;
+use crate::support::volume::{Order, Volume};
 use crate::{command, dist, shell, succeed};
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-const IMAGE: &str = concat!("docker.io/library/", env!("CARGO_PKG_NAME"), ":", env!("CARGO_PKG_VERSION"));
+const IMAGE: &str = concat!(
+    "docker.io/library/",
+    env!("CARGO_PKG_NAME"),
+    ":",
+    env!("CARGO_PKG_VERSION")
+);
 
 #[test]
 fn containerd_imports_an_archive_as_the_kubelet_will_look_for_it() {
@@ -37,14 +42,25 @@ fn docker_loads_an_archive() {
             .arg(directory.path().join("exec"))
             .arg("--pidfile")
             .arg(directory.path().join("pid"))
-            .args("--bridge none --iptables=false --ip6tables=false --storage-driver vfs".split(' ')),
+            .args(
+                "--bridge none --iptables=false --ip6tables=false --storage-driver vfs".split(' '),
+            ),
         Command::new("docker").args(["--host", &docker, "info"]),
     );
     let mut load = shell(&command("docker "), &dist());
     succeed(load.env("DOCKER_HOST", &docker));
     let mut list = Command::new("docker");
-    let images = succeed(list.args(["--host", &docker, "images", "--format", "{{.Repository}}:{{.Tag}}"]));
-    assert_eq!(images.trim(), IMAGE.trim_start_matches("docker.io/library/"));
+    let images = succeed(list.args([
+        "--host",
+        &docker,
+        "images",
+        "--format",
+        "{{.Repository}}:{{.Tag}}",
+    ]));
+    assert_eq!(
+        images.trim(),
+        IMAGE.trim_start_matches("docker.io/library/")
+    );
 }
 
 #[test]
@@ -68,9 +84,18 @@ fn a_registry_gets_the_images_of_all_platforms() {
         Command::new("sh").args(["-c", "! skopeo list-tags --tls-verify=false docker://localhost:5000/none 2>&1 | grep refused"]),
     );
     succeed(&mut shell(&command("skopeo "), &dist()));
-    let list: serde_json::Value = serde_json::from_str(&succeed(&mut shell(inspect, &dist()))).unwrap();
-    let platforms: Vec<_> = list["manifests"].as_array().unwrap().iter().map(|image| image["platform"]["architecture"].as_str().unwrap()).collect();
-    assert_eq!(platforms, ["amd64", "arm64", "arm", "riscv64", "ppc64le", "s390x"]);
+    let list: serde_json::Value =
+        serde_json::from_str(&succeed(&mut shell(inspect, &dist()))).unwrap();
+    let platforms: Vec<_> = list["manifests"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|image| image["platform"]["architecture"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        platforms,
+        ["amd64", "arm64", "arm", "riscv64", "ppc64le", "s390x"]
+    );
 }
 
 #[test]
@@ -85,7 +110,10 @@ fn podman_loads_an_archive_and_runs_a_pod_from_it() {
     let name = unique_name();
     let pod = podman.directory.path().join("pod.yaml");
     fs::write(&pod, manifest(&name, &volume.path)).unwrap();
-    podman.run(&format!("timeout 60 podman kube play --network none {}", pod.display()));
+    podman.run(&format!(
+        "timeout 60 podman kube play --network none {}",
+        pod.display()
+    ));
     let mut app = podman.logs(&format!("{name}-app"));
     app.expect("ready");
     let mut sidecar = podman.logs(&format!("{name}-config-reloader"));
@@ -102,9 +130,18 @@ fn manifest(name: &str, config: &Path) -> String {
     let target = example("target");
     let config = config.display();
     let libraries = ["lib", "lib64"].map(|name| (name, format!("/{name}")));
-    let libraries = libraries.iter().filter(|(_, path)| Path::new(path).exists());
-    let mounts: String = libraries.clone().map(|(name, path)| format!("        - {{name: {name}, mountPath: {path}, readOnly: true}}\n")).collect();
-    let volumes: String = libraries.map(|(name, path)| format!("    - {{name: {name}, hostPath: {{path: {path}}}}}\n")).collect();
+    let libraries = libraries
+        .iter()
+        .filter(|(_, path)| Path::new(path).exists());
+    let mounts: String = libraries
+        .clone()
+        .map(|(name, path)| {
+            format!("        - {{name: {name}, mountPath: {path}, readOnly: true}}\n")
+        })
+        .collect();
+    let volumes: String = libraries
+        .map(|(name, path)| format!("    - {{name: {name}, hostPath: {{path: {path}}}}}\n"))
+        .collect();
     format!(
         "apiVersion: v1
 kind: Pod
@@ -152,7 +189,16 @@ pub struct Podman {
 }
 
 impl Podman {
-    pub fn new() -> Self {
+    fn new() -> Self {
+        Self::lending(&[])
+    }
+
+    /// Every container gets these directories of the machine, and where to see them.
+    pub fn lending(volumes: &[(&str, &str)]) -> Self {
+        let volumes = volumes
+            .iter()
+            .map(|(source, path)| format!("{source}:{path}:ro"));
+        let volumes: Vec<String> = volumes.collect();
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path();
         let storage = path.join("storage.conf");
@@ -163,8 +209,10 @@ impl Podman {
         fs::write(&storage, text).unwrap();
         let containers = path.join("containers.conf");
         // What a machine allows that may be a container itself.
-        let text = "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=1024:1024\"]
-[engine]\nruntime = \"runc\"\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\n";
+        let text = format!(
+            "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=1024:1024\"]\nvolumes = {volumes:?}
+[engine]\nruntime = \"runc\"\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\n"
+        );
         fs::write(&containers, text).unwrap();
         Self {
             directory,
@@ -201,7 +249,10 @@ impl Podman {
 
 impl Drop for Podman {
     fn drop(&mut self) {
-        for line in ["podman pod rm --force --all --time 0", "podman rmi --force --all"] {
+        for line in [
+            "podman pod rm --force --all --time 0",
+            "podman rmi --force --all",
+        ] {
             let _ = self.command(line, &dist()).output();
         }
     }
@@ -250,7 +301,11 @@ impl Containerd {
         let address = directory.join("containerd");
         let settings = directory.join("containerd.toml");
         // Images only: what would run them is not asked for.
-        fs::write(&settings, "version = 2\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n").unwrap();
+        fs::write(
+            &settings,
+            "version = 2\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n",
+        )
+        .unwrap();
         let daemon = Daemon::start(
             Command::new("containerd")
                 .arg("--config")
@@ -261,7 +316,10 @@ impl Containerd {
                 .arg(directory.join("containerd-root"))
                 .arg("--state")
                 .arg(directory.join("containerd-state")),
-            Command::new("ctr").arg("--address").arg(&address).arg("version"),
+            Command::new("ctr")
+                .arg("--address")
+                .arg(&address)
+                .arg("version"),
         );
         Self {
             address,

@@ -22,10 +22,22 @@ const PLATFORMS: [Platform; 6] = [
     Platform {
         architecture: "arm",
         variant: Some("v7"),
-        ..platform("arm/v7", "armv7-unknown-linux-musleabihf", Architecture::Arm)
+        ..platform(
+            "arm/v7",
+            "armv7-unknown-linux-musleabihf",
+            Architecture::Arm,
+        )
     },
-    platform("riscv64", "riscv64gc-unknown-linux-musl", Architecture::Riscv64),
-    platform("ppc64le", "powerpc64le-unknown-linux-musl", Architecture::PowerPc64),
+    platform(
+        "riscv64",
+        "riscv64gc-unknown-linux-musl",
+        Architecture::Riscv64,
+    ),
+    platform(
+        "ppc64le",
+        "powerpc64le-unknown-linux-musl",
+        Architecture::PowerPc64,
+    ),
     platform("s390x", "s390x-unknown-linux-musl", Architecture::S390x),
 ];
 
@@ -90,11 +102,19 @@ fn every_program_is_static_and_its_platforms() {
 fn every_image_holds_the_program_of_its_platform_and_nothing_else() {
     for platform in PLATFORMS {
         let directory = tempfile::tempdir().unwrap();
-        tar(directory.path(), &["-xf", platform.file(".tar").to_str().unwrap()]);
+        tar(
+            directory.path(),
+            &["-xf", platform.file(".tar").to_str().unwrap()],
+        );
         let manifest = &json(&directory.path().join("manifest.json"))[0];
         assert_eq!(
             manifest["RepoTags"],
-            json!([concat!("docker.io/library/", env!("CARGO_PKG_NAME"), ":", env!("CARGO_PKG_VERSION"))])
+            json!([concat!(
+                "docker.io/library/",
+                env!("CARGO_PKG_NAME"),
+                ":",
+                env!("CARGO_PKG_VERSION")
+            )])
         );
         let layers = manifest["Layers"].as_array().unwrap();
         let layers = layers.iter().map(|layer| layer.as_str().unwrap());

@@ -105,7 +105,8 @@ fn prove(app: User, sidecar: User, outcome: &str) {
     assert_eq!(status.code(), Some(0), "{lines:#?}");
 }
 
-const WAYS_OUT: &str = "run the sidecar with the process's uid (runAsUser), or as uid 0 with the capability KILL";
+const WAYS_OUT: &str =
+    "run the sidecar with the process's uid (runAsUser), or as uid 0 with the capability KILL";
 
 /// `uid 1001`, or `uid 0 with KILL`: every other capability is dropped.
 struct User {
@@ -147,7 +148,8 @@ impl Container {
         // Whoever it runs as has to get there.
         crate::support::process::open_to_all(bundle.path());
         fs::create_dir(bundle.path().join("rootfs")).unwrap();
-        let mut all_mounts = vec![json!({"destination": "/proc", "type": "proc", "source": "proc"})];
+        let mut all_mounts =
+            vec![json!({"destination": "/proc", "type": "proc", "source": "proc"})];
         all_mounts.extend(mounts.iter().map(|(source, destination)| {
             json!({"destination": destination, "type": "bind", "source": source, "options": ["rbind", "ro"]})
         }));
