@@ -20,24 +20,44 @@ use libc::{c_long, sock_filter};
 use rustix::fs::OFlags;
 use rustix::io;
 
-/// Every system call from here on but [`RESTRICTED_CALLS`]. `make syscalls` compares both with what is called.
-pub const CALLS: [c_long; 20] = [
+/// What has other numbers where words have 32 bits: these take wider times and sizes. There the first two need Linux 5.1.
+#[cfg(target_pointer_width = "64")]
+const WIDE_CALLS: [c_long; 6] = [
     libc::SYS_clock_gettime,
     libc::SYS_ppoll,
+    libc::SYS_fstat,
+    libc::SYS_newfstatat,
+    libc::SYS_fstatfs,
+    libc::SYS_geteuid,
+];
+#[cfg(target_pointer_width = "32")]
+const WIDE_CALLS: [c_long; 6] = [
+    sys::CLOCK_GETTIME,
+    414, // ppoll_time64
+    libc::SYS_statx,
+    libc::SYS_fstatat64,
+    libc::SYS_fstatfs64,
+    libc::SYS_geteuid32,
+];
+
+/// Every system call from here on but [`RESTRICTED_CALLS`]. `make syscalls` compares both with what is called.
+pub const CALLS: [c_long; 20] = [
+    WIDE_CALLS[0],
+    WIDE_CALLS[1],
     libc::SYS_read,
     libc::SYS_write,
     libc::SYS_close,
-    libc::SYS_fstat,
-    libc::SYS_newfstatat,
+    WIDE_CALLS[2],
+    WIDE_CALLS[3],
     libc::SYS_readlinkat,
     libc::SYS_getdents64,
     libc::SYS_inotify_add_watch,
     libc::SYS_inotify_rm_watch,
     libc::SYS_inotify_init1,
-    libc::SYS_fstatfs,
+    WIDE_CALLS[4],
     libc::SYS_pidfd_open,
     libc::SYS_getpid,
-    libc::SYS_geteuid,
+    WIDE_CALLS[5],
     libc::SYS_accept4,
     libc::SYS_recvfrom,
     libc::SYS_sendto,
@@ -127,6 +147,14 @@ fn drop_capabilities() -> io::Result<u32> {
 const ARCHITECTURE: u32 = 0xc000_003e;
 #[cfg(target_arch = "aarch64")]
 const ARCHITECTURE: u32 = 0xc000_00b7;
+#[cfg(target_arch = "arm")]
+const ARCHITECTURE: u32 = 0x4000_0028;
+#[cfg(target_arch = "riscv64")]
+const ARCHITECTURE: u32 = 0xc000_00f3;
+#[cfg(target_arch = "powerpc64")]
+const ARCHITECTURE: u32 = 0xc000_0015;
+#[cfg(target_arch = "s390x")]
+const ARCHITECTURE: u32 = 0x8000_0016;
 
 /// Where the kernel puts what a filter looks at, in bytes: `struct seccomp_data`.
 const NUMBER_AT: u32 = 0;
@@ -134,7 +162,7 @@ const ARCHITECTURE_AT: u32 = 4;
 
 /// Of 64 bits the lower half: the calls in question take no more.
 const fn argument_at(at: u32) -> u32 {
-    16 + 8 * at
+    16 + 8 * at + if cfg!(target_endian = "big") { 4 } else { 0 }
 }
 
 const OPENS_FOR_WRITING: u32 = OFlags::WRONLY
