@@ -20,7 +20,7 @@ use libc::{c_long, sock_filter};
 use rustix::fs::OFlags;
 use rustix::io;
 
-/// What has other numbers where words have 32 bits: these take wider times and sizes. There the first two need Linux 5.1.
+/// What is called by other numbers where words have 32 bits: wider times and sizes. The first of them needs Linux 5.1.
 #[cfg(target_pointer_width = "64")]
 const WIDE_CALLS: [c_long; 6] = [
     libc::SYS_clock_gettime,
@@ -33,7 +33,7 @@ const WIDE_CALLS: [c_long; 6] = [
 #[cfg(target_pointer_width = "32")]
 const WIDE_CALLS: [c_long; 6] = [
     sys::CLOCK_GETTIME,
-    414, // ppoll_time64
+    libc::SYS_ppoll,
     libc::SYS_statx,
     libc::SYS_fstatat64,
     libc::SYS_fstatfs64,
