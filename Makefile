@@ -95,7 +95,7 @@ fuzz-corpus: ## keep of what `make fuzz` has found the least that covers as much
 lint: toolchain ## check formatting, and clippy for this host and for the release target
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
-	cargo clippy --test e2e --test histories --test syscalls -- -D warnings
+	cargo clippy --test e2e --test dist --test histories --test syscalls -- -D warnings
 	cargo clippy --target $(TRIPLE) -- -D warnings
 	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	RUSTFLAGS="--cfg fuzzing" cargo clippy --manifest-path fuzz/Cargo.toml --target-dir target/fuzz/lint --no-default-features -- -D warnings
