@@ -1,0 +1,138 @@
+//! Each application's Pod: three updates are three reloads.
+
+use crate::pod::{Pod, SIDECAR};
+use crate::support::process::Talker;
+use std::fs;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// A Pod is started beside others, by a machine that may be slow, and left alone for up to a minute by a cautious recipe.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The words that take the place of `blue`.
+const WORDS: [&str; 3] = ["green", "red", "white"];
+
+/// An application whose clients are answered by a word of its configuration: the Pod of `deploy/pods/NAME.yaml`.
+struct App {
+    name: &'static str,
+    /// A client in the application's container. What it prints holds the word.
+    client: &'static str,
+}
+
+/// Waits until a client is answered `word`.
+#[track_caller]
+fn answers(pod: &Pod, client: &str, word: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let output = pod.output(client);
+        let answer = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        if answer.contains(word) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{}: {client}: {answer}", pod.name);
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+impl App {
+    #[track_caller]
+    fn reloads(&self) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("deploy/pods/{}.yaml", self.name));
+        let pod = Pod::start(self.name, &path);
+        let sidecar = pod.log(SIDECAR);
+        self.reloads_in(&pod, self.name, sidecar);
+    }
+
+    #[track_caller]
+    fn reloads_in(&self, pod: &Pod, manifest: &str, mut sidecar: Talker) {
+        sidecar.expect_within(PATIENCE, "watching");
+        answers(pod, self.client, "blue");
+        for word in WORDS {
+            pod.update(word);
+            sidecar.expect_within(PATIENCE, "signal sent");
+            answers(pod, self.client, word);
+            sidecar.expect_within(PATIENCE, "reload confirmed");
+        }
+        finish(pod, manifest, sidecar, WORDS.len());
+    }
+}
+
+/// The sidecar has sent one signal for each update and nothing went wrong; both containers are what their manifest says.
+#[track_caller]
+fn finish(pod: &Pod, manifest: &str, sidecar: Talker, reloads: usize) {
+    let application = pod.expect_confined(&pod.name);
+    let confined = pod.expect_confined(SIDECAR);
+    assert_eq!(pod.end(SIDECAR), "exited 0");
+    let (_, log) = sidecar.finish();
+    let count = |part: &str| log.iter().filter(|line| line.contains(part)).count();
+    let signals = count("signal sent");
+    assert_eq!(signals, WORDS.len(), "{log:#?}");
+    assert_eq!(count(" error "), 0, "{log:#?}");
+    assert_eq!(count("undelivered"), 0, "{log:#?}");
+    let row = format!(
+        "{manifest}|yes|{}|{signals}|{reloads}|{application}|{confined}|yes\n",
+        WORDS.len()
+    );
+    let table = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/pods/table");
+    fs::create_dir_all(&table).unwrap();
+    fs::write(table.join(manifest.replace('/', "-")), row).unwrap();
+}
+
+macro_rules! applications {
+    ($($test:ident: $name:literal, $client:literal;)*) => {
+        $(
+            #[test]
+            fn $test() {
+                App { name: $name, client: $client }.reloads();
+            }
+        )*
+    };
+}
+
+applications! {
+    nginx: "nginx", "curl --silent localhost:8080";
+    apache: "apache", "curl --silent localhost:8080/missing";
+    sshd: "sshd", "ssh-keyscan -p 2222 127.0.0.1";
+    gunicorn: "gunicorn", "curl --silent localhost:8080";
+    uwsgi: "uwsgi", "curl --silent localhost:8080";
+    postgresql: "postgresql", "psql --username postgres --command 'show log_line_prefix'";
+    pgbouncer: "pgbouncer", "PGPASSWORD=change-me psql --host 127.0.0.1 --port 6432 --username admin --command 'show databases' pgbouncer";
+    logstash: "logstash", "curl --silent localhost:9600/_node/pipelines";
+    prometheus: "prometheus", "curl --silent localhost:9090/api/v1/status/config";
+    haproxy: "haproxy", "curl --silent localhost:8080";
+    named: "named", "dig @127.0.0.1 -p 5353 +short +tries=1 +timeout=5 example TXT";
+    php_fpm: "php-fpm", "SCRIPT_NAME=/answer.php SCRIPT_FILENAME=/srv/answer.php REQUEST_METHOD=GET cgi-fcgi -bind -connect 127.0.0.1:9000";
+    squid: "squid", "curl --silent --include --proxy localhost:3128 http://127.0.0.1:1/";
+}
+
+/// It does not read its file again, which the sidecar says. What it reads again on the signal are its accounts: one that was added
+/// to its tables by hand counts from then on.
+#[test]
+fn mariadb() {
+    let name = "mariadb";
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("deploy/pods/{name}.yaml"));
+    let pod = Pod::start(name, &path);
+    let mut sidecar = pod.log(SIDECAR);
+    sidecar.expect_within(PATIENCE, "watching");
+    answers(&pod, &client("root"), "blue");
+    for word in WORDS {
+        let account = format!(
+            "insert into mysql.global_priv values ('localhost', '{word}', '{{\"plugin\": \"mysql_native_password\", \
+             \"authentication_string\": \"\"}}')"
+        );
+        let insert = format!("mariadb --user root --execute \"{}\"", account.replace('"', "\\\""));
+        let output = pod.output(&insert);
+        assert!(output.status.success(), "{output:?}");
+        assert!(!pod.output(&client(word)).status.success(), "{word}: not yet");
+        pod.update(word);
+        sidecar.expect_within(PATIENCE, "signal sent");
+        answers(&pod, &client(word), "blue");
+        sidecar.expect_within(PATIENCE, "none of the watched files has been opened since");
+    }
+    finish(&pod, name, sidecar, WORDS.len());
+
+    fn client(user: &str) -> String {
+        format!("mariadb --user {user} --execute 'select @@report_host'")
+    }
+}

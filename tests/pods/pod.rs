@@ -1,0 +1,328 @@
+//! A Pod that podman runs, and what the kernel says of the processes in it.
+
+use crate::support::process::{Talker, open_to_all};
+use crate::support::volume::{Order, Volume};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// The sidecar's container is called so in every manifest.
+pub const SIDECAR: &str = "config-reloader";
+
+/// Enough for a JVM.
+const POD_PIDS_LIMIT: &str = "256";
+
+pub struct Pod {
+    /// Of the manifest, the Pod and the application's container.
+    pub name: String,
+    pub manifest: Manifest,
+    pub volume: Volume,
+    data: BTreeMap<String, String>,
+    _directory: tempfile::TempDir,
+    played: PathBuf,
+}
+
+/// What was asked for: the manifest as it is in `deploy/`.
+pub struct Manifest {
+    spec: Value,
+}
+
+impl Manifest {
+    fn container(&self, name: &str) -> &Value {
+        let lists = [&self.spec["initContainers"], &self.spec["containers"]];
+        let mut containers = lists.into_iter().filter_map(Value::as_array).flatten();
+        containers
+            .find(|container| container["name"] == name)
+            .unwrap_or_else(|| panic!("no container {name}"))
+    }
+
+    /// Container's own, or else the Pod's.
+    fn security(&self, container: &str, field: &str) -> &Value {
+        let own = &self.container(container)["securityContext"][field];
+        if own.is_null() {
+            &self.spec["securityContext"][field]
+        } else {
+            own
+        }
+    }
+
+    fn memory_limit(&self, container: &str) -> u64 {
+        let limit = &self.container(container)["resources"]["limits"]["memory"];
+        let limit = limit.as_str().expect("a limit");
+        let (number, unit) = limit.split_at(limit.len() - 2);
+        let unit = match unit {
+            "Mi" => 1 << 20,
+            "Gi" => 1 << 30,
+            _ => panic!("{limit}"),
+        };
+        number.parse::<u64>().unwrap() * unit
+    }
+
+    /// As the mask in `/proc/PID/status`.
+    fn capabilities(&self, container: &str) -> u64 {
+        let capabilities = self.security(container, "capabilities");
+        assert_eq!(capabilities["drop"], serde_json::json!(["ALL"]));
+        let added = capabilities["add"].as_array().into_iter().flatten();
+        added
+            .map(|name| 1 << capability(name.as_str().unwrap()))
+            .sum()
+    }
+}
+
+/// Those that the manifests name; capability.h.
+fn capability(name: &str) -> u32 {
+    match name {
+        "CHOWN" => 0,
+        "KILL" => 5,
+        "SETGID" => 6,
+        "SETUID" => 7,
+        "SYS_CHROOT" => 18,
+        _ => panic!("which is {name}?"),
+    }
+}
+
+impl Pod {
+    /// Starts the Pod of a manifest. Its volume is there, and was before it.
+    #[track_caller]
+    pub fn start(name: &str, manifest: &Path) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        open_to_all(directory.path());
+        let python = std::env::var("PYTHON").expect("make pods names it");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pods/podman.py");
+        let output = run(Command::new(python)
+            .arg(script)
+            .arg(manifest)
+            .arg(directory.path()));
+        let documents: Vec<Value> = serde_json::from_str(&output).unwrap();
+        let original = documents_of(manifest);
+
+        let holder = documents
+            .iter()
+            .find(|document| ["ConfigMap", "Secret"].map(Value::from).contains(&document["kind"]))
+            .expect("a configuration");
+        let data = [&holder["data"], &holder["stringData"]]
+            .into_iter()
+            .find_map(Value::as_object)
+            .unwrap();
+        let data: BTreeMap<String, String> = data
+            .iter()
+            .map(|(key, value)| (key.clone(), value.as_str().unwrap().to_owned()))
+            .collect();
+        let volume = Volume::new(
+            directory.path().join("config"),
+            Order::SwapFirst,
+            &borrowed(&data),
+        );
+
+        let played = directory.path().join("pod.json");
+        let playable = documents.iter().find(|document| is_pod(document)).unwrap();
+        fs::write(&played, playable.to_string()).unwrap();
+        let pod = Self {
+            name: name.to_owned(),
+            manifest: Manifest {
+                spec: spec(original.iter().find(|document| is_pod(document)).unwrap()).clone(),
+            },
+            volume,
+            data,
+            _directory: directory,
+            played,
+        };
+        run(Command::new("timeout")
+            .args(["60", "podman", "kube", "play", "--quiet", "--network", "none"])
+            .arg(&pod.played));
+        pod.limit_processes();
+        pod
+    }
+
+    /// As a kubelet does with its podPidsLimit, of which podman knows nothing. The sidecar does not need a second one.
+    fn limit_processes(&self) {
+        let sidecar = Cgroup::of(self.process(SIDECAR), "pids");
+        fs::write(sidecar.0.join("pids.max"), "1").unwrap();
+        let pod = sidecar.0.parent().unwrap();
+        fs::write(pod.join("pids.max"), POD_PIDS_LIMIT).unwrap();
+    }
+
+    /// Replaces the word `blue`, which every configuration holds, by another.
+    pub fn update(&self, word: &str) {
+        let data = self
+            .data
+            .iter()
+            .map(|(key, value)| (key.clone(), value.replace("blue", word)))
+            .collect();
+        self.volume.update(&borrowed(&data));
+    }
+
+    fn container(&self, container: &str) -> String {
+        format!("{}-{container}", self.name)
+    }
+
+    /// What a container prints, from its beginning.
+    pub fn log(&self, container: &str) -> Talker {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let mut command = Command::new("podman");
+        command
+            .args(["logs", "--follow", &self.container(container)])
+            .stdin(Stdio::null())
+            .stdout(writer.try_clone().unwrap())
+            .stderr(writer);
+        Talker::new(command.spawn().unwrap(), reader)
+    }
+
+    /// Runs a client in the application's container.
+    pub fn output(&self, client: &str) -> Output {
+        Command::new("podman")
+            .args(["exec", &self.container(&self.name), "sh", "-c", client])
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    }
+
+    /// Its main process.
+    pub fn process(&self, container: &str) -> u32 {
+        let name = self.container(container);
+        let state = run(Command::new("podman").args([
+            "inspect",
+            "--format",
+            "{{.State.Running}} {{.State.Pid}} {{.State.OOMKilled}}",
+            &name,
+        ]));
+        let words: Vec<&str> = state.split_whitespace().collect();
+        assert_eq!((words[0], words[2]), ("true", "false"), "{name}: {state}");
+        words[1].parse().unwrap()
+    }
+
+    /// A container is what its manifest says: user, capabilities, root, limits. `UID CAPABILITIES, PEAK of LIMIT`.
+    #[track_caller]
+    pub fn expect_confined(&self, container: &str) -> String {
+        let pid = self.process(container);
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let field = |name: &str| {
+            let value = status.lines().find_map(|line| line.strip_prefix(name));
+            value.unwrap().trim().to_owned()
+        };
+        let uid = self.manifest.security(container, "runAsUser").to_string();
+        assert_eq!(field("Uid:"), [&*uid; 4].join("\t"), "{container}");
+        let capabilities = self.manifest.capabilities(container);
+        let effective = if uid == "0" { capabilities } else { 0 };
+        assert_eq!(field("CapEff:"), format!("{effective:016x}"), "{container}");
+        assert_eq!(field("CapBnd:"), format!("{capabilities:016x}"), "{container}");
+        assert_eq!(field("NoNewPrivs:"), "1", "{container}");
+        assert_eq!(field("Seccomp:"), "2", "{container}");
+        let mounts = fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap();
+        let root = mounts.lines().find(|line| line.contains(" / / "));
+        assert!(root.unwrap().contains(" / / ro,"), "{container}: {root:?}");
+
+        let limit = self.manifest.memory_limit(container);
+        let memory = Cgroup::of(pid, "memory");
+        assert_eq!(memory.number("memory.limit_in_bytes"), limit, "{container}");
+        assert!(memory.read("memory.oom_control").contains("oom_kill 0\n"), "{container}");
+        let peak = memory.number("memory.max_usage_in_bytes");
+        let pids = Cgroup::of(pid, "pids");
+        for group in [&pids, &pids.parent()] {
+            assert_eq!(group.read("pids.events"), "max 0\n", "{container}");
+        }
+        let names = self.manifest.security(container, "capabilities")["add"]
+            .as_array()
+            .map(|names| names.iter().map(|name| name.as_str().unwrap()).collect::<Vec<_>>().join(" "));
+        format!(
+            "{uid} {}, {:.1} of {} MiB",
+            names.as_deref().unwrap_or("none"),
+            peak as f64 / f64::from(1 << 20),
+            limit >> 20
+        )
+    }
+
+    /// Ends a container as a kubelet does; its exit code.
+    #[track_caller]
+    pub fn end(&self, container: &str) -> String {
+        let name = self.container(container);
+        run(Command::new("podman").args(["stop", &name]));
+        let format = "{{.State.Status}} {{.State.ExitCode}}";
+        let state = run(Command::new("podman").args(["inspect", "--format", format, &name]));
+        state.trim().to_owned()
+    }
+}
+
+impl Drop for Pod {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = Command::new("podman").args(["logs", "--tail", "30", &self.container(&self.name)]).output();
+            let log = log.map(|output| [output.stdout, output.stderr].concat());
+            eprintln!("{}", String::from_utf8_lossy(&log.unwrap_or_default()));
+        }
+        let _ = Command::new("podman")
+            .args(["kube", "down"])
+            .arg(&self.played)
+            .output();
+    }
+}
+
+/// A control group of version 1.
+struct Cgroup(PathBuf);
+
+impl Cgroup {
+    fn of(pid: u32, controller: &str) -> Self {
+        let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+        let group = groups.lines().find_map(|line| {
+            let mut fields = line.splitn(3, ':').skip(1);
+            let is_it = fields.next()?.split(',').any(|name| name == controller);
+            is_it.then(|| fields.next()).flatten()
+        });
+        let group = group.expect("control groups of version 1");
+        Self(Path::new("/sys/fs/cgroup").join(controller).join(&group[1..]))
+    }
+
+    fn parent(&self) -> Self {
+        Self(self.0.parent().unwrap().to_owned())
+    }
+
+    fn read(&self, file: &str) -> String {
+        fs::read_to_string(self.0.join(file)).unwrap()
+    }
+
+    fn number(&self, file: &str) -> u64 {
+        self.read(file).trim().parse().unwrap()
+    }
+}
+
+fn is_pod(document: &Value) -> bool {
+    ["Pod", "Deployment"].map(Value::from).contains(&document["kind"])
+}
+
+/// Of the Pod.
+fn spec(document: &Value) -> &Value {
+    if document["kind"] == "Deployment" {
+        &document["spec"]["template"]["spec"]
+    } else {
+        &document["spec"]
+    }
+}
+
+/// A manifest's own, unchanged.
+fn documents_of(manifest: &Path) -> Vec<Value> {
+    let python = std::env::var("PYTHON").expect("make pods names it");
+    let script = "import json, sys, yaml; print(json.dumps(list(yaml.safe_load_all(open(sys.argv[1])))))";
+    let output = run(Command::new(python).args(["-c", script]).arg(manifest));
+    serde_json::from_str(&output).unwrap()
+}
+
+fn borrowed(data: &BTreeMap<String, String>) -> Vec<(&str, &str)> {
+    data.iter()
+        .map(|(key, value)| (key.as_str(), value.as_str()))
+        .collect()
+}
+
+/// Runs a command that has to end well; returns what it has printed.
+#[track_caller]
+pub fn run(command: &mut Command) -> String {
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    assert!(
+        output.status.success(),
+        "{command:?}: {}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
