@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// A Pod is started beside others, by a machine that may be slow, and left alone for up to a minute by a cautious recipe.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// The words that take the place of `blue`.
 const WORDS: [&str; 3] = ["green", "red", "white"];
@@ -30,7 +30,16 @@ fn answers(pod: &Pod, client: &str, word: &str) {
         if answer.contains(word) {
             return;
         }
-        assert!(Instant::now() < deadline, "{}: {client}: {answer}", pod.name);
+        assert!(
+            !answer.contains("container state improper"),
+            "{} has ended",
+            pod.name
+        );
+        assert!(
+            Instant::now() < deadline,
+            "{}: {client}: {answer}",
+            pod.name
+        );
         thread::sleep(Duration::from_millis(50));
     }
 }
@@ -38,7 +47,8 @@ fn answers(pod: &Pod, client: &str, word: &str) {
 impl App {
     #[track_caller]
     fn reloads(&self) {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("deploy/pods/{}.yaml", self.name));
+        let path =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("deploy/pods/{}.yaml", self.name));
         let pod = Pod::start(self.name, &path);
         let sidecar = pod.log(SIDECAR);
         self.reloads_in(&pod, self.name, sidecar);
@@ -121,10 +131,16 @@ fn mariadb() {
             "insert into mysql.global_priv values ('localhost', '{word}', '{{\"plugin\": \"mysql_native_password\", \
              \"authentication_string\": \"\"}}')"
         );
-        let insert = format!("mariadb --user root --execute \"{}\"", account.replace('"', "\\\""));
+        let insert = format!(
+            "mariadb --no-defaults --user root --execute \"{}\"",
+            account.replace('"', "\\\"")
+        );
         let output = pod.output(&insert);
         assert!(output.status.success(), "{output:?}");
-        assert!(!pod.output(&client(word)).status.success(), "{word}: not yet");
+        assert!(
+            !pod.output(&client(word)).status.success(),
+            "{word}: not yet"
+        );
         pod.update(word);
         sidecar.expect_within(PATIENCE, "signal sent");
         answers(&pod, &client(word), "blue");
@@ -133,6 +149,6 @@ fn mariadb() {
     finish(&pod, name, sidecar, WORDS.len());
 
     fn client(user: &str) -> String {
-        format!("mariadb --user {user} --execute 'select @@report_host'")
+        format!("mariadb --no-defaults --user {user} --execute 'select @@report_host'")
     }
 }

@@ -100,7 +100,11 @@ impl Pod {
 
         let holder = documents
             .iter()
-            .find(|document| ["ConfigMap", "Secret"].map(Value::from).contains(&document["kind"]))
+            .find(|document| {
+                ["ConfigMap", "Secret"]
+                    .map(Value::from)
+                    .contains(&document["kind"])
+            })
             .expect("a configuration");
         let data = [&holder["data"], &holder["stringData"]]
             .into_iter()
@@ -130,7 +134,15 @@ impl Pod {
             played,
         };
         run(Command::new("timeout")
-            .args(["60", "podman", "kube", "play", "--quiet", "--network", "none"])
+            .args([
+                "60",
+                "podman",
+                "kube",
+                "play",
+                "--quiet",
+                "--network",
+                "none",
+            ])
             .arg(&pod.played));
         pod.limit_processes();
         pod
@@ -207,7 +219,11 @@ impl Pod {
         let capabilities = self.manifest.capabilities(container);
         let effective = if uid == "0" { capabilities } else { 0 };
         assert_eq!(field("CapEff:"), format!("{effective:016x}"), "{container}");
-        assert_eq!(field("CapBnd:"), format!("{capabilities:016x}"), "{container}");
+        assert_eq!(
+            field("CapBnd:"),
+            format!("{capabilities:016x}"),
+            "{container}"
+        );
         assert_eq!(field("NoNewPrivs:"), "1", "{container}");
         assert_eq!(field("Seccomp:"), "2", "{container}");
         let mounts = fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap();
@@ -217,7 +233,10 @@ impl Pod {
         let limit = self.manifest.memory_limit(container);
         let memory = Cgroup::of(pid, "memory");
         assert_eq!(memory.number("memory.limit_in_bytes"), limit, "{container}");
-        assert!(memory.read("memory.oom_control").contains("oom_kill 0\n"), "{container}");
+        assert!(
+            memory.read("memory.oom_control").contains("oom_kill 0\n"),
+            "{container}"
+        );
         let peak = memory.number("memory.max_usage_in_bytes");
         let pids = Cgroup::of(pid, "pids");
         for group in [&pids, &pids.parent()] {
@@ -225,7 +244,13 @@ impl Pod {
         }
         let names = self.manifest.security(container, "capabilities")["add"]
             .as_array()
-            .map(|names| names.iter().map(|name| name.as_str().unwrap()).collect::<Vec<_>>().join(" "));
+            .map(|names| {
+                names
+                    .iter()
+                    .map(|name| name.as_str().unwrap())
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            });
         format!(
             "{uid} {}, {:.1} of {} MiB",
             names.as_deref().unwrap_or("none"),
@@ -248,7 +273,9 @@ impl Pod {
 impl Drop for Pod {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let log = Command::new("podman").args(["logs", "--tail", "30", &self.container(&self.name)]).output();
+            let log = Command::new("podman")
+                .args(["logs", "--tail", "30", &self.container(&self.name)])
+                .output();
             let log = log.map(|output| [output.stdout, output.stderr].concat());
             eprintln!("{}", String::from_utf8_lossy(&log.unwrap_or_default()));
         }
@@ -271,7 +298,11 @@ impl Cgroup {
             is_it.then(|| fields.next()).flatten()
         });
         let group = group.expect("control groups of version 1");
-        Self(Path::new("/sys/fs/cgroup").join(controller).join(&group[1..]))
+        Self(
+            Path::new("/sys/fs/cgroup")
+                .join(controller)
+                .join(&group[1..]),
+        )
     }
 
     fn parent(&self) -> Self {
@@ -288,7 +319,9 @@ impl Cgroup {
 }
 
 fn is_pod(document: &Value) -> bool {
-    ["Pod", "Deployment"].map(Value::from).contains(&document["kind"])
+    ["Pod", "Deployment"]
+        .map(Value::from)
+        .contains(&document["kind"])
 }
 
 /// Of the Pod.
@@ -303,7 +336,8 @@ fn spec(document: &Value) -> &Value {
 /// A manifest's own, unchanged.
 fn documents_of(manifest: &Path) -> Vec<Value> {
     let python = std::env::var("PYTHON").expect("make pods names it");
-    let script = "import json, sys, yaml; print(json.dumps(list(yaml.safe_load_all(open(sys.argv[1])))))";
+    let script =
+        "import json, sys, yaml; print(json.dumps(list(yaml.safe_load_all(open(sys.argv[1])))))";
     let output = run(Command::new(python).args(["-c", script]).arg(manifest));
     serde_json::from_str(&output).unwrap()
 }
