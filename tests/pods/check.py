@@ -98,6 +98,7 @@ def every_pod_is_restricted():
         assert "add" not in sidecar["securityContext"]["capabilities"], path
         set_here = settings(sidecar)
         directory = set_here.pop("CONFIG_DIR")
+        assert set_here.pop("LISTEN_ADDR") == "0.0.0.0:9533", path
         assert [mount["mountPath"] for mount in sidecar["volumeMounts"]] == [directory], path
         recipe = " ".join(f"`{name}={value}`" for name, value in set_here.items())
         assert recipe in recipes, f"{path}: no recipe is {recipe}"
@@ -191,16 +192,25 @@ def admitted(policy, pod):
     return pod
 
 
-def the_policy_injects_what_the_component_adds():
+def example(annotations):
+    """The policy, and a Pod like those of the example's Deployment, with these annotations."""
     policy = only("MutatingAdmissionPolicy", documents(read("deploy/policy.yaml")))
     template = only("Deployment", documents(read("deploy/example/nginx.yaml")))["spec"]["template"]
+    metadata = {"name": "injected"} | ({"annotations": annotations} if annotations else {})
+    return policy, {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
+
+
+def annotations():
     values = documents(read("deploy/example/config-reloader.yaml"))[0]["data"]
-    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "nginx"}, "spec": template["spec"]}
-    assert admitted(policy, pod) == pod, "it does not ask"
-    pod["metadata"]["annotations"] = {"another": "one"}
-    assert admitted(policy, pod) == pod, "it does not ask either"
-    names = {"config-reloader/config-dir": "CONFIG_DIR", "config-reloader/process-name": "PROCESS_NAME", "config-reloader/volume": "VOLUME"}
-    pod["metadata"]["annotations"] = {annotation: values[name] for annotation, name in names.items()}
+    names = {"config-dir": "CONFIG_DIR", "process-name": "PROCESS_NAME", "volume": "VOLUME"}
+    return {f"config-reloader/{annotation}": values[name] for annotation, name in names.items()}
+
+
+def the_policy_injects_what_the_component_adds():
+    for others in (None, {"another": "one"}):
+        policy, pod = example(others)
+        assert admitted(policy, pod) == pod, "it does not ask"
+    policy, pod = example(annotations())
     injected = admitted(policy, pod)
     validate([injected], "injected")
     by_component = only("Deployment", documents(kustomize("deploy/example")))["spec"]["template"]["spec"]
@@ -317,7 +327,15 @@ def the_commands_of_the_readme_work():
     return f"{len(commands)} of them"
 
 
+def print_injected():
+    """What make pods runs: the example with its Pod as the policy makes it."""
+    config = only("ConfigMap", documents(read("deploy/example/nginx.yaml")))
+    print(yaml.safe_dump_all([config, admitted(*example(annotations()))]))
+
+
 def main():
+    if sys.argv[1:] == ["print-injected"]:
+        return print_injected()
     checks = [
         the_files_are_valid,
         every_pod_is_restricted,
@@ -331,6 +349,7 @@ def main():
     ]
     for check in checks:
         print(f"{check.__name__.replace('_', ' ')}: {check()}", flush=True)
+    return None
 
 
 if __name__ == "__main__":

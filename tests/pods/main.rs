@@ -6,4 +6,6 @@
 mod support;
 
 mod apps;
+mod memory;
 mod pod;
+mod ways;

@@ -14,9 +14,14 @@ pub const SIDECAR: &str = "config-reloader";
 /// Enough for a JVM.
 const POD_PIDS_LIMIT: &str = "256";
 
+/// Enough for the runtime to start a second process in the sidecar's container.
+const SIDECAR_PIDS_LIMIT: &str = "16";
+
 pub struct Pod {
-    /// Of the manifest, the Pod and the application's container.
-    pub name: String,
+    /// Podman's name of it.
+    name: String,
+    /// The application's container.
+    pub app: String,
     pub manifest: Manifest,
     pub volume: Volume,
     data: BTreeMap<String, String>,
@@ -30,6 +35,13 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// What the container's environment sets.
+    pub fn setting(&self, container: &str, name: &str) -> Option<&str> {
+        let mut variables = self.container(container)["env"].as_array()?.iter();
+        let variable = variables.find(|variable| variable["name"] == name)?;
+        variable["value"].as_str()
+    }
+
     fn container(&self, name: &str) -> &Value {
         let lists = [&self.spec["initContainers"], &self.spec["containers"]];
         let mut containers = lists.into_iter().filter_map(Value::as_array).flatten();
@@ -86,48 +98,46 @@ fn capability(name: &str) -> u32 {
 impl Pod {
     /// Starts the Pod of a manifest. Its volume is there, and was before it.
     #[track_caller]
-    pub fn start(name: &str, manifest: &Path) -> Self {
+    pub fn start(manifest: &Path) -> Self {
+        Self::start_adapted(manifest, |_| {})
+    }
+
+    /// The same with a change to what podman is given.
+    #[track_caller]
+    pub fn start_adapted(manifest: &Path, adapt: impl FnOnce(&mut Value)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         open_to_all(directory.path());
-        let python = std::env::var("PYTHON").expect("make pods names it");
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pods/podman.py");
-        let output = run(Command::new(python)
-            .arg(script)
-            .arg(manifest)
-            .arg(directory.path()));
-        let documents: Vec<Value> = serde_json::from_str(&output).unwrap();
-        let original = documents_of(manifest);
+        let script = repository().join("tests/pods/podman.py");
+        let mut transform = python();
+        transform.arg(script).arg(manifest).arg(directory.path());
+        let (original, mut documents) = (documents_of(manifest), documents(&mut transform));
 
-        let holder = documents
-            .iter()
-            .find(|document| {
-                ["ConfigMap", "Secret"]
-                    .map(Value::from)
-                    .contains(&document["kind"])
-            })
-            .expect("a configuration");
-        let data = [&holder["data"], &holder["stringData"]]
-            .into_iter()
-            .find_map(Value::as_object)
-            .unwrap();
+        let holder = of_kind(&documents, &["ConfigMap", "Secret"]);
+        let data = [&holder["data"], &holder["stringData"]];
+        let data = data.into_iter().find_map(Value::as_object).unwrap();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
         let data: BTreeMap<String, String> = data
             .iter()
-            .map(|(key, value)| (key.clone(), value.as_str().unwrap().to_owned()))
+            .map(|(key, value)| (key.clone(), text(value)))
             .collect();
-        let volume = Volume::new(
-            directory.path().join("config"),
-            Order::SwapFirst,
-            &borrowed(&data),
-        );
+        let path = directory.path().join("config");
+        let volume = Volume::new(path, Order::SwapFirst, &borrowed(&data));
 
         let played = directory.path().join("pod.json");
-        let playable = documents.iter().find(|document| is_pod(document)).unwrap();
+        documents.retain(|document| PODS.contains(&document["kind"].as_str().unwrap()));
+        let playable = &mut documents[0];
+        adapt(playable);
         fs::write(&played, playable.to_string()).unwrap();
+        let suffix = if playable["kind"] == "Deployment" {
+            "-pod-0"
+        } else {
+            ""
+        };
+        let spec = spec(of_kind(&original, &PODS)).clone();
         let pod = Self {
-            name: name.to_owned(),
-            manifest: Manifest {
-                spec: spec(original.iter().find(|document| is_pod(document)).unwrap()).clone(),
-            },
+            name: text(&playable["metadata"]["name"]) + suffix,
+            app: text(&spec["containers"][0]["name"]),
+            manifest: Manifest { spec },
             volume,
             data,
             _directory: directory,
@@ -148,10 +158,10 @@ impl Pod {
         pod
     }
 
-    /// As a kubelet does with its podPidsLimit, of which podman knows nothing. The sidecar does not need a second one.
+    /// As a kubelet does with its podPidsLimit, of which podman knows nothing.
     fn limit_processes(&self) {
         let sidecar = Cgroup::of(self.process(SIDECAR), "pids");
-        fs::write(sidecar.0.join("pids.max"), "1").unwrap();
+        fs::write(sidecar.0.join("pids.max"), SIDECAR_PIDS_LIMIT).unwrap();
         let pod = sidecar.0.parent().unwrap();
         fs::write(pod.join("pids.max"), POD_PIDS_LIMIT).unwrap();
     }
@@ -170,25 +180,37 @@ impl Pod {
         format!("{}-{container}", self.name)
     }
 
-    /// What a container prints, from its beginning.
+    /// What a container prints, from its beginning to its end. `podman logs` looks only now and then.
     pub fn log(&self, container: &str) -> Talker {
-        let (reader, writer) = std::io::pipe().unwrap();
-        let mut command = Command::new("podman");
-        command
-            .args(["logs", "--follow", &self.container(container)])
+        let name = self.container(container);
+        let format = "{{.HostConfig.LogConfig.Path}}";
+        let path = run(Command::new("podman").args(["inspect", "--format", format, &name]));
+        let mut tail = Command::new("tail");
+        tail.args(["--follow", "--lines=+1", "--sleep-interval=0.1"])
+            .arg(format!("--pid={}", self.process(container)))
+            .arg(path.trim())
             .stdin(Stdio::null())
-            .stdout(writer.try_clone().unwrap())
-            .stderr(writer);
-        Talker::new(command.spawn().unwrap(), reader)
+            .stdout(Stdio::piped());
+        let mut tail = tail.spawn().unwrap();
+        let output = tail.stdout.take().unwrap();
+        Talker::new(tail, output)
     }
 
     /// Runs a client in the application's container.
     pub fn output(&self, client: &str) -> Output {
         Command::new("podman")
-            .args(["exec", &self.container(&self.name), "sh", "-c", client])
+            .args(["exec", &self.container(&self.app), "sh", "-c", client])
             .stdin(Stdio::null())
             .output()
             .unwrap()
+    }
+
+    /// Runs the sidecar's program once more, beside it; what it prints when all is well.
+    #[track_caller]
+    pub fn command(&self, command: &str) -> String {
+        let container = self.container(SIDECAR);
+        let program = "/config-reloader-sidecar";
+        run(Command::new("podman").args(["exec", &container, program, command]))
     }
 
     /// Its main process.
@@ -231,7 +253,7 @@ impl Pod {
         assert!(root.unwrap().contains(" / / ro,"), "{container}: {root:?}");
 
         let limit = self.manifest.memory_limit(container);
-        let memory = Cgroup::of(pid, "memory");
+        let memory = self.memory(container);
         assert_eq!(memory.number("memory.limit_in_bytes"), limit, "{container}");
         assert!(
             memory.read("memory.oom_control").contains("oom_kill 0\n"),
@@ -239,6 +261,9 @@ impl Pod {
         );
         let peak = memory.number("memory.max_usage_in_bytes");
         let pids = Cgroup::of(pid, "pids");
+        if container == SIDECAR {
+            assert_eq!(pids.number("pids.current"), 1);
+        }
         for group in [&pids, &pids.parent()] {
             assert_eq!(group.read("pids.events"), "max 0\n", "{container}");
         }
@@ -259,6 +284,10 @@ impl Pod {
         )
     }
 
+    pub fn memory(&self, container: &str) -> Cgroup {
+        Cgroup::of(self.process(container), "memory")
+    }
+
     /// Ends a container as a kubelet does; its exit code.
     #[track_caller]
     pub fn end(&self, container: &str) -> String {
@@ -274,7 +303,7 @@ impl Drop for Pod {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let log = Command::new("podman")
-                .args(["logs", "--tail", "30", &self.container(&self.name)])
+                .args(["logs", "--tail", "30", &self.container(&self.app)])
                 .output();
             let log = log.map(|output| [output.stdout, output.stderr].concat());
             eprintln!("{}", String::from_utf8_lossy(&log.unwrap_or_default()));
@@ -287,7 +316,7 @@ impl Drop for Pod {
 }
 
 /// A control group of version 1.
-struct Cgroup(PathBuf);
+pub struct Cgroup(PathBuf);
 
 impl Cgroup {
     fn of(pid: u32, controller: &str) -> Self {
@@ -305,23 +334,29 @@ impl Cgroup {
         )
     }
 
+    pub fn set(&self, file: &str, value: u64) {
+        fs::write(self.0.join(file), value.to_string()).unwrap();
+    }
+
     fn parent(&self) -> Self {
         Self(self.0.parent().unwrap().to_owned())
     }
 
-    fn read(&self, file: &str) -> String {
+    pub fn read(&self, file: &str) -> String {
         fs::read_to_string(self.0.join(file)).unwrap()
     }
 
-    fn number(&self, file: &str) -> u64 {
+    pub fn number(&self, file: &str) -> u64 {
         self.read(file).trim().parse().unwrap()
     }
 }
 
-fn is_pod(document: &Value) -> bool {
-    ["Pod", "Deployment"]
-        .map(Value::from)
-        .contains(&document["kind"])
+const PODS: [&str; 2] = ["Pod", "Deployment"];
+
+#[track_caller]
+fn of_kind<'d>(documents: &'d [Value], kinds: &[&str]) -> &'d Value {
+    let is_it = |document: &&Value| kinds.contains(&document["kind"].as_str().unwrap());
+    documents.iter().find(is_it).expect("one of this kind")
 }
 
 /// Of the Pod.
@@ -335,11 +370,22 @@ fn spec(document: &Value) -> &Value {
 
 /// A manifest's own, unchanged.
 fn documents_of(manifest: &Path) -> Vec<Value> {
-    let python = std::env::var("PYTHON").expect("make pods names it");
     let script =
         "import json, sys, yaml; print(json.dumps(list(yaml.safe_load_all(open(sys.argv[1])))))";
-    let output = run(Command::new(python).args(["-c", script]).arg(manifest));
-    serde_json::from_str(&output).unwrap()
+    documents(python().args(["-c", script]).arg(manifest))
+}
+
+fn documents(script: &mut Command) -> Vec<Value> {
+    serde_json::from_str(&run(script)).unwrap()
+}
+
+/// With what `make pods` has installed.
+pub fn python() -> Command {
+    Command::new(std::env::var("PYTHON").expect("make pods names it"))
+}
+
+pub fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 fn borrowed(data: &BTreeMap<String, String>) -> Vec<(&str, &str)> {
