@@ -4,14 +4,15 @@ use crate::pod::{Pod, SIDECAR, repository};
 use crate::support::process::Talker;
 use std::fs;
 use std::path::PathBuf;
+use std::process::Output;
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// A Pod is started beside others, by a machine that may be slow, and left alone for up to a minute by a cautious recipe.
-const PATIENCE: Duration = Duration::from_mins(2);
+pub const PATIENCE: Duration = Duration::from_mins(2);
 
 /// The words that take the place of `blue`.
-const WORDS: [&str; 3] = ["green", "red", "white"];
+pub const WORDS: [&str; 3] = ["green", "red", "white"];
 
 /// What an application's clients are answered is a word of its configuration.
 pub struct App {
@@ -24,19 +25,21 @@ pub struct App {
 /// Waits until a client is answered `word`.
 #[track_caller]
 fn answers(pod: &Pod, client: &str, word: &str) {
+    answers_by(&|| pod.output(client), word);
+}
+
+/// Waits until what a client prints holds `word`.
+#[track_caller]
+pub fn answers_by(client: &dyn Fn() -> Output, word: &str) {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let output = pod.output(client);
+        let output = client();
         let answer = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
         if answer.contains(word) {
             return;
         }
-        assert!(
-            !answer.contains("container state improper"),
-            "{} has ended",
-            pod.app
-        );
-        assert!(Instant::now() < deadline, "{}: {client}: {answer}", pod.app);
+        assert!(!answer.contains("container state improper"), "it has ended");
+        assert!(Instant::now() < deadline, "never {word}: {answer}");
         thread::sleep(Duration::from_millis(50));
     }
 }
@@ -76,7 +79,8 @@ fn finish(pod: &Pod, row: &str, sidecar: Talker, reloads: usize) {
     let application = pod.expect_confined(&pod.app);
     let confined = pod.expect_confined(SIDECAR);
     if pod.manifest.setting(SIDECAR, "LISTEN_ADDR").is_some() {
-        pod.command("health");
+        let health = pod.command("health");
+        assert!(health.status.success(), "{health:?}");
         let output = pod.output("curl --silent http://localhost:9533/metrics");
         let metrics = String::from_utf8(output.stdout).unwrap();
         let sent = format!("\nreloader_signals_total {}\n", WORDS.len());

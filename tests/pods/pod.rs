@@ -60,14 +60,15 @@ impl Manifest {
         }
     }
 
-    fn memory_limit(&self, container: &str) -> u64 {
-        let limit = &self.container(container)["resources"]["limits"]["memory"];
-        let limit = limit.as_str().expect("a limit");
-        let (number, unit) = limit.split_at(limit.len() - 2);
+    /// Of its `requests` or `limits`, in bytes.
+    pub fn memory(&self, container: &str, of: &str) -> u64 {
+        let memory = &self.container(container)["resources"][of]["memory"];
+        let memory = memory.as_str().expect("an amount");
+        let (number, unit) = memory.split_at(memory.len() - 2);
         let unit = match unit {
             "Mi" => 1 << 20,
             "Gi" => 1 << 30,
-            _ => panic!("{limit}"),
+            _ => panic!("{memory}"),
         };
         number.parse::<u64>().unwrap() * unit
     }
@@ -180,51 +181,28 @@ impl Pod {
         format!("{}-{container}", self.name)
     }
 
-    /// What a container prints, from its beginning to its end. `podman logs` looks only now and then.
+    /// What a container prints.
     pub fn log(&self, container: &str) -> Talker {
-        let name = self.container(container);
-        let format = "{{.HostConfig.LogConfig.Path}}";
-        let path = run(Command::new("podman").args(["inspect", "--format", format, &name]));
-        let mut tail = Command::new("tail");
-        tail.args(["--follow", "--lines=+1", "--sleep-interval=0.1"])
-            .arg(format!("--pid={}", self.process(container)))
-            .arg(path.trim())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped());
-        let mut tail = tail.spawn().unwrap();
-        let output = tail.stdout.take().unwrap();
-        Talker::new(tail, output)
+        log(&self.container(container))
     }
 
     /// Runs a client in the application's container.
     pub fn output(&self, client: &str) -> Output {
+        output(&self.container(&self.app), client)
+    }
+
+    /// Runs the sidecar's program once more, beside it.
+    pub fn command(&self, command: &str) -> Output {
         Command::new("podman")
-            .args(["exec", &self.container(&self.app), "sh", "-c", client])
+            .args(["exec", &self.container(SIDECAR)])
+            .args(["/config-reloader-sidecar", command])
             .stdin(Stdio::null())
             .output()
             .unwrap()
     }
 
-    /// Runs the sidecar's program once more, beside it; what it prints when all is well.
-    #[track_caller]
-    pub fn command(&self, command: &str) -> String {
-        let container = self.container(SIDECAR);
-        let program = "/config-reloader-sidecar";
-        run(Command::new("podman").args(["exec", &container, program, command]))
-    }
-
-    /// Its main process.
     pub fn process(&self, container: &str) -> u32 {
-        let name = self.container(container);
-        let state = run(Command::new("podman").args([
-            "inspect",
-            "--format",
-            "{{.State.Running}} {{.State.Pid}} {{.State.OOMKilled}}",
-            &name,
-        ]));
-        let words: Vec<&str> = state.split_whitespace().collect();
-        assert_eq!((words[0], words[2]), ("true", "false"), "{name}: {state}");
-        words[1].parse().unwrap()
+        process(&self.container(container))
     }
 
     /// A container is what its manifest says: user, capabilities, root, limits. `UID CAPABILITIES, PEAK of LIMIT`.
@@ -252,7 +230,7 @@ impl Pod {
         let root = mounts.lines().find(|line| line.contains(" / / "));
         assert!(root.unwrap().contains(" / / ro,"), "{container}: {root:?}");
 
-        let limit = self.manifest.memory_limit(container);
+        let limit = self.manifest.memory(container, "limits");
         let memory = self.memory(container);
         assert_eq!(memory.number("memory.limit_in_bytes"), limit, "{container}");
         assert!(
@@ -291,11 +269,7 @@ impl Pod {
     /// Ends a container as a kubelet does; its exit code.
     #[track_caller]
     pub fn end(&self, container: &str) -> String {
-        let name = self.container(container);
-        run(Command::new("podman").args(["stop", &name]));
-        let format = "{{.State.Status}} {{.State.ExitCode}}";
-        let state = run(Command::new("podman").args(["inspect", "--format", format, &name]));
-        state.trim().to_owned()
+        end(&self.container(container))
     }
 }
 
@@ -313,6 +287,55 @@ impl Drop for Pod {
             .arg(&self.played)
             .output();
     }
+}
+
+/// What a container prints, from its beginning to its end. `podman logs` looks only now and then.
+pub fn log(container: &str) -> Talker {
+    let path = inspect(container, "{{.HostConfig.LogConfig.Path}}");
+    let mut tail = Command::new("tail");
+    tail.args(["--follow", "--lines=+1", "--sleep-interval=0.1"])
+        .arg(format!("--pid={}", process(container)))
+        .arg(path)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    let mut tail = tail.spawn().unwrap();
+    let output = tail.stdout.take().unwrap();
+    Talker::new(tail, output)
+}
+
+/// Runs a client in a container.
+pub fn output(container: &str, client: &str) -> Output {
+    Command::new("podman")
+        .args(["exec", container, "sh", "-c", client])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+/// The main process of a container.
+#[track_caller]
+fn process(container: &str) -> u32 {
+    let state = inspect(
+        container,
+        "{{.State.Running}} {{.State.OOMKilled}} {{.State.Pid}}",
+    );
+    let pid = state.strip_prefix("true false ");
+    pid.unwrap_or_else(|| panic!("{container}: {state}"))
+        .parse()
+        .unwrap()
+}
+
+/// Ends a container as a kubelet does; its exit code.
+#[track_caller]
+pub fn end(container: &str) -> String {
+    run(Command::new("podman").args(["stop", container]));
+    inspect(container, "{{.State.Status}} {{.State.ExitCode}}")
+}
+
+#[track_caller]
+fn inspect(container: &str, format: &str) -> String {
+    let state = run(Command::new("podman").args(["inspect", "--format", format, container]));
+    state.trim().to_owned()
 }
 
 /// A control group of version 1.
