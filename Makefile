@@ -62,11 +62,10 @@ test: build ## run all unit and integration tests against the release program
 e2e: build ## run the tests against real applications, editors, git and containers; root gets what is missing from Debian's packages
 	SIDECAR=$(SIDECAR) IMAGE_TOOL=$(IMAGE_TOOL) tests/e2e/run
 
-<<<<<<< HEAD
 .PHONY: rules
 rules: build ## check the alerts and the dashboard in deploy/monitoring, with promtool and a real Prometheus
 	SIDECAR=$(SIDECAR) tests/monitoring/run
-=======
+
 # A Python with Kubernetes' schemas, kubectl and the like comes from PyPI.
 .PHONY: manifests
 manifests: ## validate every file in deploy/, and every manifest and command in the README
@@ -75,7 +74,6 @@ manifests: ## validate every file in deploy/, and every manifest and command in 
 .PHONY: pods
 pods: build ## run the Pods of deploy/ with podman and update their volumes; takes root of a Debian and gets what is missing
 	SIDECAR=$(SIDECAR) tests/pods/run
->>>>>>> 16035c4 (What a cluster, Compose and systemd need, in deploy/ and checked: manifests, a component, a policy, the README's commands)
 
 # What else can be set stands in tests/histories/main.rs.
 histories: export HISTORIES ?= 2000
