@@ -66,6 +66,15 @@ e2e: build ## run the tests against real applications, editors, git and containe
 rules: build ## check the alerts and the dashboard in deploy/monitoring, with promtool and a real Prometheus
 	SIDECAR=$(SIDECAR) tests/monitoring/run
 
+# A Python with Kubernetes' schemas, kubectl and the like comes from PyPI.
+.PHONY: manifests
+manifests: ## validate every file in deploy/, and every manifest and command in the README
+	tests/pods/manifests
+
+.PHONY: pods
+pods: build ## run the Pods of deploy/ with podman and update their volumes; takes root of a Debian and gets what is missing
+	SIDECAR=$(SIDECAR) tests/pods/run
+
 # What else can be set stands in tests/histories/main.rs.
 histories: export HISTORIES ?= 2000
 soak: export HOURS ?= 1
@@ -139,7 +148,7 @@ fuzz-corpus: ## keep of what `make fuzz` has found the least that covers as much
 lint: toolchain ## check formatting, and clippy for this host and for the release target
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
-	cargo clippy --test e2e --test dist --test histories --test syscalls --test monitoring -- -D warnings
+	cargo clippy --test e2e --test dist --test histories --test monitoring --test pods --test syscalls -- -D warnings
 	cargo clippy --release --target $(TRIPLE) --features floor -- -D warnings
 	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	RUSTFLAGS="--cfg fuzzing" cargo clippy --manifest-path fuzz/Cargo.toml --target-dir target/fuzz/lint --no-default-features -- -D warnings

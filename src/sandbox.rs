@@ -48,7 +48,7 @@ pub const CALLS: &[c_long] = &[
     // With 32 bits these go by other names, and by the newest of them first. Two that libc does not know everywhere have the same
     // number on all architectures: clock_gettime64 and ppoll_time64.
     #[cfg(target_pointer_width = "32")]
-    403,
+    sys::CLOCK_GETTIME,
     #[cfg(target_pointer_width = "32")]
     414,
     #[cfg(target_pointer_width = "32")]

@@ -54,7 +54,13 @@ impl Talker {
     /// Waits for a line that holds `part` and returns it whole.
     #[track_caller]
     pub fn expect(&mut self, part: &str) -> String {
-        let deadline = Instant::now() + DEADLINE;
+        self.expect_within(DEADLINE, part)
+    }
+
+    /// The same where it may take longer than anything that a test does by itself.
+    #[track_caller]
+    pub fn expect_within(&mut self, patience: Duration, part: &str) -> String {
+        let deadline = Instant::now() + patience;
         loop {
             match self.next(deadline) {
                 Ok(line) if line.contains(part) => return line,
