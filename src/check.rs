@@ -3,7 +3,7 @@
 use crate::config::{CommaList, Config, PollInterval};
 use crate::confirm::Openings;
 use crate::deliver::{HIDDEN, NO_PID_FILE, NOT_PERMITTED, NOT_SHARED, name_matcher};
-use crate::guard::{Verdict, disposition, verdict};
+use crate::guard::{Verdict, disposition, guard};
 use crate::log::{Level, Log};
 use crate::mount;
 use crate::process::{Proc, Process, Select, Status};
@@ -224,8 +224,7 @@ fn candidate(
 ) -> Option<Result<(), Words>> {
     let mut status = Status::default();
     let _ = proc.status(process.pid, &mut status);
-    let blocked = |mask| proc.is_blocked_in_a_thread(process.pid, mask);
-    let verdict = verdict(config.signal, &status, blocked);
+    let verdict = guard(process.pid, config.signal, &status, proc);
     let age_ms = now.ms_since(process.start);
     // A process file names this one process, whoever its ancestors are.
     let is_selected = config.matcher.pid_file.is_some()

@@ -3,7 +3,7 @@
 use crate::config::{CommaList, Config};
 use crate::confirm::Confirm;
 use crate::fingerprint::Fingerprint;
-use crate::guard::{Verdict, verdict};
+use crate::guard::{Verdict, guard};
 use crate::log::{Level, Log};
 use crate::process::{Matcher, Proc, Process, Scanned, Status};
 use crate::reload::{Attempt, Instant, Order, Waiting};
@@ -55,7 +55,6 @@ impl Known {
 struct Obstacle {
     process: Process,
     uid: u32,
-    errno: Errno,
 }
 
 /// What an attempt needs from the outside.
@@ -98,10 +97,11 @@ pub fn tell_news(log: &mut Log, news: &mut News<'_>) {
 /// Attempts to deliver, and what is remembered between two of them.
 #[derive(Debug)]
 pub struct Delivery {
+    /// Where something has [`Failed`](Waiting::Failed) and there is none, `/proc` could not be read to its end.
     obstacle: Option<Obstacle>,
+    /// Why.
+    errno: Errno,
     scanned: Scanned,
-    /// Why `/proc` could not be read to its end.
-    unread: Option<Errno>,
     /// The last place is for whoever finds no other.
     known: [Known; KNOWN_MAX + 1],
 }
@@ -111,12 +111,12 @@ impl Delivery {
     pub const fn new() -> Self {
         Self {
             obstacle: None,
+            errno: Errno::SRCH,
             scanned: Scanned {
                 others: 0,
                 selected: 0,
                 no_pid_file: false,
             },
-            unread: None,
             known: [Known::NONE; KNOWN_MAX + 1],
         }
     }
@@ -181,27 +181,26 @@ impl Delivery {
         tell_news(means.log, &mut means.news);
         // Whoever was in the way then is met again now.
         attempt.waiting = None;
-        self.unread = None;
         let scanned = proc.select(&config.matcher, config.select, &mut |process| {
             self.offer(process, None, order, changed_at, means, &mut attempt);
         });
-        let waiting = match scanned {
-            Ok(scanned) => {
-                self.scanned = scanned;
-                if scanned.no_pid_file {
-                    Some(Waiting::PidFile)
-                } else if scanned.selected == 0 && attempt.signalled == 0 {
-                    Some(Waiting::NoProcess)
-                } else {
-                    None
+        if let Ok(scanned) = scanned {
+            self.scanned = scanned;
+        }
+        if attempt.waiting.is_none() {
+            attempt.waiting = match scanned {
+                Err(errno) => {
+                    self.obstacle = None;
+                    self.errno = errno;
+                    Some(Waiting::Failed)
                 }
-            }
-            Err(errno) => {
-                self.unread = Some(errno);
-                Some(Waiting::Failed)
-            }
-        };
-        attempt.waiting = attempt.waiting.or(waiting);
+                Ok(scanned) if scanned.no_pid_file => Some(Waiting::PidFile),
+                Ok(scanned) if scanned.selected == 0 && attempt.signalled == 0 => {
+                    Some(Waiting::NoProcess)
+                }
+                Ok(_) => None,
+            };
+        }
         attempt
     }
 
@@ -262,8 +261,8 @@ impl Delivery {
             self.obstacle = Some(Obstacle {
                 process: *process,
                 uid,
-                errno,
             });
+            self.errno = errno;
         }
     }
 
@@ -300,69 +299,60 @@ impl Delivery {
 
     /// Says why a reload waits and what to do about it.
     pub fn explain(&self, line: &mut Log, reason: Waiting, config: &Config<'_>) {
-        let process = |line: &mut Log| {
-            if let Some(obstacle) = &self.obstacle {
-                obstacle.process.name_in(line);
+        line.say(match reason {
+            Waiting::NoProcess => words!("no process matches"),
+            Waiting::PidFile => NO_PID_FILE,
+            Waiting::NotPermitted => words!("EPERM: this runs as uid "),
+            Waiting::TooYoung => {
+                words!("the process is younger than PROCESS_MIN_AGE, or was unprepared until now")
             }
-        };
+            Waiting::Guarded => words!("the process has no handler for the signal and would be ended or stopped by it; sent as soon as it has one"),
+            Waiting::Ignored => words!("the process ignores the signal, perhaps until it is ready"),
+            Waiting::Failed if self.obstacle.is_none() => words!("cannot read /proc: "),
+            Waiting::Failed => words!("the kernel refuses the signal: "),
+        });
         match reason {
-            Waiting::NoProcess => {
-                line.say(words!("no process matches"));
-                if getpid() == Pid::INIT {
-                    line.say(words!("; ")).say(NOT_SHARED);
+            Waiting::NoProcess | Waiting::PidFile => {
+                let hint = if reason == Waiting::PidFile {
+                    None
+                } else if getpid() == Pid::INIT {
+                    Some(NOT_SHARED)
                 } else if self.scanned.others == 0 && config.matcher.pid_file.is_none() {
                     // Every namespace has a process 1.
-                    line.say(words!("; ")).say(HIDDEN);
+                    Some(HIDDEN)
+                } else {
+                    None
+                };
+                if let Some(hint) = hint {
+                    line.say(words!("; ")).say(hint);
                 }
-                name_matcher(line, config);
-            }
-            Waiting::PidFile => {
-                line.say(NO_PID_FILE);
-                name_matcher(line, config);
+                return name_matcher(line, config);
             }
             Waiting::NotPermitted => {
-                let own = geteuid().as_raw();
-                line.say(words!("EPERM: this runs as uid "))
-                    .number(own.into());
+                line.number(geteuid().as_raw().into());
                 if let Some(obstacle) = &self.obstacle {
                     line.say(words!(", the process as uid "))
                         .number(obstacle.uid.into());
                 }
                 line.say(words!("; ")).say(NOT_PERMITTED);
-                process(line);
             }
-            Waiting::TooYoung => {
-                line.say(words!(
-                    "the process is younger than PROCESS_MIN_AGE, or was unprepared until now"
-                ));
-                process(line);
-            }
-            Waiting::Guarded => {
-                line.say(words!("the process has no handler for the signal and would be ended or stopped by it; sent as soon as it has one"));
+            Waiting::Guarded | Waiting::Ignored => {
                 config.signal.name_in(line);
-                process(line);
-            }
-            Waiting::Ignored => {
-                line.say(words!(
-                    "the process ignores the signal, perhaps until it is ready"
-                ));
-                config.signal.name_in(line);
-                process(line);
-            }
-            Waiting::Failed if self.unread.is_some() => {
-                line.say(words!("cannot read /proc"));
-                if let Some(errno) = self.unread {
-                    line.say(words!(": ")).errno(errno);
-                }
             }
             Waiting::Failed => {
-                line.say(words!("the kernel refuses the signal"));
-                if let Some(obstacle) = &self.obstacle {
-                    line.say(words!(": ")).errno(obstacle.errno);
-                }
-                process(line);
+                line.errno(self.errno);
             }
+            Waiting::TooYoung => {}
         }
+        if let Some(obstacle) = &self.obstacle {
+            obstacle.process.name_in(line);
+        }
+    }
+}
+
+impl Default for Delivery {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -392,8 +382,7 @@ impl Known {
         self.uid = status.uid;
         let now = sys::now();
         let verdict = if config.guard {
-            let blocked = |mask| proc.is_blocked_in_a_thread(process.pid, mask);
-            verdict(config.signal, status, blocked)
+            guard(process.pid, config.signal, status, proc)
         } else {
             Verdict::Send
         };
@@ -430,12 +419,6 @@ impl Known {
             Some(sent) => sent?,
         }
         Ok(None)
-    }
-}
-
-impl Default for Delivery {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -1,9 +1,10 @@
 //! The guard: a signal whose arrival would end or stop the process is held back.
 
-use crate::process::Status;
+use crate::process::{Proc, Status};
 use crate::signal::{DefaultAction, Signal};
 use crate::words;
 use crate::words::Words;
+use rustix::process::Pid;
 
 /// What would come of sending the signal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -65,6 +66,13 @@ pub fn disposition(signal: Signal, status: &Status) -> Words {
     } else {
         words!("default")
     }
+}
+
+/// Decides about a process whose status was read just now.
+pub fn guard(pid: Pid, signal: Signal, status: &Status, proc: &Proc) -> Verdict {
+    verdict(signal, status, |mask| {
+        proc.is_blocked_in_a_thread(pid, mask)
+    })
 }
 
 #[cfg(test)]

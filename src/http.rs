@@ -218,9 +218,11 @@ impl Connection {
         };
         let mut statuses = Page::new();
         STATUSES.unpack(&mut statuses);
-        let status = pieces(statuses.as_bytes(), b'|')
-            .nth(at)
-            .unwrap_or_default();
+        let mut statuses = pieces(statuses.as_bytes(), b'|');
+        for _ in 0..at {
+            statuses.next();
+        }
+        let status = statuses.next().unwrap_or_default();
         let mut page = Page::new();
         page.push(b"HTTP/1.1 ");
         page.push(status);
@@ -242,10 +244,8 @@ impl Connection {
         }
         page.put_number_before(length_end, (page.as_bytes().len() - head) as u64);
         let bytes = page.as_bytes();
-        let bytes = bytes
-            .get(..head)
-            .filter(|_| answer.head_only)
-            .unwrap_or(bytes);
+        let end = if answer.head_only { head } else { bytes.len() };
+        let bytes = bytes.get(..end).unwrap_or_default();
         // SIGPIPE is blocked.
         let Some(fd) = &self.fd else { return false };
         if io::write(fd, bytes) != Ok(bytes.len()) {

@@ -106,10 +106,8 @@ impl Proc {
         // The longest is below 500 bytes: 64 for the name of a kernel's worker, 20 for each of 50 numbers are never all used.
         let mut buffer = [0; 1024];
         let length = io::read(&file, &mut buffer)?;
-        match buffer.get(..length).and_then(parse_stat) {
-            Some(process) if process.pid == pid => Ok(process),
-            _ => Err(Errno::SRCH),
-        }
+        let stat = buffer.get(..length).unwrap_or_default();
+        parse_stat(pid, stat).ok_or(Errno::SRCH)
     }
 
     /// Calls `visit` for every process that is to be signalled.
@@ -157,7 +155,7 @@ impl Proc {
             OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
             Mode::empty(),
         )?;
-        ids(directory, &mut |pid| self.look_at(pid, visit))
+        ids(&directory, &mut |pid| self.look_at(pid, visit))
     }
 
     /// Calls `visit` for the process of this id, unless it is this program, a zombie or a kernel thread, or there is none.
@@ -214,14 +212,12 @@ impl Proc {
             if read == 0 {
                 return Ok(false);
             }
-            for byte in &mut buffer[..length] {
-                if *byte == 0 {
-                    *byte = b' ';
-                }
-            }
             let mut rest = &buffer[..length];
             while let [_, after @ ..] = rest {
-                if rest.starts_with(text) {
+                // The arguments are joined by blanks.
+                let is_same =
+                    |(byte, wanted): (&u8, &u8)| *byte == *wanted || *byte == 0 && *wanted == b' ';
+                if rest.len() >= text.len() && rest.iter().zip(text).all(is_same) {
                     return Ok(true);
                 }
                 rest = after;
@@ -248,9 +244,9 @@ impl Proc {
 }
 
 /// Calls `visit` for each entry of a directory that is named by a number.
-fn ids(directory: OwnedFd, visit: &mut dyn FnMut(Pid) -> io::Result<()>) -> io::Result<()> {
+fn ids(directory: &OwnedFd, visit: &mut dyn FnMut(Pid) -> io::Result<()>) -> io::Result<()> {
     let mut buffer = [MaybeUninit::uninit(); 1024];
-    let mut entries = RawDir::new(&directory, &mut buffer);
+    let mut entries = RawDir::new(directory, &mut buffer);
     while let Some(entry) = entries.next() {
         if let Some(pid) = pid(entry?.file_name().to_bytes()) {
             visit(pid)?;
@@ -297,7 +293,7 @@ impl Proc {
     pub fn is_blocked_in_a_thread(&self, pid: Pid, mask: u64) -> bool {
         let mut is_blocked = false;
         if let Ok(tasks) = self.open(pid, b"task", OFlags::DIRECTORY) {
-            let _ = ids(tasks, &mut |thread| {
+            let _ = ids(&tasks, &mut |thread| {
                 let mut name = Word::new();
                 name.push(b"task/");
                 name.push_number(thread.as_raw_nonzero().get() as u64, 0);

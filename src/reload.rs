@@ -172,37 +172,17 @@ impl Reload {
 
     /// `since`: nothing happened before.
     fn changed(&mut self, change: Change, since: Instant, now: Instant) {
-        let (first, limit) = match self.settling {
-            Some(settling) => (settling.first.min(since), settling.limit),
-            None => (since, now.plus_ms(self.timing.settle_max_ms)),
-        };
-        self.settling = Some(Settling {
-            first,
+        let settling = self.settling.get_or_insert(Settling {
+            first: since,
             last: now,
-            limit,
-            due: self.due(change, limit, now),
+            limit: now.plus_ms(self.timing.settle_max_ms),
+            due: now,
             found: None,
         });
-    }
-
-    /// When to look after a change.
-    fn due(&self, change: Change, limit: Instant, now: Instant) -> Instant {
-        match change {
-            Change::Writing => limit,
-            Change::Finished | Change::Gone => limit.min(now.plus_ms(self.timing.settle_ms)),
-            Change::Complete => now,
-        }
-    }
-
-    /// When to look again after a look that was disturbed: not at once, because the loop has to come round to anything else
-    /// even where there is always something that disturbs.
-    fn due_after(&self, change: Change, limit: Instant, now: Instant) -> Instant {
-        let due = match change {
-            // There is nothing to settle.
-            Change::Gone => now,
-            Change::Writing | Change::Finished | Change::Complete => self.due(change, limit, now),
-        };
-        due.max(now.plus_ms(1))
+        settling.first = settling.first.min(since);
+        settling.last = now;
+        settling.due = self.timing.due(change, settling.limit, now);
+        settling.found = None;
     }
 
     /// `is_ahead` is set where a delivery that is due does not wait for the look at what has disturbed this one.
@@ -217,7 +197,7 @@ impl Reload {
         let limit = now.plus_ms(self.timing.settle_max_ms);
         // Without an event the change lies somewhere between two looks.
         let looked_before = core::mem::replace(&mut self.looked_at, now);
-        let mut burst = self.settling.take().unwrap_or(Settling {
+        let burst = self.settling.get_or_insert(Settling {
             first: looked_before,
             last: now,
             limit,
@@ -239,13 +219,13 @@ impl Reload {
         if is_put_off && !self.demanded {
             if let Some(change) = change {
                 burst.last = now;
-                burst.due = self.due_after(change, burst.limit, now);
+                burst.due = self.timing.due_after(change, burst.limit, now);
                 burst.found = burst.found.map(|_| fingerprint);
             }
-            self.settling = Some(burst);
             return None;
         }
-        let Settling { first, last, .. } = burst;
+        let Settling { first, last, .. } = *burst;
+        self.settling = None;
         let before = core::mem::replace(&mut self.seen, fingerprint);
         let differs = fingerprint != before;
         let again = disturbed.is_none() && core::mem::take(&mut self.unsure);
@@ -290,7 +270,7 @@ impl Reload {
                 first: last,
                 last: now,
                 limit,
-                due: self.due_after(change, limit, now),
+                due: self.timing.due_after(change, limit, now),
                 found: None,
             });
         }
@@ -338,14 +318,13 @@ impl Reload {
             let is_nobody = matches!(reason, Waiting::NoProcess | Waiting::PidFile);
             // Nobody may be there who could have read something else, or goes by the name that it will have in a moment.
             if !is_nobody || for_everyone || may_be_named {
-                let next = match attempt.ready_at {
+                let next = if let Some(at) = attempt.ready_at {
                     // That is the first process's time. Another one may be ready sooner, and nobody knows when.
-                    Some(at) => at.min(now.plus_ms(LONGEST_PAUSE_MS)),
-                    None => {
-                        let next = now.plus_ms(owed.pause_ms);
-                        owed.pause_ms = (owed.pause_ms * 2).min(LONGEST_PAUSE_MS);
-                        next
-                    }
+                    at.min(now.plus_ms(LONGEST_PAUSE_MS))
+                } else {
+                    let next = now.plus_ms(owed.pause_ms);
+                    owed.pause_ms = (owed.pause_ms * 2).min(LONGEST_PAUSE_MS);
+                    next
                 };
                 owed.next = next.max(now.plus_ms(1));
                 let said_before = owed
@@ -380,6 +359,28 @@ impl Reload {
             }
             _ => owed.next,
         }
+    }
+}
+
+impl Timing {
+    /// When to look after a change.
+    fn due(&self, change: Change, limit: Instant, now: Instant) -> Instant {
+        match change {
+            Change::Writing => limit,
+            Change::Finished | Change::Gone => limit.min(now.plus_ms(self.settle_ms)),
+            Change::Complete => now,
+        }
+    }
+
+    /// When to look again after a look that was disturbed: not at once, because the loop has to come round to anything else
+    /// even where there is always something that disturbs.
+    fn due_after(&self, change: Change, limit: Instant, now: Instant) -> Instant {
+        let due = match change {
+            // There is nothing to settle.
+            Change::Gone => now,
+            Change::Writing | Change::Finished | Change::Complete => self.due(change, limit, now),
+        };
+        due.max(now.plus_ms(1))
     }
 }
 

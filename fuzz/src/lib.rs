@@ -102,7 +102,7 @@ pub fn stat(pid: i32, comm: &[u8], parent: i32, start: u64) -> Vec<u8> {
 
 /// The process that a line of [`stat`] tells of.
 pub fn process(comm: &[u8]) -> Process {
-    parse_stat(&stat(TARGET, comm, 1, 100)).expect("a well-formed line")
+    parse_stat(target(), &stat(TARGET, comm, 1, 100)).expect("a well-formed line")
 }
 
 impl Fixture {

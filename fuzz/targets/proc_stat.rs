@@ -3,16 +3,15 @@
 
 use config_reloader_sidecar::process::{TICK_MS, parse_stat};
 use config_reloader_sidecar::reload::Instant;
-use config_reloader_sidecar_fuzz::stat;
+use config_reloader_sidecar_fuzz::{stat, target};
 use libfuzzer_sys::fuzz_target;
 
-/// What is taken from a line: id, parent, name, start.
-type Fields = (i32, Option<i32>, Vec<u8>, Instant);
+/// What is taken from a line: parent, name, start.
+type Fields = (Option<i32>, Vec<u8>, Instant);
 
 fn parsed(line: &[u8]) -> Option<Fields> {
-    let process = parse_stat(line)?;
+    let process = parse_stat(target(), line)?;
     Some((
-        process.pid.as_raw_nonzero().get(),
         process.parent.map(|pid| pid.as_raw_nonzero().get()),
         process.comm.as_bytes().to_vec(),
         process.start,
@@ -21,19 +20,16 @@ fn parsed(line: &[u8]) -> Option<Fields> {
 
 /// Numbered as in proc(5), from 1.
 fn plain(line: &[u8]) -> Option<Fields> {
-    let (before, rest) = split(line, line.iter().position(|byte| *byte == b'(')?);
+    let (_, rest) = split(line, line.iter().position(|byte| *byte == b'(')?);
     let (comm, after) = split(rest, rest.iter().rposition(|byte| *byte == b')')?);
     let after = String::from_utf8_lossy(after).into_owned();
     // Before the third is a blank.
     let fields: Vec<&str> = after.split(' ').collect();
     let field = |number: usize| fields.get(number - 2).copied();
-    let before = String::from_utf8_lossy(before).into_owned();
-    let pid = id(before.trim_matches(|character: char| character.is_ascii_whitespace()))?;
     // Flags: they only say whether it is a kernel thread.
     number(field(9)?)?;
     let start = number(field(22)?)?.checked_mul(TICK_MS * 1_000_000)?;
     Some((
-        pid,
         id(field(4)?),
         comm[..comm.len().min(15)].to_vec(),
         Instant::from_nanoseconds(start),
@@ -59,5 +55,5 @@ fuzz_target!(|data: &[u8]| {
     let comm = &data[..data.len().min(15)];
     let line = stat(42, data, 7, 100);
     let start = Instant::from_nanoseconds(1_000_000_000);
-    assert_eq!(parsed(&line), Some((42, Some(7), comm.to_vec(), start)));
+    assert_eq!(parsed(&line), Some((Some(7), comm.to_vec(), start)));
 });

@@ -57,12 +57,12 @@ impl Process {
     }
 }
 
-/// Parses `/proc/PID/stat`. The name is in parentheses and may hold parentheses itself.
-pub fn parse_stat(stat: &[u8]) -> Option<Process> {
+/// Parses `/proc/PID/stat`, but for the id. The name is in parentheses and may hold parentheses itself.
+pub fn parse_stat(pid: Pid, stat: &[u8]) -> Option<Process> {
     let open = stat.iter().position(|byte| *byte == b'(')?;
     let close = stat.iter().rposition(|byte| *byte == b')')?;
     let mut process = Process {
-        pid: pid(stat.get(..open)?.trim_ascii())?,
+        pid,
         parent: None,
         comm: Comm::new(stat.get(open + 1..close)?),
         start: Instant::NEVER,
@@ -72,7 +72,7 @@ pub fn parse_stat(stat: &[u8]) -> Option<Process> {
     for (at, field) in (2..).zip(pieces(stat.get(close + 1..)?, b' ')) {
         match at {
             3 => process.is_alive = is_alive(field),
-            4 => process.parent = pid(field),
+            4 => process.parent = self::pid(field),
             9 => process.is_alive &= number(field)? & KERNEL_THREAD == 0,
             22 => {
                 let nanoseconds = number(field)?.checked_mul(TICK_MS * 1_000_000)?;
@@ -124,9 +124,13 @@ pub(super) fn goes_by(name: &[u8], comm: &[u8], cmdline: &[u8]) -> bool {
     if (comm == kept) != is_long {
         return !is_long;
     }
-    pieces(cmdline, 0)
-        .take(if is_long { 3 } else { 1 })
-        .any(|argument| argument_name(argument) == name)
+    let mut arguments = pieces(cmdline, 0);
+    for _ in 0..if is_long { 3 } else { 1 } {
+        if arguments.next().is_some_and(|it| argument_name(it) == name) {
+            return true;
+        }
+    }
+    false
 }
 
 /// What a process has set up for signals, and who it is: from `/proc/PID/status`.
