@@ -25,17 +25,15 @@ macro_rules! words {
 /// in turn from the program's own words: a test says so when others have become much better, and which.
 #[rustfmt::skip]
 const PAIRS: [&str; 128] = [
-    "e ", "s ", "th", "t ", "in", "er", "d ", "the ", "an", "or", "  ", "es",
-    "no", "is ", ", ", "on", "al", "en", "ch", "; ", "re", "ig", "ro", "es ",
-    "or ", "roc", "ign", "er ", "proc", "wh", "ing", "ignal", "signal", "proces", "at", "ar",
-    ": ", "y ", "to", "de", "at ", "ou", "ev", "as ", "not ", "ing ", "a ", "process ",
-    "il", "ed ", "ed", "and ", "ain", "    ", "it", "atch", " the ", " is ", "st", "con",
-    "ag", "ad ", "ti", "om", "it ", "com", "am", ", wh", "us", "no ", "ne", "iv",
-    "ich", "can", "ang", "again", " w", "se", "ma", "lo", "chang", "IG", ", which", "tif",
-    "st ", "otif", "inotif", "fil", "ent", "pa", "cannot ", "ad", "this ", "the process ", "read ", "oun",
-    "of", "ith", "for ", "ent ", "be ", "SIG", "IN", ", which is ", "un", "to ", "ter ", "signal ",
-    "si", "relo", "process", "has ", "fter ", "ever", "cont", "by ", "be", "after ", "ES", ". ",
-    "than", "se ", "pen", "par", "ong", "ol", "of ", "ive ",
+    "e ", "s ", "th", "t ", "in", "er", "d ", "an", "the ", "or", "es", "on", "al", ", ", "is ", "re", "no",
+    "  ", "en", "ch", "; ", "es ", "or ", "ro", "ing", "ig", "er ", "ed", "y ", "to", "ign", "at", "ar",
+    "wh", "ces", ": ", "pro", "ignal", "at ", "lo", "il", "signal", "not ", "ing ", "proces", "de", "ev",
+    "ad", "un", "ti", "a ", "con", ".\n", " the ", "ed ", "as ", "iv", "atch", "ain", "it", "and ", "st",
+    "se", "om", " is ", "process ", "el", "can", "ang", "am", "ad ", "of", "com", "ag", "    ", "us", "tif",
+    "otif", "inotif", "chang", "al ", "whi", "which", "relo", "it ", "fil", "ent", "cannot ", "again", "IG",
+    "watch", "as", "tot", "total ", "no ", "_total ", "ter ", "fter ", "for ", "ever", "be ", "after ",
+    ", which", "wi", "with", "to ", "signal ", "pen", "pa", "oun", "of ", "ive ", "is", "cont", "by ", "TE",
+    "ou", "o ", "give ", "ex", "ent ", "IN", "this ", "the process ", "si", "read ", "par", "ol",
 ];
 
 /// The same as bytes.
