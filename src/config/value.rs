@@ -149,12 +149,12 @@ pub(super) fn listen(text: &[u8]) -> Option<Listen<'_>> {
     let colon = text.iter().rposition(|byte| *byte == b':')?;
     let (host, port) = (&text[..colon], &text[colon + 1..]);
     let port = parse_number(port, 10).filter(|port| (1..=65535).contains(port))? as u16;
-    let address = match host {
-        [b'[', inner @ .., b']'] => SocketAddress::v6(v6(inner)?, port),
-        _ => {
-            let is_loopback = host.is_empty() || host == b"localhost";
-            SocketAddress::v4(v4(if is_loopback { b"127.0.0.1" } else { host })?, port)
-        }
+    let address = if let [b'[', inner @ .., b']'] = host {
+        SocketAddress::v6(v6(inner)?, port)
+    } else {
+        let is_loopback = host.is_empty() || host == b"localhost";
+        let host = if is_loopback { b"127.0.0.1" } else { host };
+        SocketAddress::v4(v4(host)?, port)
     };
     Some(Listen { text, address })
 }
