@@ -12,7 +12,7 @@ mod encode;
 use crate::config::PATH_MAX;
 use crate::metrics::{Metric, Metrics};
 use crate::sys;
-use crate::text::{Text, Word};
+use crate::text::{Text, Word, pieces};
 use crate::words;
 use crate::words::Words;
 pub use encode::errno_text;
@@ -52,9 +52,6 @@ pub enum Level {
     /// Something was refused or went wrong.
     Error,
 }
-
-/// A bit and its name; a fixed width saves a pointer.
-pub type BitName = (u32, [u8; 15]);
 
 /// The log, and the one line that is being put together: [`line`](Self::line), then what it says, then [`send`](Self::send).
 #[derive(Debug)]
@@ -241,15 +238,17 @@ impl Log {
         self.key(key, text.as_bytes())
     }
 
-    /// Adds `key` with the names of the bits that are set.
-    pub fn key_names(&mut self, key: &str, bits: u32, names: &[BitName]) -> &mut Self {
+    /// Adds `key` with the names of the bits that are set: `names` separated by `|`, of the bits with these numbers.
+    pub fn key_names(&mut self, key: &str, bits: u32, numbers: &[u8], names: Words) -> &mut Self {
+        let mut all = Text::<PATH_MAX>::new();
+        names.unpack(&mut all);
         let mut text = Word::new();
-        for (bit, name) in names {
-            if bits & bit != 0 {
+        for (number, name) in numbers.iter().zip(pieces(all.as_bytes(), b'|')) {
+            if bits >> number & 1 != 0 {
                 if !text.as_bytes().is_empty() {
                     text.push(b",");
                 }
-                text.push(name.trim_ascii_end());
+                text.push(name);
             }
         }
         self.key(key, text.as_bytes())

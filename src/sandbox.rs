@@ -11,11 +11,12 @@
 //! A filter of somebody else's, a container's for example, goes on to hold: of two the stricter answer counts.
 
 use crate::config::Config;
-use crate::log::{self, BitName, Level, Log};
+use crate::log::{self, Level, Log};
 use crate::mount;
 use crate::signal::Signal;
 use crate::sys;
 use crate::words;
+use crate::words::Words;
 use libc::{c_long, sock_filter};
 use rustix::fs::OFlags;
 use rustix::io;
@@ -79,14 +80,15 @@ const NONE: u32 = 1 << 30;
 const ON: u32 = 1 << 31;
 
 /// For the log.
-static NAMES: [BitName; 6] = [
-    (KILL, *b"KILL           "),
-    (DAC_READ_SEARCH, *b"DAC_READ_SEARCH"),
-    (DAC_OVERRIDE, *b"DAC_OVERRIDE   "),
-    (SYS_PTRACE, *b"SYS_PTRACE     "),
-    (NONE, *b"none           "),
-    (ON, *b"on             "),
+static BITS: [u8; 6] = [
+    KILL.trailing_zeros() as u8,
+    DAC_READ_SEARCH.trailing_zeros() as u8,
+    DAC_OVERRIDE.trailing_zeros() as u8,
+    SYS_PTRACE.trailing_zeros() as u8,
+    NONE.trailing_zeros() as u8,
+    ON.trailing_zeros() as u8,
 ];
+const NAMES: Words = words!("KILL|DAC_READ_SEARCH|DAC_OVERRIDE|SYS_PTRACE|none|on");
 
 /// Gives up what can be given up, and says what holds. What the kernel refuses to take is kept.
 // Not inlined: its room on the stack is for the start only.
@@ -115,7 +117,7 @@ pub fn enter(config: &Config<'_>, log: &mut Log) {
 
 fn tell(line: &mut Log, key: &str, held: io::Result<u32>) {
     match held {
-        Ok(held) => line.key_names(key, held, &NAMES),
+        Ok(held) => line.key_names(key, held, &BITS, NAMES),
         Err(errno) => line.key(key, log::errno_text(errno).as_bytes()),
     };
 }

@@ -1,6 +1,9 @@
 //! How values, times and errors are written in a line. Pure.
 
-use crate::text::{Text, Word, character};
+use crate::config::PATH_MAX;
+use crate::text::{Text, Word, character, pieces};
+use crate::words;
+use crate::words::Words;
 use rustix::io::Errno;
 
 /// Where bytes from outside go, which decides how they are escaped.
@@ -97,38 +100,45 @@ pub(super) fn push_time<const N: usize>(text: &mut Text<N>, wall_ms: u64) {
     }
 }
 
-/// The names, without their E, of the errors that the program can meet; the rest is printed as a number. A fixed width saves a
-/// pointer each.
-static ERRNO_NAMES: [(Errno, [u8; 12]); 21] = [
-    (Errno::ACCESS, *b"ACCES       "),
-    (Errno::ADDRINUSE, *b"ADDRINUSE   "),
-    (Errno::ADDRNOTAVAIL, *b"ADDRNOTAVAIL"),
-    (Errno::AGAIN, *b"AGAIN       "),
-    (Errno::CONNREFUSED, *b"CONNREFUSED "),
-    (Errno::INVAL, *b"INVAL       "),
-    (Errno::IO, *b"IO          "),
-    (Errno::LOOP, *b"LOOP        "),
-    (Errno::MFILE, *b"MFILE       "),
-    (Errno::NAMETOOLONG, *b"NAMETOOLONG "),
-    (Errno::NFILE, *b"NFILE       "),
-    (Errno::NODEV, *b"NODEV       "),
-    (Errno::NOENT, *b"NOENT       "),
-    (Errno::NOMEM, *b"NOMEM       "),
-    (Errno::NOSPC, *b"NOSPC       "),
-    (Errno::NOSYS, *b"NOSYS       "),
-    (Errno::NOTDIR, *b"NOTDIR      "),
-    (Errno::PERM, *b"PERM        "),
-    (Errno::SRCH, *b"SRCH        "),
-    (Errno::STALE, *b"STALE       "),
-    (Errno::TIMEDOUT, *b"TIMEDOUT    "),
+/// The errors that the program can meet; the rest is printed as a number.
+static ERRNOS: [u8; 21] = [
+    Errno::ACCESS.raw_os_error() as u8,
+    Errno::ADDRINUSE.raw_os_error() as u8,
+    Errno::ADDRNOTAVAIL.raw_os_error() as u8,
+    Errno::AGAIN.raw_os_error() as u8,
+    Errno::CONNREFUSED.raw_os_error() as u8,
+    Errno::INVAL.raw_os_error() as u8,
+    Errno::IO.raw_os_error() as u8,
+    Errno::LOOP.raw_os_error() as u8,
+    Errno::MFILE.raw_os_error() as u8,
+    Errno::NAMETOOLONG.raw_os_error() as u8,
+    Errno::NFILE.raw_os_error() as u8,
+    Errno::NODEV.raw_os_error() as u8,
+    Errno::NOENT.raw_os_error() as u8,
+    Errno::NOMEM.raw_os_error() as u8,
+    Errno::NOSPC.raw_os_error() as u8,
+    Errno::NOSYS.raw_os_error() as u8,
+    Errno::NOTDIR.raw_os_error() as u8,
+    Errno::PERM.raw_os_error() as u8,
+    Errno::SRCH.raw_os_error() as u8,
+    Errno::STALE.raw_os_error() as u8,
+    Errno::TIMEDOUT.raw_os_error() as u8,
 ];
+
+/// Their names without the E, in the same order.
+const ERRNO_NAMES: Words = words!(
+    "ACCES|ADDRINUSE|ADDRNOTAVAIL|AGAIN|CONNREFUSED|INVAL|IO|LOOP|MFILE|NAMETOOLONG|NFILE|NODEV|NOENT|NOMEM|NOSPC|NOSYS|NOTDIR|PERM|SRCH|STALE|TIMEDOUT"
+);
 
 /// Its name, or its number where it has none here.
 pub fn errno_text(errno: Errno) -> Word {
     let mut text = Word::new();
-    if let Some((_, name)) = ERRNO_NAMES.iter().find(|(it, _)| *it == errno) {
+    let number = errno.raw_os_error();
+    if let Some(at) = ERRNOS.iter().position(|it| i32::from(*it) == number) {
+        let mut names = Text::<PATH_MAX>::new();
+        ERRNO_NAMES.unpack(&mut names);
         text.push(b"E");
-        text.push(name.trim_ascii_end());
+        text.push(pieces(names.as_bytes(), b'|').nth(at).unwrap_or_default());
     } else {
         text.push(b"errno ");
         text.push_number(errno.raw_os_error().unsigned_abs().into(), 0);

@@ -1,7 +1,9 @@
 //! What inotify's events mean; inotify(7). Pure.
 
-use crate::log::{BitName, Log};
+use crate::log::Log;
 use crate::reload::Change;
+use crate::words;
+use crate::words::Words;
 use rustix::fs::inotify::ReadFlags;
 
 /// What one event means.
@@ -42,25 +44,29 @@ pub(super) fn is_swap(events: ReadFlags, name: &[u8]) -> bool {
     events.contains(ReadFlags::MOVED_TO) && name == b"..data"
 }
 
-/// The kernel's names of what an event can hold.
-static EVENT_NAMES: [BitName; 13] = [
-    (ReadFlags::MODIFY.bits(), *b"MODIFY         "),
-    (ReadFlags::ATTRIB.bits(), *b"ATTRIB         "),
-    (ReadFlags::CLOSE_WRITE.bits(), *b"CLOSE_WRITE    "),
-    (ReadFlags::MOVED_FROM.bits(), *b"MOVED_FROM     "),
-    (ReadFlags::MOVED_TO.bits(), *b"MOVED_TO       "),
-    (ReadFlags::CREATE.bits(), *b"CREATE         "),
-    (ReadFlags::DELETE.bits(), *b"DELETE         "),
-    (ReadFlags::DELETE_SELF.bits(), *b"DELETE_SELF    "),
-    (ReadFlags::MOVE_SELF.bits(), *b"MOVE_SELF      "),
-    (ReadFlags::UNMOUNT.bits(), *b"UNMOUNT        "),
-    (ReadFlags::QUEUE_OVERFLOW.bits(), *b"Q_OVERFLOW     "),
-    (ReadFlags::IGNORED.bits(), *b"IGNORED        "),
-    (ReadFlags::ISDIR.bits(), *b"ISDIR          "),
+/// What an event can hold, by the numbers of its bits.
+static BITS: [u8; 13] = [
+    ReadFlags::MODIFY.bits().trailing_zeros() as u8,
+    ReadFlags::ATTRIB.bits().trailing_zeros() as u8,
+    ReadFlags::CLOSE_WRITE.bits().trailing_zeros() as u8,
+    ReadFlags::MOVED_FROM.bits().trailing_zeros() as u8,
+    ReadFlags::MOVED_TO.bits().trailing_zeros() as u8,
+    ReadFlags::CREATE.bits().trailing_zeros() as u8,
+    ReadFlags::DELETE.bits().trailing_zeros() as u8,
+    ReadFlags::DELETE_SELF.bits().trailing_zeros() as u8,
+    ReadFlags::MOVE_SELF.bits().trailing_zeros() as u8,
+    ReadFlags::UNMOUNT.bits().trailing_zeros() as u8,
+    ReadFlags::QUEUE_OVERFLOW.bits().trailing_zeros() as u8,
+    ReadFlags::IGNORED.bits().trailing_zeros() as u8,
+    ReadFlags::ISDIR.bits().trailing_zeros() as u8,
 ];
+/// The kernel's names of these.
+const NAMES: Words = words!(
+    "MODIFY|ATTRIB|CLOSE_WRITE|MOVED_FROM|MOVED_TO|CREATE|DELETE|DELETE_SELF|MOVE_SELF|UNMOUNT|Q_OVERFLOW|IGNORED|ISDIR"
+);
 
 pub(super) fn describe(line: &mut Log, events: ReadFlags) {
-    line.key_names("events", events.bits(), &EVENT_NAMES);
+    line.key_names("events", events.bits(), &BITS, NAMES);
 }
 
 #[cfg(test)]
