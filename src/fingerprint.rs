@@ -105,13 +105,13 @@ impl Hash {
 /// The multiplier of MurmurHash64A.
 const FACTOR: u64 = 0xc6a4_a793_5bd1_e995;
 
-#[inline(always)]
+#[inline]
 const fn mixed(state: u64, word: u64) -> u64 {
     let word = scramble(word.wrapping_mul(FACTOR)).wrapping_mul(FACTOR);
     (state ^ word).wrapping_mul(FACTOR)
 }
 
-#[inline(always)]
+#[inline]
 const fn scramble(word: u64) -> u64 {
     word ^ word >> 47
 }
