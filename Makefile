@@ -252,7 +252,7 @@ define licences
   mkdir -p "$(DIST)/licences/$$name-$$version"; \
   cp "$${CARGO_HOME:-$$HOME/.cargo}"/registry/src/*/"$$name-$$version"/[CL][OI][PC]* "$(DIST)/licences/$$name-$$version"; \
 done; cp "$$(rustc --print sysroot)/share/doc/rust/COPYRIGHT-library.html" $(DIST)/licences/rust.html; \
-for file in target/zig/lib/python3*/site-packages/ziglang/lib/libc/musl/COPYRIGHT; do [ ! -e "$$file" ] || cp "$$file" $(DIST)/licences/musl; done
+$(if $(filter ppc64le s390x,$(PLATFORMS)),cp target/zig/lib/python3*/site-packages/ziglang/lib/libc/musl/COPYRIGHT $(DIST)/licences/musl)
 endef
 
 .PHONY: dist

@@ -129,19 +129,19 @@ fn podman_loads_an_archive_and_runs_a_pod_from_it() {
 fn manifest(name: &str, config: &Path) -> String {
     let target = example("target");
     let config = config.display();
-    let libraries = ["lib", "lib64"].map(|name| (name, format!("/{name}")));
-    let libraries = libraries
-        .iter()
-        .filter(|(_, path)| Path::new(path).exists());
-    let mounts: String = libraries
-        .clone()
-        .map(|(name, path)| {
-            format!("        - {{name: {name}, mountPath: {path}, readOnly: true}}\n")
-        })
-        .collect();
-    let volumes: String = libraries
-        .map(|(name, path)| format!("    - {{name: {name}, hostPath: {{path: {path}}}}}\n"))
-        .collect();
+    let (mut mounts, mut volumes) = (Vec::new(), Vec::new());
+    for name in ["lib", "lib64"] {
+        let path = format!("/{name}");
+        if Path::new(&path).exists() {
+            mounts.push(format!(
+                "        - {{name: {name}, mountPath: {path}, readOnly: true}}\n"
+            ));
+            volumes.push(format!(
+                "    - {{name: {name}, hostPath: {{path: {path}}}}}\n"
+            ));
+        }
+    }
+    let (mounts, volumes) = (mounts.concat(), volumes.concat());
     format!(
         "apiVersion: v1
 kind: Pod

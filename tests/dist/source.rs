@@ -5,7 +5,6 @@ use crate::{command, dist, repository, shell, succeed};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::process::Command;
 
 /// Unpacked outside of the repository, where nothing of it is found.
 struct Sources {

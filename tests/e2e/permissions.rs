@@ -31,11 +31,11 @@ fn p7_a_signal_arrives_where_the_readme_says_so_and_elsewhere_the_log_names_the_
     assert!(arrive > 0 && arrive < rows.len(), "{rows:?}");
     for [app, sidecar, outcome] in rows {
         println!("{app} | {sidecar} | {outcome}");
-        prove(User::parse(app), User::parse(sidecar), outcome);
+        prove(&User::parse(app), &User::parse(sidecar), outcome);
     }
 }
 
-fn prove(app: User, sidecar: User, outcome: &str) {
+fn prove(app: &User, sidecar: &User, outcome: &str) {
     let directory = tempfile::tempdir().unwrap();
     crate::support::process::open_to_all(directory.path());
     let volume = Volume::new(
@@ -55,16 +55,16 @@ fn prove(app: User, sidecar: User, outcome: &str) {
     let mut mounts = vec![(volume.path.as_path(), CONFIG), (target.as_path(), "/app")];
     mounts.extend(libraries.iter().filter(|(path, _)| path.exists()));
     let (app_container, mut app_output) =
-        Container::run(&app, None, &mounts, &["/app", "/config/app.conf"]);
+        Container::run(app, None, &mounts, &["/app", "/config/app.conf"]);
     app_output.expect("ready");
 
     let pod = Some(app_container.pid());
     let (sidecar_container, mut log) =
-        Container::run(&sidecar, pod, &shared, &["/config-reloader-sidecar"]);
+        Container::run(sidecar, pod, &shared, &["/config-reloader-sidecar"]);
     log.expect("watching");
     volume.update(&[("app.conf", "two")]);
     let (check, output) = Container::run(
-        &sidecar,
+        sidecar,
         pod,
         &shared,
         &["/config-reloader-sidecar", "check"],
