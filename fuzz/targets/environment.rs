@@ -215,7 +215,9 @@ fn plain(entries: &[Vec<u8>]) -> Result<Config<'_>, (BTreeSet<&'static str>, For
 
 /// The variables that the errors name, as they are reported.
 fn named(errors: &Values) -> BTreeSet<String> {
-    let lines = logged(errors.log_format(), false, |log| errors.report(log));
+    let lines = logged(errors.log_format(), false, |log| {
+        errors.report(log);
+    });
     let count = lines.len();
     let names = lines.iter().map(|line| {
         let message = match errors.log_format() {
