@@ -265,7 +265,7 @@ dist: ## build what is distributed into target/dist: programs and images for six
 	$(foreach platform,$(PLATFORMS),$(call dist-platform,$(platform),$(call dist-name,$(platform)))) \
 	$(DIST_PODMAN) manifest push --quiet --all dist oci:$(DIST)/oci:$(VERSION)
 	@cargo cyclonedx --quiet --describe binaries --format json --spec-version 1.5 --no-build-deps --target $(TRIPLE_amd64)
-	@sed "s|path+file://$(CURDIR)|path+file:///|" $(PROGRAM)_bin.cdx.json > $(DIST)/$(PROGRAM)-$(VERSION).cdx.json; rm $(PROGRAM)_bin.cdx.json
+	@sed "s|path+file://$(CURDIR)|path+file:///|" $(PROGRAM)_bin.cdx.json > $(DIST)/$(PROGRAM)-$(VERSION).cdx.json; rm ./*_bin.cdx.json
 	$(licences)
 	@cd $(DIST); find * -type f ! -name SHA256SUMS | LC_ALL=C sort | xargs sha256sum > SHA256SUMS
 	@cd $(DIST); printf '%-10s %14s %12s\n' platform "program bytes" "image bytes"; $(foreach platform,$(PLATFORMS),\

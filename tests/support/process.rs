@@ -85,7 +85,8 @@ impl Talker {
     fn take(&mut self, line: String) {
         if let Some(has_started) = &mut self.log {
             *has_started |= line.contains("started") && line.contains("version");
-            if *has_started {
+            // Of the lines between them, valgrind's begin so.
+            if *has_started && !line.starts_with(['=', '-']) {
                 events::check(&line);
             }
         }
