@@ -398,7 +398,6 @@ fn constant(story: &Story, broken: &mut Vec<Broken>) {
 
 fn tells_the_truth(story: &Story, lines: &[Line], sent: &[Sent], broken: &mut Vec<Broken>) {
     let mut lie = |text: String| broken.push(Broken(Promise::TellsTheTruth, text));
-    let message = |at: usize| lines.get(at).map(|line| &*line.message);
     if story.exit != Some(0)
         || lines.last().map(|line| &*line.message) != Some("stopped by SIGTERM")
     {
@@ -408,12 +407,11 @@ fn tells_the_truth(story: &Story, lines: &[Line], sent: &[Sent], broken: &mut Ve
             lines.last().map(|line| &line.message)
         ));
     }
-    if message(0) != Some("started") || message(1) != Some("watching") {
-        lie(format!(
-            "it began with {:?} and {:?}",
-            message(0),
-            message(1)
-        ));
+    let mut messages = lines.iter().map(|line| &*line.message);
+    let mut next = || messages.find(|message| *message != "sandboxed");
+    let beginning = [next(), next()];
+    if beginning != [Some("started"), Some("watching")] {
+        lie(format!("it began with {beginning:?}"));
     }
     // Of levels and messages only what such a history can bring about.
     for line in lines {
