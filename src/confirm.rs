@@ -209,9 +209,9 @@ impl Confirm {
         }
     }
 
-    /// Nothing is going on; what was armed is given up unless a signal is still to come.
-    pub fn rest(&mut self, is_owed: bool) {
-        if self.window.is_none() && !is_owed {
+    /// Nothing is going on; what was armed is given up unless a signal may still come.
+    pub fn rest(&mut self, is_busy: bool) {
+        if self.window.is_none() && !is_busy {
             self.openings.disarm();
         }
     }

@@ -209,7 +209,7 @@ impl<'c> Sidecar<'c> {
                 log.metrics.add(Metric::Retries, 1);
                 self.handle(Event::Unconfirmed, log);
             }
-            self.confirm.rest(self.reload.changed_since().is_some());
+            self.confirm.rest(self.reload.deadline().is_some());
             let is_resumed = self.http.deadline().is_some_and(|at| at <= now);
             if ready.intersects(PollFlags::RDNORM | PollFlags::HUP | PollFlags::ERR) || is_resumed {
                 self.serve(log);

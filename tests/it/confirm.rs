@@ -1,6 +1,6 @@
 //! After the signal: the files are read again or are not, the process lives or does not (A1, A2).
 
-use crate::support::process::{Settings, Talker, Target};
+use crate::support::process::{Settings, Talker, Target, eventually};
 use crate::support::volume::{Order, Volume};
 use rustix::process::Signal;
 use std::fs;
@@ -90,6 +90,30 @@ fn a1_keys_of_a_volume_that_are_opened_through_its_links_confirm_it_too() {
     assert_eq!(target.signalled().1, "new");
     let line = sidecar.expect("reload confirmed");
     assert!(line.contains("files=1 after_ms="), "{line}");
+}
+
+#[test]
+fn a1_an_update_that_was_read_long_before_its_last_step_is_confirmed() {
+    let directory = tempfile::tempdir().unwrap();
+    let volume = Volume::new(directory.path(), Order::SwapFirst, &[("app.conf", "start")]);
+    let mut target = Target::start(&volume.path.join("app.conf"));
+    let mut sidecar = Settings::new(&volume.path, &target.name)
+        .set("RELOAD_CONFIRM", "warn")
+        .set("RELOAD_SETTLE", "10s")
+        .set("RELOAD_SETTLE_MAX", "10s")
+        .set("VERBOSE", "true")
+        .start();
+    sidecar.wait_at_rest();
+    volume.update_with(&[("app.conf", "new")], |_| {
+        sidecar.expect("reading everything");
+        eventually("asleep until the update is complete", || {
+            sidecar
+                .sleeps_in(libc::SYS_ppoll)
+                .is_some_and(|arguments| arguments[2] != 0)
+        });
+    });
+    assert_eq!(target.signalled().1, "new");
+    sidecar.expect("reload confirmed files=1 ");
 }
 
 #[test]
