@@ -240,6 +240,10 @@ impl Log {
 
     /// Adds `key` with the names of the bits that are set: `names` separated by `|`, of the bits with these numbers.
     pub fn key_names(&mut self, key: &str, bits: u32, numbers: &[u8], names: Words) -> &mut Self {
+        // Of most events nobody wants to read.
+        if self.muted {
+            return self;
+        }
         let mut all = Text::<PATH_MAX>::new();
         names.unpack(&mut all);
         let mut text = Word::new();
