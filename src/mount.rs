@@ -17,7 +17,7 @@ pub struct Mount<'l> {
     pub root: &'l [u8],
     /// Where.
     pub point: &'l [u8],
-    /// The rest of the line: options, the file system and its own options.
+    /// The rest of the line, from the blank on: options, the file system and its own options.
     pub rest: &'l [u8],
 }
 

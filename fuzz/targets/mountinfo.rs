@@ -46,8 +46,7 @@ fuzz_target!(|data: &[u8]| {
     line.extend(escaped(root));
     line.push(b' ');
     line.extend(escaped(point));
-    let rest = b"rw,noatime master:1 - ext3 /dev/root rw";
-    line.push(b' ');
+    let rest = b" rw,noatime master:1 - ext3 /dev/root rw";
     line.extend_from_slice(rest);
     assert_eq!(Mount::parse(&mut line), Some(Mount { root, point, rest }));
 });

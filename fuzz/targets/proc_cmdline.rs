@@ -124,7 +124,8 @@ fuzz_target!(|input: Input| {
     }
     let text = |text: &Option<Text>| {
         let taken = text.as_ref()?.taken(&joined(&cmdline));
-        Some(taken).filter(|taken| !taken.is_empty())
+        // The environment holds no NUL.
+        Some(taken).filter(|taken| !taken.is_empty() && !taken.contains(&0))
     };
     let (names, text) = (text(&input.names), text(&input.text));
     // Names hold no slash.

