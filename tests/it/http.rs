@@ -619,8 +619,9 @@ fn the_metrics_tell_what_has_happened() {
 #[test]
 fn the_metrics_tell_of_a_reload_that_fails_and_of_its_end() {
     let name = crate::support::unique_name();
-    let mut listening = Listening::start(&name);
+    // A change that was there when the program went to sleep counts from when it last saw that there was none.
     let before = seconds();
+    let mut listening = Listening::start(&name);
     listening.config.change();
     listening
         .sidecar
