@@ -15,9 +15,49 @@ unsafe extern "C" {}
 // SAFETY: the name is the one that the C start-up code calls, with this signature.
 #[unsafe(no_mangle)]
 extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
-    // SAFETY: the start-up code's own arguments.
-    let mut arguments = unsafe { sys::arguments(argc, argv) };
-    command::main(&mut arguments, &mut sys::environment())
+    // The environment stands after the null pointer that ends the arguments; x86-64 psABI 3.4.1, and alike on the others.
+    let (first, environment) = (argc.min(1) as usize, argc as usize + 1);
+    // SAFETY: the start-up code's own arguments, as the kernel put them on the stack.
+    let (mut arguments, mut environment) = unsafe {
+        (
+            sys::strings(argv.add(first)),
+            sys::strings(argv.add(environment)),
+        )
+    };
+    command::main(&mut arguments, &mut environment)
+}
+
+/// What the C library would do between the start and `main`, and after it, is for C code that uses threads, files or `atexit`: the
+/// program has none. Both names take the place of the library's own, which are then not linked.
+#[cfg(all(target_env = "musl", not(debug_assertions)))]
+mod start {
+    use core::ffi::{c_char, c_int};
+
+    // SAFETY: the name is the one that the C start-up code calls once the program is relocated, with these arguments first.
+    #[unsafe(no_mangle)]
+    extern "C" fn __libc_start_main(
+        main: extern "C" fn(c_int, *const *const c_char) -> c_int,
+        argc: c_int,
+        argv: *const *const c_char,
+    ) -> ! {
+        // SAFETY: ends the process; nothing is left to be put in order.
+        unsafe { libc::_exit(main(argc, argv)) }
+    }
+
+    /// Of the one thread that there is.
+    static mut ERRNO: c_int = 0;
+
+    // SAFETY: the name is the one that users of the C library go by, with this signature.
+    #[unsafe(no_mangle)]
+    extern "C" fn __errno_location() -> *mut c_int {
+        &raw mut ERRNO
+    }
+
+    // SAFETY: the name is the one that the C library itself goes by, with this signature.
+    #[unsafe(no_mangle)]
+    extern "C" fn ___errno_location() -> *mut c_int {
+        &raw mut ERRNO
+    }
 }
 
 /// Does not say where: whoever looks at the `PanicInfo` gets 4 KB of formatting with it.

@@ -9,45 +9,27 @@ use rustix::event::Timespec;
 use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use rustix::io::{self, Errno};
 
-unsafe extern "C" {
-    /// The environment as the C start-up code found it; environ(7).
-    static environ: *const *const c_char;
-}
-
 /// For a poll(2) that does not wait.
 pub const AT_ONCE: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 0,
 };
 
-/// The environment's entries, `NAME=value`, as they were at start; environ(7).
-pub fn environment() -> impl Iterator<Item = &'static [u8]> {
-    let mut at = 0;
-    core::iter::from_fn(move || {
-        // SAFETY: the start-up code set `environ` to an array of C strings that ends with a null pointer. Nothing in this
-        // program changes the environment, so array and strings live until the end.
-        unsafe {
-            if environ.is_null() {
-                return None;
-            }
-            let entry = *environ.add(at);
-            at += 1;
-            (!entry.is_null()).then(|| CStr::from_ptr(entry).to_bytes())
-        }
-    })
-}
-
-/// The arguments after the program's name.
+/// The strings of an array that ends with a null pointer, as the program's arguments and its environment do; execve(2).
 ///
 /// # Safety
-/// `argv` must point to `argc` C strings that live until the end of the program, as those given to `main` do.
-pub unsafe fn arguments(
-    argc: c_int,
-    argv: *const *const c_char,
-) -> impl Iterator<Item = &'static [u8]> {
-    (1..argc.max(0) as usize).map(move |at| {
-        // SAFETY: `at` is below `argc`; the rest is what the caller promises.
-        unsafe { CStr::from_ptr(*argv.add(at)).to_bytes() }
+/// `array` must be such an array, and live until the end of the program as its strings do.
+pub unsafe fn strings(mut array: *const *const c_char) -> impl Iterator<Item = &'static [u8]> {
+    core::iter::from_fn(move || {
+        // SAFETY: never moved beyond the null pointer; the rest is what the caller promises.
+        unsafe {
+            let entry = *array;
+            if entry.is_null() {
+                return None;
+            }
+            array = array.add(1);
+            Some(CStr::from_ptr(entry).to_bytes())
+        }
     })
 }
 
