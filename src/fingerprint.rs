@@ -45,6 +45,11 @@ impl Key {
     pub fn child(self, name: &[u8]) -> Self {
         Self(hash(self.0, name))
     }
+
+    /// That there is something at this place, whatever it is.
+    pub const fn name(self) -> Entry {
+        Entry(self.0)
+    }
 }
 
 pub(crate) fn hash(seed: u64, bytes: &[u8]) -> u64 {

@@ -66,6 +66,15 @@ pub enum Shortfall {
     TooMany,
 }
 
+/// A directory laid out by AtomicWriter.
+#[derive(Clone, Copy, Default)]
+pub struct Volume {
+    /// Which one of those that were come across.
+    pub number: usize,
+    /// It was [`shown`](Visit::shown) before, and no name has come or gone since.
+    pub is_known: bool,
+}
+
 /// Whoever wants the walk done.
 pub trait Visit {
     /// Sets a watch.
@@ -73,7 +82,10 @@ pub trait Visit {
     /// Whether everything on the way to the root is armed, and nothing has happened there since.
     fn knows_the_way(&mut self) -> bool;
     /// The directory that was armed last is a volume's, of whose names those that begin with two dots do not count.
-    fn volume(&mut self);
+    fn volume(&mut self) -> Volume;
+    /// The volume of this number was listed: all that it shows are links to what has the same name behind `..data`, and these
+    /// names; nothing if that is not so. False if it was known otherwise, and is to be listed once more.
+    fn shown(&mut self, volume: usize, names: Fingerprint) -> bool;
     /// A directory or file was found that counts with its content.
     fn found(&mut self, kind: FileType);
     /// What decides what is read has this status: a directory, a file, or a link that was followed.
@@ -184,6 +196,7 @@ impl Walk<'_> {
     }
 
     fn directory(&mut self, fd: &OwnedFd, key: Key, level: usize) -> io::Result<()> {
+        let before = *self.fingerprint;
         let stat = fs::fstat(fd)?;
         self.enter(fd.as_fd(), &stat);
         let id = (stat.st_dev as u64, stat.st_ino as u64);
@@ -201,12 +214,19 @@ impl Walk<'_> {
         let mut target = [0; NAME_MAX];
         let link = fs::readlinkat_raw(fd, c"..data", &mut target);
         let is_volume = link.is_ok();
+        let mut volume = Volume::default();
         let data = link.ok().and_then(|length| {
-            self.visit.volume();
+            volume = self.visit.volume();
             self.data(fd.as_fd(), &target[..length])
         });
+        // If what it shows is known, what it leads to is listed: the volume's own list would have to wait for the removal of an
+        // entry, which is the last step of an update.
+        let is_known = volume.is_known && data.is_some();
+        let listed = data.as_ref().filter(|_| is_known).unwrap_or(fd);
+        let mut names = Fingerprint::default();
+        let mut is_all_behind = true;
         let mut buffer = [MaybeUninit::uninit(); ENTRIES_SIZE];
-        let mut entries = RawDir::new(fd, &mut buffer);
+        let mut entries = RawDir::new(listed, &mut buffer);
         while let Some(entry) = entries.next() {
             let entry = entry?;
             let name = entry.file_name();
@@ -224,9 +244,15 @@ impl Walk<'_> {
             }
             let key = key.child(bytes);
             // All of a volume's entries lead through one directory, so that none needs a way and a watch of its own.
-            let behind = (data.as_ref())
-                .filter(|_| entry.file_type() == FileType::Symlink)
-                .and_then(|data| Some((data, self.kind_in(data, fd.as_fd(), name)?)));
+            let behind = match &data {
+                Some(data) if is_known => Some((data, entry.file_type())),
+                Some(data) if entry.file_type() == FileType::Symlink => {
+                    (self.kind_in(data, fd.as_fd(), name)).map(|kind| (data, kind))
+                }
+                _ => None,
+            };
+            names.add(Key::root(bytes).name());
+            is_all_behind &= behind.is_some();
             let (fd, kind) = behind.unwrap_or((fd, entry.file_type()));
             let before = *self.fingerprint;
             match self.entry(fd.as_fd(), name, kind, key, level) {
@@ -241,8 +267,19 @@ impl Walk<'_> {
             let part = self.fingerprint.since(before);
             self.visit.counted(bytes, level + 1, part);
         }
-        self.visit.read(fd.as_fd());
+        if !is_known {
+            self.visit.read(fd.as_fd());
+        }
         if let Some(data) = data {
+            let names = if is_all_behind {
+                names
+            } else {
+                Fingerprint::default()
+            };
+            if !self.visit.shown(volume.number, names) {
+                *self.fingerprint = before;
+                return self.directory(fd, key, level);
+            }
             self.visit.read(data.as_fd());
         }
         Ok(())
@@ -253,7 +290,7 @@ impl Walk<'_> {
         let (data, kind) = resolve(&mut *self.visit, volume, true, target).ok()?;
         let is_armed = kind == FileType::Directory
             && self.visit.arm(data.as_fd(), Part::Tree) != Armed::Denied;
-        is_armed.then_some(data)
+        is_armed.then(|| open(data.as_fd(), c".", OFlags::DIRECTORY).ok())?
     }
 
     /// What a volume's visible entry stands for in the directory behind `..data`; `None` where it is no link to its own name

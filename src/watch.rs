@@ -198,7 +198,7 @@ impl Watch {
             self.refused = None;
             // Closed first, because its watches count towards the limit. What comes in between is found by the look.
             self.inotify = None;
-            self.relied = Relied::new();
+            self.relied.doubt();
             match inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC) {
                 Ok(fresh) => {
                     self.inotify = Some(fresh);

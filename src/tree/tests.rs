@@ -12,6 +12,7 @@ use tempfile::TempDir;
 #[derive(Default)]
 struct Recorder {
     armed: Vec<(Part, PathBuf)>,
+    last: Option<(Part, PathBuf)>,
     files: u32,
     directories: u32,
     shortfalls: Vec<(PathBuf, Shortfall)>,
@@ -20,6 +21,9 @@ struct Recorder {
     /// A directory that is removed when it is armed for the second time, and how often it was.
     removed: Option<(PathBuf, u32)>,
     knows_the_way: bool,
+    /// What volumes have shown, and what they are known to show.
+    shown: Vec<Fingerprint>,
+    known: Option<Fingerprint>,
 }
 
 impl Visit for Recorder {
@@ -35,6 +39,7 @@ impl Visit for Recorder {
                 fs::remove_dir(removed).unwrap();
             }
         }
+        self.last = Some((part, path.clone()));
         if !self.armed.contains(&(part, path.clone())) {
             self.armed.push((part, path));
         }
@@ -45,10 +50,20 @@ impl Visit for Recorder {
         self.knows_the_way
     }
 
-    fn volume(&mut self) {
-        let (part, path) = self.armed.last().unwrap();
+    fn volume(&mut self) -> Volume {
+        let (part, path) = self.last.as_ref().unwrap();
         assert_eq!(*part, Part::Tree);
         assert!(path.join("..data").is_symlink());
+        Volume {
+            number: self.shown.len(),
+            is_known: self.known.is_some(),
+        }
+    }
+
+    fn shown(&mut self, volume: usize, names: Fingerprint) -> bool {
+        assert_eq!(volume, self.shown.len());
+        self.shown.push(names);
+        self.known.take().is_none_or(|known| known == names)
     }
 
     fn found(&mut self, kind: FileType) {
@@ -566,6 +581,63 @@ fn w4_a_large_file_counts_by_size_time_and_inode() {
         .set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1))
         .unwrap();
     assert_ne!(disk.fingerprint("root"), large, "another inode");
+}
+
+#[test]
+fn w2_a_volume_is_not_listed_if_it_is_known_what_it_shows() {
+    let disk = Disk::new();
+    disk.volume("root", 1, &[("a", "1"), ("b/c", "1")]);
+    let (before, recorder) = disk.walk("root");
+    let [names] = recorder.shown[..] else {
+        panic!("{:?}", recorder.shown)
+    };
+    assert_ne!(names, Fingerprint::default());
+    // Whoever lists it finds this.
+    disk.file("root/other", "");
+    let known = |names| Recorder {
+        known: Some(names),
+        ..Recorder::default()
+    };
+    let (fingerprint, recorder, _) = disk.walk_with("root", known(names));
+    assert_eq!(
+        (fingerprint, recorder.files, recorder.directories),
+        (before, 2, 2)
+    );
+    assert_eq!(recorder.shown, [names]);
+    let (listed, recorder) = disk.walk("root");
+    assert_ne!(listed, before);
+    assert_eq!(
+        recorder.shown,
+        [Fingerprint::default()],
+        "not all of it is behind ..data"
+    );
+
+    fs::remove_file(disk.path("root/other")).unwrap();
+    disk.volume("root", 2, &[("a", "2"), ("b/c", "2")]);
+    let (listed, recorder) = disk.walk("root");
+    assert_eq!(recorder.shown, [names], "the names are the same");
+    let (fingerprint, recorder, _) = disk.walk_with("root", known(names));
+    assert_eq!((fingerprint, recorder.shown.len()), (listed, 1));
+}
+
+#[test]
+fn w2_a_volume_is_listed_if_it_shows_other_names_than_were_known() {
+    let disk = Disk::new();
+    disk.volume("root", 1, &[("a", "1"), ("b", "1")]);
+    let (_, recorder) = disk.walk("root");
+    let before = recorder.shown[0];
+    // A key has gone, and its link is still there; then it is not.
+    disk.volume("root", 2, &[("a", "2")]);
+    for _ in 0..2 {
+        let known = Recorder {
+            known: Some(before),
+            ..Recorder::default()
+        };
+        let (fingerprint, recorder, _) = disk.walk_with("root", known);
+        assert_eq!(fingerprint, disk.fingerprint("root"));
+        assert_eq!(recorder.shown.len(), 2);
+        let _ = fs::remove_file(disk.path("root/b"));
+    }
 }
 
 #[test]

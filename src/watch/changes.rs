@@ -40,12 +40,13 @@ impl Changes {
     }
 
     /// An entry, so many levels below the root, has this part in the fingerprint with everything below it, which has been
-    /// counted before. It is named if its part is new, unless something below it was named: then that is why.
+    /// counted before. It is named once if its part is new, unless something below it was named: then that is why.
     pub fn counted(&mut self, name: &[u8], level: usize, part: Fingerprint) {
         let hash = part.number();
         let (word, bit) = ((hash >> 58) as usize, 1 << (hash >> 52 & 63));
+        let known = self.told[word] | self.found[word];
         self.found[word] |= bit;
-        if self.told[word] & bit != 0 {
+        if known & bit != 0 {
             return;
         }
         let is_explained = core::mem::replace(&mut self.level, level) > level;
@@ -134,6 +135,13 @@ mod tests {
             ]),
             "b,c,e"
         );
+    }
+
+    #[test]
+    fn what_a_look_comes_across_twice_is_named_once() {
+        let mut changes = Changes::new();
+        let entries = [("a", 1, 1), ("b", 1, 1), ("a", 1, 1), ("c", 1, 1)];
+        assert_eq!(look(&mut changes, &entries), "a,b,c");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::metrics::Metric;
 use crate::mount;
 use crate::read::is_shortage;
 use crate::reload::Instant;
-use crate::tree::{self, Armed, Part, Shortfall, Visit};
+use crate::tree::{self, Armed, Part, Shortfall, Visit, Volume};
 use crate::words;
 use rustix::fd::BorrowedFd;
 use rustix::fs::inotify::{self, WatchFlags};
@@ -79,8 +79,12 @@ impl Visit for Looking<'_> {
         self.watch.relied.is_way_known()
     }
 
-    fn volume(&mut self) {
-        self.watch.relied.volume();
+    fn volume(&mut self) -> Volume {
+        self.watch.relied.volume()
+    }
+
+    fn shown(&mut self, volume: usize, names: Fingerprint) -> bool {
+        self.watch.relied.shown(volume, names)
     }
 
     fn found(&mut self, kind: FileType) {
