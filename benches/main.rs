@@ -21,7 +21,7 @@ mod watcher;
 use contestants::{ALTERNATIVES, Contestant};
 use measure::{counted, crowd, growth, rest, size, storm, updates};
 use report::Report;
-use rig::Medium;
+use rig::{Medium, Pace};
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -59,14 +59,16 @@ fn main() {
         rest::start(&mut report, &others, rounds(15, 3));
     }
     if is_wanted("latency") {
-        // In memory, all of them are measured below.
-        let media = [Medium::Disk, Medium::Memory];
-        let media = if is_wanted("updates") {
-            &media[..1]
-        } else {
-            &media
-        };
-        updates::against_the_floor(&mut report, rounds(1000, 100), media);
+        let mut ways = vec![
+            (Medium::Disk, Pace::Fast),
+            (Medium::Disk, Pace::LastAlone),
+            (Medium::Memory, Pace::LastAlone),
+        ];
+        // All of them are measured so below.
+        if !is_wanted("updates") {
+            ways.push((Medium::Memory, Pace::Fast));
+        }
+        updates::against_the_floor(&mut report, rounds(1000, 100), ways);
     }
     if is_wanted("updates") {
         updates::of_all(&mut report, &others, rounds(1000, 100));

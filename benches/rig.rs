@@ -95,6 +95,8 @@ pub struct Rig {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Pace {
     Fast,
+    /// Before the last step everybody comes to rest, so that only this step is waited for.
+    LastAlone,
     /// After each step everybody comes to rest, so that no two signals become one.
     Slow,
 }
@@ -168,15 +170,23 @@ impl Rig {
         for step in others {
             step.run().unwrap();
             if pace == Pace::Slow {
-                sleep(SLOW);
-                while !self.watcher.is_asleep() {
-                    sleep(Duration::from_millis(1));
-                }
+                self.wait_at_rest();
             }
+        }
+        if pace == Pace::LastAlone {
+            self.wait_at_rest();
         }
         let before_last_step = now();
         last.run().unwrap();
         [before_last_step, now()]
+    }
+
+    /// Leaves the watcher time for what was written, and waits until it has done what there is to do.
+    fn wait_at_rest(&self) {
+        sleep(SLOW);
+        while !self.watcher.is_asleep() {
+            sleep(Duration::from_millis(1));
+        }
     }
 
     /// New content, and what comes of it until there is rest.

@@ -116,33 +116,54 @@ fn latency_table(report: &mut Report, name: &str, title: &str, entries: &[Entry]
     report.table(name, title, &columns, rows.collect());
 }
 
-fn name(medium: Medium) -> &'static str {
-    match medium {
-        Medium::Memory => "latency",
-        Medium::Disk => "latency_on_disk",
+impl Plan {
+    fn name(&self) -> String {
+        let mut name = "latency".to_owned();
+        name += match self.medium {
+            Medium::Memory => "",
+            Medium::Disk => "_on_disk",
+        };
+        name += match self.pace {
+            Pace::Fast | Pace::Slow => "",
+            Pace::LastAlone => "_of_the_last_step",
+        };
+        name
     }
-}
 
-fn title(medium: Medium) -> String {
-    let place = match medium {
-        Medium::Memory => "in memory, as Secrets are",
-        Medium::Disk => "on disk, as ConfigMaps are",
-    };
-    format!("{LATENCY} (a volume {place})")
+    fn title(&self) -> String {
+        let place = match self.medium {
+            Medium::Memory => "in memory, as Secrets are",
+            Medium::Disk => "on disk, as ConfigMaps are",
+        };
+        let pace = match self.pace {
+            Pace::Fast | Pace::Slow => "written as fast as can be",
+            Pace::LastAlone => "with a pause before the last step",
+        };
+        format!("{LATENCY} (a volume {place}, {pace})")
+    }
+
+    fn report(&self, report: &mut Report, entries: &[Entry]) {
+        latency_table(report, &self.name(), &self.title(), entries);
+    }
 }
 
 const LATENCY: &str = "from just before the last step of an update, which removes the previous directory, to the handler that sees all of it, ms";
 
 /// The sidecar beside the floor alone.
-pub fn against_the_floor(report: &mut Report, rounds: usize, media: &[Medium]) {
-    for medium in media.iter().copied() {
+pub fn against_the_floor(
+    report: &mut Report,
+    rounds: usize,
+    ways: impl IntoIterator<Item = (Medium, Pace)>,
+) {
+    for (medium, pace) in ways {
         let plan = Plan {
             rounds,
             medium,
+            pace,
             others_every: 1,
             ..FAST
         };
-        latency_table(report, name(medium), &title(medium), &run(&OURS, plan));
+        plan.report(report, &run(&OURS, plan));
     }
 }
 
@@ -151,7 +172,7 @@ pub fn of_all(report: &mut Report, others: &[&Contestant], rounds: usize) {
     let contestants = [&OURS, others].concat();
     let plan = Plan { rounds, ..FAST };
     let entries = run(&contestants, plan);
-    latency_table(report, name(plan.medium), &title(plan.medium), &entries);
+    plan.report(report, &entries);
     let slow = |kind| {
         let plan = Plan {
             kind,
