@@ -40,9 +40,45 @@ mod start {
         argc: c_int,
         argv: *const *const c_char,
     ) -> ! {
+        make_read_only();
         // SAFETY: ends the process; nothing is left to be put in order.
         unsafe { libc::_exit(main(argc, argv)) }
     }
+
+    #[cfg(target_pointer_width = "32")]
+    use libc::{Elf32_Ehdr as Header, Elf32_Phdr as Segment};
+    #[cfg(target_pointer_width = "64")]
+    use libc::{Elf64_Ehdr as Header, Elf64_Phdr as Segment};
+
+    unsafe extern "C" {
+        /// Where the program begins in memory, as the linker calls it; elf(5).
+        static __ehdr_start: Header;
+    }
+
+    /// Takes from what was relocated the permission to be written to: a dynamic linker does that, musl's start-up code does not.
+    fn make_read_only() {
+        let header = &raw const __ehdr_start;
+        // SAFETY: the linker has put the headers of the segments behind that of the file, and both into the first segment.
+        let (segments, first) = unsafe {
+            let segments = header.add(1).cast::<Segment>();
+            let count = (*header).e_phnum.into();
+            (core::slice::from_raw_parts(segments, count), &*segments)
+        };
+        // The first segment is the one of these headers themselves.
+        let moved_by = (&raw const *first).addr() - first.p_vaddr as usize;
+        for segment in segments {
+            if segment.p_type == libc::PT_GNU_RELRO {
+                let start = (moved_by + segment.p_vaddr as usize) & !(PAGE_SIZE - 1);
+                let end = moved_by + (segment.p_vaddr + segment.p_memsz) as usize;
+                // Where pages are larger the kernel refuses, and they stay as they are.
+                // SAFETY: nothing in it is written to after it was relocated, which has been done.
+                unsafe { libc::syscall(libc::SYS_mprotect, start, end - start, libc::PROT_READ) };
+            }
+        }
+    }
+
+    /// What the linker goes by.
+    const PAGE_SIZE: usize = 4096;
 
     /// Of the one thread that there is.
     static mut ERRNO: c_int = 0;

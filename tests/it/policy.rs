@@ -116,6 +116,24 @@ fn the_program_is_one_static_file_with_its_protections() {
     }
 }
 
+#[test]
+fn what_was_relocated_cannot_be_written_to() {
+    if musl_target().is_none() || is_emulated() {
+        eprintln!("only the release for musl, run by the kernel itself, does that; see make test");
+        return;
+    }
+    let config = tempfile::tempdir().unwrap();
+    let sidecar = Settings::new(config.path(), "nobody").start();
+    let process = format!("/proc/{}", sidecar.pid().as_raw_nonzero());
+    let maps = fs::read_to_string(format!("{process}/maps")).unwrap();
+    let own = maps.lines().filter(|line| line.contains("sidecar"));
+    let permissions: Vec<_> = own
+        .map(|line| line.split(' ').nth(1).unwrap().to_owned())
+        .collect();
+    // Code and constants; what was relocated; the rest.
+    assert_eq!(permissions, ["r-xp", "r--p", "rw-p"], "{maps}");
+}
+
 /// How much of it may be resident: as the README says.
 const RESIDENT_KIB: u64 = 112;
 
