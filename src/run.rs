@@ -430,7 +430,11 @@ impl<'c> Sidecar<'c> {
         self.confirm.after_look(files);
         self.last_look = sys::now();
         // One that came at the end goes first, too: after SIGCONT nobody knows what was read when.
-        is_whole && !interrupted()
+        let is_valid = is_whole && !interrupted();
+        if !is_valid {
+            self.watch.doubt();
+        }
+        is_valid
     }
 
     fn tell(&mut self, note: Note, log: &mut Log) {
