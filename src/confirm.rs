@@ -96,22 +96,21 @@ impl Openings {
         self.count = 0;
     }
 
-    /// Calls `opened` for each time that a file was opened, with its watch and its name, if that is another file's watch.
-    fn take(&mut self, opened: &mut dyn FnMut(i32, &[u8])) {
+    /// Takes what was opened until now, and tells the window of each time that a file was.
+    fn take(&mut self, mut window: Option<&mut Window>, now: Instant) {
         let Some(inotify) = &self.inotify else { return };
         let mut buffer = [MaybeUninit::uninit(); 1024];
         let mut reader = Reader::new(inotify, &mut buffer);
         while let Ok(event) = reader.next() {
             let events = event.events();
-            if events.contains(ReadFlags::OPEN) && !events.contains(ReadFlags::ISDIR) {
+            if let Some(window) = &mut window
+                && events.contains(ReadFlags::OPEN)
+                && !events.contains(ReadFlags::ISDIR)
+            {
                 let name = event.file_name().map_or(&b""[..], |name| name.to_bytes());
-                opened(event.wd(), name);
+                window.opened(event.wd(), name, now);
             }
         }
-    }
-
-    fn discard(&mut self) {
-        self.take(&mut |_, _| {});
     }
 }
 
@@ -168,7 +167,7 @@ impl Confirm {
     /// A look has been taken, and so many files were found; `None` if it was broken off.
     pub fn after_look(&mut self, files: Option<u32>) {
         self.has_files = files.map_or(self.has_files, |files| files > 0);
-        self.openings.discard();
+        self.discard();
         if let Some(window) = &mut self.window {
             window.blur();
         }
@@ -181,7 +180,7 @@ impl Confirm {
 
     /// Processes are about to be signalled: what was opened until now was not on account of it.
     pub fn before_signal(&mut self) {
-        self.openings.discard();
+        self.discard();
         self.window = None;
     }
 
@@ -298,10 +297,13 @@ impl Confirm {
     }
 
     fn gather(&mut self, now: Instant) {
-        if let Some(window) = &mut self.window {
-            self.openings
-                .take(&mut |watch, name| window.opened(watch, name, now));
+        if self.window.is_some() {
+            self.openings.take(self.window.as_mut(), now);
         }
+    }
+
+    fn discard(&mut self) {
+        self.openings.take(None, Instant::NEVER);
     }
 }
 
