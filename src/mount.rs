@@ -2,7 +2,7 @@
 
 use crate::config::CommaList;
 use crate::log::{Level, Log};
-use crate::read;
+use crate::read::{self, Lines};
 use crate::text::{parse_number, pieces};
 use crate::tree::descriptor_path;
 use crate::words;
@@ -103,12 +103,13 @@ pub fn each(take: &mut dyn FnMut(&Mount<'_>)) {
     let Ok(table) = table() else { return };
     // Room for two paths: what comes after them in a line is seldom needed.
     let mut buffer = [0; 2 * PATH_SIZE];
+    let mut lines = Lines::new(table.as_fd(), &mut buffer);
     // What was read up to an error counts.
-    let _ = read::lines(table.as_fd(), &mut buffer, &mut |line| {
+    while let Some(line) = lines.next() {
         if let Some(mount) = Mount::parse(line) {
             take(&mount);
         }
-    });
+    }
 }
 
 /// Warns of each `subPath` among the roots, in them, or around them. A root that is not there is passed over. Whether there was

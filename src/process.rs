@@ -8,7 +8,7 @@ mod parse;
 pub use parse::{Comm, Process, Status, TICK_MS, parse_stat};
 
 use crate::config::{CommaList, MAX_CMDLINE};
-use crate::read;
+use crate::read::{self, Lines};
 use crate::text::{Word, pieces};
 use core::mem::MaybeUninit;
 use parse::{goes_by, pid};
@@ -286,7 +286,12 @@ impl Proc {
     /// What is usually there fits, and is read at once. The list of groups can be longer than any buffer; nobody wants it.
     fn status_in(&self, pid: Pid, name: &[u8], status: &mut Status) -> io::Result<()> {
         let file = self.open(pid, name, OFlags::empty())?;
-        read::lines(file.as_fd(), &mut [0; 2048], &mut |line| status.take(line))
+        let mut buffer = [0; 2048];
+        let mut lines = Lines::new(file.as_fd(), &mut buffer);
+        while let Some(line) = lines.next() {
+            status.take(line);
+        }
+        lines.outcome.map(|_| ())
     }
 
     /// Whether any thread of the process blocks a signal, given as a bit mask: then it may be waiting for it in sigwait(3).

@@ -40,41 +40,62 @@ pub fn fill(file: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(length)
 }
 
-/// Calls `take` for each line, without its end. Of one that is longer than the buffer it gets as much as fits. The kernel ends
-/// every line: one without an end is none.
-///
-/// # Errors
-/// Those of read(2), but for EINTR.
-pub fn lines(
-    file: BorrowedFd<'_>,
-    buffer: &mut [u8],
-    take: &mut dyn FnMut(&mut [u8]),
-) -> io::Result<()> {
-    let mut length = 0;
-    // The rest of a line whose beginning was taken is passed over.
-    let mut is_rest = false;
-    loop {
-        let read = io::retry_on_intr(|| io::read(file, &mut buffer[length..]))?;
-        length += read;
-        let mut start = 0;
-        while let Some(end) = buffer[start..length].iter().position(|byte| *byte == b'\n') {
-            if !core::mem::take(&mut is_rest) {
-                take(&mut buffer[start..start + end]);
+/// The lines of a file, without their ends. Of one that is longer than the buffer as much is given as fits. The kernel ends every
+/// line: one without an end is none.
+#[derive(Debug)]
+pub struct Lines<'f> {
+    file: BorrowedFd<'f>,
+    buffer: &'f mut [u8],
+    /// What was read and not given yet.
+    start: usize,
+    end: usize,
+    /// The rest of a line whose beginning was given is passed over.
+    is_rest: bool,
+    /// What read(2) has answered in the end.
+    pub outcome: io::Result<usize>,
+}
+
+impl<'f> Lines<'f> {
+    /// All lines from where the file is read on.
+    pub const fn new(file: BorrowedFd<'f>, buffer: &'f mut [u8]) -> Self {
+        Self {
+            file,
+            buffer,
+            start: 0,
+            end: 0,
+            is_rest: false,
+            outcome: Ok(0),
+        }
+    }
+
+    /// The next one, which may be changed in its place; `None` at the end or after an error.
+    pub fn next(&mut self) -> Option<&mut [u8]> {
+        loop {
+            let start = self.start;
+            let unread = self.buffer.get(start..self.end)?;
+            if let Some(length) = unread.iter().position(|byte| *byte == b'\n') {
+                self.start += length + 1;
+                if !core::mem::take(&mut self.is_rest) {
+                    return self.buffer.get_mut(start..start + length);
+                }
+            } else if unread.len() == self.buffer.len() {
+                self.end = 0;
+                if !core::mem::replace(&mut self.is_rest, true) {
+                    return Some(self.buffer);
+                }
+            } else {
+                self.buffer.copy_within(start..self.end, 0);
+                self.start = 0;
+                self.end -= start;
+                self.outcome = io::read(self.file, self.buffer.get_mut(self.end..)?);
+                match self.outcome {
+                    Ok(0) => return None,
+                    Ok(read) => self.end += read,
+                    Err(Errno::INTR) => {}
+                    Err(_) => return None,
+                }
             }
-            start += end + 1;
         }
-        if read == 0 {
-            return Ok(());
-        }
-        if start == 0 && length == buffer.len() {
-            if !is_rest {
-                take(buffer);
-            }
-            is_rest = true;
-            start = length;
-        }
-        buffer.copy_within(start..length, 0);
-        length -= start;
     }
 }
 
@@ -91,8 +112,11 @@ mod tests {
         file.write_all(text.as_bytes()).unwrap();
         file.rewind().unwrap();
         let mut found = Vec::new();
-        let mut take = |line: &mut [u8]| found.push(std::str::from_utf8(line).unwrap().to_string());
-        lines(file.as_fd(), &mut vec![0; size], &mut take).unwrap();
+        let mut buffer = vec![0; size];
+        let mut lines = Lines::new(file.as_fd(), &mut buffer);
+        while let Some(line) = lines.next() {
+            found.push(std::str::from_utf8(line).unwrap().to_string());
+        }
         found
     }
 

@@ -1,7 +1,7 @@
 //! Lines read piece by piece into a small buffer, whose size is the first byte: those of the whole, each as far as it fits.
 #![no_main]
 
-use config_reloader_sidecar::read;
+use config_reloader_sidecar::read::Lines;
 use config_reloader_sidecar_fuzz::Memory;
 use libfuzzer_sys::fuzz_target;
 use std::cell::LazyCell;
@@ -21,14 +21,16 @@ fuzz_target!(|data: &[u8]| {
     let expected = expected.iter().map(|line| &line[..line.len().min(size)]);
 
     let mut taken = Vec::new();
-    let mut take = |line: &mut [u8]| {
-        taken.push(line.to_vec());
-        // The taker may write to it.
-        line.fill(b'\n');
-    };
     FILE.with(|file| {
         file.write(content);
-        read::lines(file.file(), &mut vec![0; size], &mut take).unwrap();
+        let mut buffer = vec![0; size];
+        let mut lines = Lines::new(file.file(), &mut buffer);
+        while let Some(line) = lines.next() {
+            taken.push(line.to_vec());
+            // It may be changed in its place.
+            line.fill(b'\n');
+        }
+        lines.outcome.unwrap();
     });
     assert!(taken.iter().eq(expected), "{taken:?}");
 });
