@@ -12,7 +12,7 @@ mod encode;
 use crate::config::PATH_MAX;
 use crate::metrics::{Metric, Metrics};
 use crate::sys;
-use crate::text::{Text, Word, pieces};
+use crate::text::{Text, Word, hexadecimal, pieces};
 use crate::words;
 use crate::words::Words;
 pub use encode::errno_text;
@@ -206,36 +206,36 @@ impl Log {
         if self.muted {
             return self;
         }
-        let mut opened = self.opened(key);
+        let start = self.open_key(key);
         let quote = match self.format {
             Format::Json => Quote::Json,
             Format::Text | Format::Plain if is_plain(value) => {
-                self.push(opened.as_bytes(), false);
-                self.push(value, false);
+                self.keep(start, false);
+                self.text.push(value);
                 return self;
             }
             Format::Text | Format::Plain => Quote::Value,
         };
-        opened.push(b"\"");
-        self.push(opened.as_bytes(), true);
+        self.text.push(b"\"");
+        self.keep(start, true);
         push_escaped(&mut self.text, value, quote);
-        self.push(b"\"", false);
+        let end = self.text.len();
+        self.text.push(b"\"");
+        self.keep(end, false);
         self
     }
 
     /// Adds `key` with a number.
     pub fn key_number(&mut self, key: &str, value: u64) -> &mut Self {
-        let mut opened = self.opened(key);
-        opened.push_number(value, 0);
-        self.push(opened.as_bytes(), false);
+        let start = self.open_key(key);
+        self.text.push_number(value, 0);
+        self.keep(start, false);
         self
     }
 
     /// Adds `key` with a number in 16 hexadecimal digits, as a text.
     pub fn key_hex(&mut self, key: &str, value: u64) -> &mut Self {
-        let mut text = Word::new();
-        text.push_hex(value, 16);
-        self.key(key, text.as_bytes())
+        self.key(key, &hexadecimal(value))
     }
 
     /// Adds `key` with the names of the bits that are set: `names` separated by `|`, of the bits with these numbers.
@@ -319,26 +319,24 @@ impl Log {
         is_whole
     }
 
-    /// What stands before the value of `key`.
-    fn opened(&mut self, key: &str) -> Word {
-        let mut opened = Word::new();
-        match (self.format, self.in_message) {
-            (Format::Text | Format::Plain, _) => opened.push(b" "),
-            (Format::Json, true) => opened.push(b"\",\""),
-            (Format::Json, false) => opened.push(b",\""),
-        }
-        opened.push(key.as_bytes());
-        opened.push(match self.format {
-            Format::Text | Format::Plain => b"=",
-            Format::Json => b"\":",
-        });
+    /// Adds what stands before the value of `key`. Where that begins.
+    fn open_key(&mut self, key: &str) -> usize {
+        let start = self.text.len();
+        let (before, after): (&[u8], &[u8]) = match (self.format, self.in_message) {
+            (Format::Text | Format::Plain, _) => (b" ", b"="),
+            (Format::Json, true) => (b"\",\"", b"\":"),
+            (Format::Json, false) => (b",\"", b"\":"),
+        };
+        self.text.push(before);
+        self.text.push(key.as_bytes());
+        self.text.push(after);
         self.in_message = false;
-        opened
+        start
     }
 
-    /// Adds a piece that must not be torn, and notes whether it leaves a string open.
-    fn push(&mut self, piece: &[u8], in_string: bool) {
-        self.text.push(piece);
+    /// Takes back what was added from `start` on if it does not fit as a whole; else notes whether it leaves a string open.
+    fn keep(&mut self, start: usize, in_string: bool) {
+        self.text.keep_whole(start);
         if !self.text.is_cut() {
             self.in_string = in_string;
         }

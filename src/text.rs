@@ -41,15 +41,6 @@ impl<const N: usize> Text<N> {
         self.push(decimal(number, width.max(1), &mut digits));
     }
 
-    /// Adds `number` in hexadecimal with exactly `width` digits, the lowest ones.
-    pub fn push_hex(&mut self, number: u64, width: usize) {
-        let mut digits = [0; 16];
-        for (place, digit) in digits[..width].iter_mut().rev().enumerate() {
-            *digit = b"0123456789abcdef"[(number >> (4 * place)) as usize & 15];
-        }
-        self.push(&digits[..width]);
-    }
-
     /// Adds blanks, one at least, until the text is `width` bytes long.
     pub fn pad(&mut self, width: usize) {
         self.push(b" ");
@@ -72,6 +63,18 @@ impl<const N: usize> Text<N> {
     /// Whether something did not fit.
     pub const fn is_cut(&self) -> bool {
         self.room == 0
+    }
+
+    /// How long it is, in bytes.
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Takes back what was added from `start` on if it did not fit as a whole.
+    pub fn keep_whole(&mut self, start: usize) {
+        if self.is_cut() {
+            self.len = start;
+        }
     }
 
     /// Begins anew, with `reserve` bytes kept back until [`release`](Self::release).
@@ -121,6 +124,15 @@ fn decimal(mut number: u64, width: usize, digits: &mut [u8; 20]) -> &[u8] {
         count += 1;
     }
     digits.get(20 - count..).unwrap_or_default()
+}
+
+/// The hexadecimal digits of `number`, all of them.
+pub fn hexadecimal(number: u64) -> [u8; 16] {
+    let mut digits = [0; 16];
+    for (place, digit) in digits.iter_mut().rev().enumerate() {
+        *digit = b"0123456789abcdef"[(number >> (4 * place)) as usize & 15];
+    }
+    digits
 }
 
 /// What stands between the separators. One piece of code for every separator.
@@ -228,8 +240,8 @@ mod tests {
             text.push_number(number, width);
             text.push(b" ");
         }
-        text.push_hex(0xabc, 4);
-        assert_eq!(text.as_bytes(), b"0 07 2026 18446744073709551615 0abc");
+        assert_eq!(text.as_bytes(), b"0 07 2026 18446744073709551615 ");
+        assert_eq!(&hexadecimal(0x09ab_cdef), b"0000000009abcdef");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! How values, times and errors are written in a line. Pure.
 
 use crate::config::PATH_MAX;
-use crate::text::{Text, Word, character, pieces};
+use crate::text::{Text, Word, character, hexadecimal, pieces};
 use crate::words;
 use crate::words::Words;
 use rustix::io::Errno;
@@ -52,13 +52,14 @@ pub(super) fn push_escaped<const N: usize>(text: &mut Text<N>, mut bytes: &[u8],
 }
 
 fn push_byte<const N: usize>(text: &mut Text<N>, byte: u8, quote: Quote) {
-    let mut escape = Word::new();
-    escape.push(match quote {
+    let start = text.len();
+    text.push(match quote {
         Quote::Json => b"\\\\x",
         Quote::Value | Quote::Message => b"\\x",
     });
-    escape.push_hex(byte.into(), 2);
-    text.push(escape.as_bytes());
+    let [.., high, low] = hexadecimal(byte.into());
+    text.push(&[high, low]);
+    text.keep_whole(start);
 }
 
 /// Adds a time as RFC 3339 writes it, in UTC with milliseconds.
