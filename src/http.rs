@@ -216,13 +216,8 @@ impl Connection {
             Asked::Readiness if !state.is_ready() => UNREADY,
             asked => asked as usize,
         };
-        let mut statuses = Page::new();
-        STATUSES.unpack(&mut statuses);
-        let mut statuses = pieces(statuses.as_bytes(), b'|');
-        for _ in 0..at {
-            statuses.next();
-        }
-        let status = statuses.next().unwrap_or_default();
+        let status = STATUSES.piece(at);
+        let status = status.as_bytes();
         let mut page = Page::new();
         page.push(b"HTTP/1.1 ");
         page.push(status);

@@ -12,7 +12,7 @@ mod encode;
 use crate::config::PATH_MAX;
 use crate::metrics::{Metric, Metrics};
 use crate::sys;
-use crate::text::{Text, Word, hexadecimal, pieces};
+use crate::text::{Text, Word, hexadecimal};
 use crate::words;
 use crate::words::Words;
 pub use encode::errno_text;
@@ -244,15 +244,13 @@ impl Log {
         if self.muted {
             return self;
         }
-        let mut all = Text::<PATH_MAX>::new();
-        names.unpack(&mut all);
         let mut text = Word::new();
-        for (number, name) in numbers.iter().zip(pieces(all.as_bytes(), b'|')) {
+        for (at, number) in numbers.iter().enumerate() {
             if bits >> number & 1 != 0 {
-                if !text.as_bytes().is_empty() {
+                if text.len() > 0 {
                     text.push(b",");
                 }
-                text.push(name);
+                text.push(names.piece(at).as_bytes());
             }
         }
         self.key(key, text.as_bytes())

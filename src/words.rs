@@ -3,8 +3,9 @@
 //! Byte-pair encoding: a byte from 128 on stands for two others, which may stand for two others themselves. The words are ASCII,
 //! so that the other half of the bytes is free for that. Pure.
 
+use crate::config::PATH_MAX;
 use crate::sys::Terminated;
-use crate::text::Text;
+use crate::text::{Text, Word, pieces};
 use core::fmt;
 
 /// Text of the program's own. Made by [`words!`](crate::words!), written by [`Log::say`](crate::log::Log::say).
@@ -53,6 +54,18 @@ impl Words {
         for byte in self.0.bytes() {
             unpack(*byte, text);
         }
+    }
+}
+
+impl Words {
+    /// The piece with this number, of those that are separated by `|`.
+    #[inline(never)]
+    pub fn piece(self, at: usize) -> Word {
+        let mut all = Text::<PATH_MAX>::new();
+        self.unpack(&mut all);
+        let mut piece = Word::new();
+        piece.push(pieces(all.as_bytes(), b'|').nth(at).unwrap_or_default());
+        piece
     }
 }
 

@@ -1,7 +1,6 @@
 //! How values, times and errors are written in a line. Pure.
 
-use crate::config::PATH_MAX;
-use crate::text::{Text, Word, character, hexadecimal, pieces};
+use crate::text::{Text, Word, character, hexadecimal};
 use crate::words;
 use crate::words::Words;
 use rustix::io::Errno;
@@ -136,10 +135,8 @@ pub fn errno_text(errno: Errno) -> Word {
     let mut text = Word::new();
     let number = errno.raw_os_error();
     if let Some(at) = ERRNOS.iter().position(|it| i32::from(*it) == number) {
-        let mut names = Text::<PATH_MAX>::new();
-        ERRNO_NAMES.unpack(&mut names);
         text.push(b"E");
-        text.push(pieces(names.as_bytes(), b'|').nth(at).unwrap_or_default());
+        text.push(ERRNO_NAMES.piece(at).as_bytes());
     } else {
         text.push(b"errno ");
         text.push_number(errno.raw_os_error().unsigned_abs().into(), 0);
