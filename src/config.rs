@@ -12,7 +12,7 @@ use crate::log::Format;
 use crate::process::{Matcher, Select};
 use crate::signal::Signal;
 use crate::sys::SocketAddress;
-use crate::text::pieces;
+use crate::text::{piece, pieces};
 
 use crate::words;
 use crate::words::Words;
@@ -100,8 +100,7 @@ impl Setting {
     }
 
     fn part(at: usize) -> &'static [u8] {
-        let mut parts = pieces(NAMES_AND_DEFAULTS.as_bytes(), b'|');
-        parts.nth(at).unwrap_or_default()
+        piece(NAMES_AND_DEFAULTS.as_bytes(), b'|', at)
     }
 
     /// The environment variable.

@@ -1,7 +1,7 @@
 //! What is counted, as `/metrics` gives it in the Prometheus text format. Pure.
 
 use crate::http::Page;
-use crate::text::{Word, pieces};
+use crate::text::{Word, piece, pieces};
 use crate::words;
 use crate::words::Words;
 
@@ -103,7 +103,7 @@ impl Metrics {
         let mut table = Page::new();
         unpack(&mut table);
         for (row, number) in pieces(table.as_bytes(), b'\n').zip(&self.0) {
-            let name = pieces(row, b' ').next().unwrap_or_default();
+            let name = piece(row, b' ', 0);
             let mut digits = Word::new();
             digits.push_number(*number, 0);
             let kind: &[u8] = if name.ends_with(b"_total") {

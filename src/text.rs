@@ -140,6 +140,12 @@ pub fn pieces(bytes: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     bytes.split(move |byte| *byte == separator)
 }
 
+/// The piece with this number; nothing where there are fewer.
+#[inline(never)]
+pub fn piece(bytes: &[u8], separator: u8, at: usize) -> &[u8] {
+    pieces(bytes, separator).nth(at).unwrap_or_default()
+}
+
 /// The place of a word among others; their number where it is none of them.
 #[inline(never)]
 pub fn place(word: &[u8], words: &[u8]) -> usize {

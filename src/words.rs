@@ -5,7 +5,7 @@
 
 use crate::config::PATH_MAX;
 use crate::sys::Terminated;
-use crate::text::{Text, Word, pieces};
+use crate::text::{Text, Word, piece};
 use core::fmt;
 
 /// Text of the program's own. Made by [`words!`](crate::words!), written by [`Log::say`](crate::log::Log::say).
@@ -63,9 +63,9 @@ impl Words {
     pub fn piece(self, at: usize) -> Word {
         let mut all = Text::<PATH_MAX>::new();
         self.unpack(&mut all);
-        let mut piece = Word::new();
-        piece.push(pieces(all.as_bytes(), b'|').nth(at).unwrap_or_default());
-        piece
+        let mut word = Word::new();
+        word.push(piece(all.as_bytes(), b'|', at));
+        word
     }
 }
 

@@ -1,6 +1,6 @@
 //! Requests, byte by byte, as far as two methods and three pages need it; RFC 9112. Pure.
 
-use crate::text::{pieces, place};
+use crate::text::{piece, pieces, place};
 
 /// The longest head of a request, in bytes: nothing is kept of it but the line at hand.
 pub const HEAD_MAX: u16 = 8192;
@@ -121,14 +121,13 @@ impl Request {
             if kept.is_none() {
                 return Asked::LongTarget;
             }
-            let mut words = pieces(line, b' ');
-            let mut word = || words.next().unwrap_or_default();
-            let (method, target, version) = (place(word(), b"GET|HEAD"), word(), word());
-            let version = place(version, b"HTTP/1.1|HTTP/1.0");
-            if version > 1 || words.next().is_some() {
+            let word = |at| piece(line, b' ', at);
+            let method = place(word(0), b"GET|HEAD");
+            let version = place(word(2), b"HTTP/1.1|HTTP/1.0");
+            if version > 1 || pieces(line, b' ').count() > 3 {
                 return Asked::Malformed;
             }
-            let path = pieces(target, b'?').next().unwrap_or_default();
+            let path = piece(word(1), b'?', 0);
             self.asked = match place(path, b"/metrics|/healthz|/readyz") {
                 _ if method > 1 => Asked::NotAllowed,
                 0 => Asked::Metrics,
@@ -147,17 +146,15 @@ impl Request {
         }
         // Not a line that goes on with the one before, nor a name with blanks, which means different things to different
         // programs.
-        let mut parts = pieces(line, b':');
-        let name = parts.next().unwrap_or_default();
-        let Some(value) = parts.next() else {
-            return Asked::Malformed;
-        };
-        if name.is_empty() || !name.iter().all(u8::is_ascii_graphic) {
+        let part = |at| piece(line, b':', at);
+        let name = part(0);
+        // Without a colon, all of the line is a name.
+        if name.is_empty() || name.len() == line.len() || !name.iter().all(u8::is_ascii_graphic) {
             return Asked::Malformed;
         }
         match place(name, b"host|connection|content-length|transfer-encoding") {
             0 => self.has_host = true,
-            1 => self.is_last |= value.trim_ascii() == b"close",
+            1 => self.is_last |= part(1).trim_ascii() == b"close",
             // What is in a body is not looked at.
             2 | 3 => self.is_last = true,
             _ => {}

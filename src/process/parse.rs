@@ -2,7 +2,7 @@
 
 use crate::log::Log;
 use crate::reload::Instant;
-use crate::text::{parse_number, pieces, place};
+use crate::text::{parse_number, piece, pieces, place};
 use rustix::process::Pid;
 
 /// The kernel cuts names to this many bytes; `PR_SET_NAME` in prctl(2).
@@ -153,16 +153,14 @@ pub struct Status {
 impl Status {
     /// Takes in one line of the file.
     pub(super) fn take(&mut self, line: &[u8]) {
-        let mut parts = pieces(line, b'\t');
-        let name = parts.next().unwrap_or_default();
-        let value = parts.next().unwrap_or_default();
-        let mask = match place(name, b"Name:|State:|Uid:|SigBlk:|SigIgn:|SigCgt:") {
+        let part = |at| piece(line, b'\t', at);
+        let value = part(1);
+        let mask = match place(part(0), b"Name:|State:|Uid:|SigBlk:|SigIgn:|SigCgt:") {
             0 => return self.comm = Comm::new(value),
             1 => return self.is_dead = !is_alive(value),
             2 => {
                 // Real, effective, saved, of the file system.
-                let effective = parts.next().and_then(number);
-                return self.uid = effective.map_or(0, |uid| uid as u32);
+                return self.uid = number(part(2)).unwrap_or(0) as u32;
             }
             3 => &mut self.blocked,
             4 => &mut self.ignored,
