@@ -1,7 +1,7 @@
 //! What is counted, as `/metrics` gives it in the Prometheus text format. Pure.
 
 use crate::http::Page;
-use crate::text::{Word, piece, pieces};
+use crate::text::piece;
 use crate::words;
 use crate::words::Words;
 
@@ -102,10 +102,9 @@ impl Metrics {
     pub fn render(&self, page: &mut Page) {
         let mut table = Page::new();
         unpack(&mut table);
-        for (row, number) in pieces(table.as_bytes(), b'\n').zip(&self.0) {
+        for (at, number) in self.0.iter().enumerate() {
+            let row = piece(table.as_bytes(), b'\n', at);
             let name = piece(row, b' ', 0);
-            let mut digits = Word::new();
-            digits.push_number(*number, 0);
             let kind: &[u8] = if name.ends_with(b"_total") {
                 b" counter\nreloader_"
             } else {
@@ -117,11 +116,11 @@ impl Metrics {
             page.push(name);
             page.push(kind);
             page.push(name);
-            if name == b"build_info" {
+            if at == Metric::BuildInfo as usize {
                 page.push(concat!("{version=\"", env!("CARGO_PKG_VERSION"), "\"}").as_bytes());
             }
             page.push(b" ");
-            page.push(digits.as_bytes());
+            page.push_number(*number, 0);
             page.push(b"\n");
         }
     }
@@ -142,6 +141,7 @@ impl Default for Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::pieces;
 
     #[test]
     fn every_metric_has_its_row() {
