@@ -1,7 +1,7 @@
 //! The program's own words, packed when it is compiled: half of the bytes that they would take as text.
 //!
-//! Byte-pair encoding: a byte from 128 on stands for two others, which may stand for two others themselves. The words are ASCII,
-//! so that the other half of the bytes is free for that. Pure.
+//! Byte-pair encoding: a byte that is none of their characters stands for two others, which may stand for two others themselves.
+//! Pure.
 
 use crate::config::PATH_MAX;
 use crate::sys::Terminated;
@@ -22,23 +22,52 @@ macro_rules! words {
     }};
 }
 
-/// What the bytes from 128 on stand for: each is two earlier ones, or characters, put together. The pairs that save most, taken
-/// in turn from the program's own words: a test says so when others have become much better, and which.
+/// What the bytes stand for that are no characters: each is two earlier ones, or characters, put together. The pairs that save
+/// most, taken in turn from the program's own words: a test says so when others have become much better, and which.
 #[rustfmt::skip]
-const PAIRS: [&str; 128] = [
-    "e ", "s ", "th", "t ", "in", "er", "d ", "an", "the ", "or", "es", "on", "al", ", ", "is ", "re", "no",
-    "  ", "en", "ch", "; ", "es ", "or ", "ro", "ing", "ig", "er ", "ed", "y ", "to", "ign", "at", "ar",
-    "wh", "ces", ": ", "pro", "ignal", "at ", "lo", "il", "signal", "not ", "ing ", "proces", "de", "ev",
-    "ad", "un", "ti", "a ", "con", ".\n", " the ", "ed ", "as ", "iv", "atch", "ain", "it", "and ", "st",
-    "se", "om", " is ", "process ", "el", "can", "ang", "am", "ad ", "of", "com", "ag", "    ", "us", "tif",
-    "otif", "inotif", "chang", "al ", "whi", "which", "relo", "it ", "fil", "ent", "cannot ", "again", "IG",
-    "watch", "as", "tot", "total ", "no ", "_total ", "ter ", "fter ", "for ", "ever", "be ", "after ",
-    ", which", "wi", "with", "to ", "signal ", "pen", "pa", "oun", "of ", "ive ", "is", "cont", "by ", "TE",
-    "ou", "o ", "give ", "ex", "ent ", "IN", "this ", "the process ", "si", "read ", "par", "ol",
+const PAIRS: [&str; 160] = [
+    "e ", "s ", "th", "t ", "in", "er", "d ", "the ", "an", "or", "on", "es", "al", ", ", "is ", "re", "no",
+    "en", "  ", "ch", "; ", "es ", "or ", "ro", "ing", "ig", "er ", "ed", "y ", "to", "ign", "wh", "ti", "ar",
+    "ignal", "ces", "pro", "el", "at ", "signal", ": ", "at", "not ", "ing ", "il", "proces", "ev", "ed ", "un",
+    "lo", "ad", "a ", ".\n", " the ", "con", "as ", "iv", "it", "atch", "and ", "ain", "st", "se", "om", " is ",
+    "ang", "am", "process ", "of", "com", "can", "ad ", "    ", "us", "tif", "otif", "inotif", "chang", "al ",
+    "ag", "IG", "whi", "which", "it ", "fil", "ent", "de", "TE", "watch", "relo", "cannot ", "as", "again",
+    "tot", "total ", "_total ", "IN", "ter ", "no ", "fter ", "for ", "ever", "end", "be ", "after ", ", which",
+    "wi", "with", "to ", "signal ", "pa", "oun", "of ", "ive ", "is", "cont", "by ", "AD", "ou", "o ", "ma",
+    "give ", "ex", "ent ", "LE", "this ", "the process ", "par", "ol", "ne", "inotify ", "be", "an ", "SIG",
+    "NO", "CE", "; give ", ", which is ", "ther ", "si", "s_total ", "read ", "process", "ong", "on ", "ere ",
+    "en ", "dec", "and", ". ", "ter", "st ", "reload", "rec", "read", "pp", "op", "l ", "iver", "its ",
 ];
 
-/// The same as bytes.
-static HALVES: [[u8; 2]; PAIRS.len()] = halves();
+/// The first byte that is none of the words' characters. Nor are those after it, and then those before the blank.
+const FIRST: u8 = b'}';
+
+/// The byte that stands for a pair: not NUL, which ends the words, and none of those that end lines.
+const fn code(pair: usize) -> u8 {
+    let mut code = FIRST as usize + pair;
+    if code > 0xff {
+        code -= 0xff;
+        code += (code >= b'\n' as usize) as usize;
+        code += (code >= b'\r' as usize) as usize;
+    }
+    code as u8
+}
+
+const fn place(byte: u8) -> usize {
+    byte.wrapping_sub(FIRST) as usize
+}
+
+/// The two halves of each byte from [`FIRST`] to the blank. What ends lines stands for itself.
+static HALVES: [[u8; 2]; place(b' ')] = {
+    let mut halves = [[b'\n'; 2]; place(b' ')];
+    halves[place(b'\r')] = [b'\r'; 2];
+    let mut pair = 0;
+    while pair < PAIRS.len() {
+        halves[place(code(pair))] = PAIRS_IN_HALVES[pair];
+        pair += 1;
+    }
+    halves
+};
 
 impl Words {
     /// Nothing.
@@ -55,9 +84,7 @@ impl Words {
             unpack(*byte, text);
         }
     }
-}
 
-impl Words {
     /// The piece with this number, of those that are separated by `|`.
     #[inline(never)]
     pub fn piece(self, at: usize) -> Word {
@@ -81,9 +108,9 @@ impl fmt::Display for Words {
 }
 
 fn unpack<const N: usize>(byte: u8, text: &mut Text<N>) {
-    match HALVES.get(usize::from(byte).wrapping_sub(128)) {
-        Some(halves) => halves.iter().for_each(|half| unpack(*half, text)),
-        None => text.push(&[byte]),
+    match HALVES.get(place(byte)) {
+        Some(halves) if halves[0] != byte => halves.iter().for_each(|half| unpack(*half, text)),
+        _ => text.push(&[byte]),
     }
 }
 
@@ -115,7 +142,7 @@ const fn known(text: &[u8], count: usize) -> Option<u8> {
     let mut at = 0;
     while at < count {
         if equal(PAIRS[at].as_bytes(), text) {
-            return Some(128 + at as u8);
+            return Some(code(at));
         }
         at += 1;
     }
@@ -136,24 +163,27 @@ pub const TEXT_MAX: usize = 512;
 /// The packed text, ended by a NUL, and its length. Called while compiling only.
 ///
 /// # Panics
-/// The text is not plain ASCII, or too long.
+/// The text is too long, or has a character that the program's words do not have.
 pub const fn packed(text: &str) -> ([u8; TEXT_MAX], usize) {
     let mut bytes = [0; TEXT_MAX];
     let mut length = 0;
     while length < text.len() {
         bytes[length] = text.as_bytes()[length];
-        assert!(bytes[length] < 128, "the program's own words are ASCII");
+        assert!(
+            matches!(bytes[length], b'\n' | b'\r' | b' '..FIRST),
+            "this character stands for a pair"
+        );
         // They are written as they are, also as JSON.
         assert!(bytes[length] != b'"' && bytes[length] != b'\\');
         length += 1;
     }
     let mut pair = 0;
     while pair < PAIRS.len() {
-        let [left, right] = HALVES_WHILE_COMPILING[pair];
+        let [left, right] = PAIRS_IN_HALVES[pair];
         let (mut from, mut to) = (0, 0);
         while from < length {
             if from + 1 < length && bytes[from] == left && bytes[from + 1] == right {
-                bytes[to] = 128 + pair as u8;
+                bytes[to] = code(pair);
                 from += 2;
             } else {
                 bytes[to] = bytes[from];
@@ -169,8 +199,7 @@ pub const fn packed(text: &str) -> ([u8; TEXT_MAX], usize) {
     (bytes, length + 1)
 }
 
-/// A static cannot be read by a const.
-const HALVES_WHILE_COMPILING: [[u8; 2]; PAIRS.len()] = halves();
+const PAIRS_IN_HALVES: [[u8; 2]; PAIRS.len()] = halves();
 
 /// The packed text, `N` bytes long, as [`packed`] says.
 pub const fn pack<const N: usize>(text: &str) -> [u8; N] {
@@ -195,7 +224,7 @@ mod tests {
     #[test]
     fn what_was_packed_is_unpacked() {
         assert_eq!(words!("").to_string(), "");
-        assert_eq!(words!("~").to_string(), "~");
+        assert_eq!(words!("|\r").to_string(), "|\r");
         let sentence = words!("the process has ended after the signal", "; ", 1);
         assert_eq!(
             sentence.to_string(),
