@@ -79,6 +79,41 @@ fn block(results: &Value) -> String {
         let figures = figures.iter().map(String::as_str);
         lines.push(line(&[row].into_iter().chain(figures).collect::<Vec<_>>()));
     }
+    lines.push(format!(
+        "\n| | {}",
+        line(&["floor, ms", "sidecar, ms", "ratio"])
+    ));
+    lines.push("|---|---:|---:|---:|\n".to_owned());
+    let ways = [
+        (
+            "latency",
+            "a volume in memory, as Secrets are, last step to handler",
+        ),
+        (
+            "latency_of_the_last_step",
+            "the same, written with a pause before the last step",
+        ),
+        (
+            "latency_on_disk",
+            "a volume on disk, as ConfigMaps are, last step to handler",
+        ),
+        (
+            "latency_on_disk_of_the_last_step",
+            "the same, written with a pause before the last step",
+        ),
+    ];
+    for (table, name) in ways {
+        let figures = [
+            ("floor", "p50"),
+            ("sidecar", "p50"),
+            ("sidecar", "p50 / floor's"),
+        ];
+        let figures = figures.map(|(row, column)| {
+            figure(results, table, row, column).map_or_else(String::new, show)
+        });
+        let [floor, sidecar, ratio] = figures.each_ref().map(String::as_str);
+        lines.push(line(&[name, floor, sidecar, ratio]));
+    }
     let machine = results["machine"].as_str().unwrap_or_default();
     let table = lines.concat();
     format!("{BEGIN}{table}\nMedians, measured on {machine}.\n{END}")

@@ -112,7 +112,8 @@ impl Relied {
     /// The look has read everything; whether events tell of all that can happen to it.
     pub(super) fn end(&mut self, is_told: bool) {
         self.is_current = is_told;
-        self.is_way_known = is_told && !self.is_full();
+        // What is new on the way gets a place in `known` when it is come across again.
+        self.is_way_known = is_told && !self.is_full() && !self.is_way_new;
     }
 
     /// Takes in an event.
@@ -128,7 +129,7 @@ impl Relied {
                 let way = if name.is_empty() { WAY } else { NAMES };
                 (leads_anywhere && known.parts != 0, known.parts & way != 0)
             }
-            None if watch > self.before => (true, self.is_way_new),
+            None if watch > self.before => (true, false),
             // It may be one that there was no room for, or none at all: events were lost.
             None => (watch < 0 || self.is_full(), watch < 0),
         };
@@ -250,6 +251,19 @@ mod tests {
         assert_eq!(after(3, b"..data"), (false, true));
         assert_eq!(after(3, OLD), (true, true));
         assert_eq!(after(4, b"app.conf"), (false, true));
+    }
+
+    #[test]
+    fn a_way_of_which_a_part_is_new_is_followed_again() {
+        let mut relied = relied();
+        for (highest, is_known) in [(10, false), (11, true)] {
+            relied.begin(highest);
+            relied.set(11, Part::Names);
+            relied.set(3, Part::Tree);
+            relied.end(true);
+            assert_eq!(relied.is_way_known(), is_known);
+        }
+        assert_eq!(after(&relied, 11, b"link"), (false, false));
     }
 
     #[test]
