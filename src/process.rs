@@ -289,7 +289,9 @@ impl Proc {
         let mut buffer = [0; 2048];
         let mut lines = Lines::new(file.as_fd(), &mut buffer);
         while let Some(line) = lines.next() {
-            status.take(line);
+            if status.take(line) {
+                break;
+            }
         }
         lines.outcome.map(|_| ())
     }

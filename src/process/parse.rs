@@ -151,22 +151,35 @@ pub struct Status {
 }
 
 impl Status {
-    /// Takes in one line of the file.
-    pub(super) fn take(&mut self, line: &[u8]) {
+    /// Takes in one line of the file. Whether it is the last one that counts.
+    pub(super) fn take(&mut self, line: &[u8]) -> bool {
+        // Most lines are others, and an application waits while they are read.
+        if !matches!(line, [b'N' | b'S' | b'U', ..]) {
+            return false;
+        }
         let part = |at| piece(line, b'\t', at);
         let value = part(1);
-        let mask = match place(part(0), b"Name:|State:|Uid:|SigBlk:|SigIgn:|SigCgt:") {
-            0 => return self.comm = Comm::new(value),
-            1 => return self.is_dead = !is_alive(value),
+        let at = place(part(0), b"Name:|State:|Uid:|SigBlk:|SigIgn:|SigCgt:");
+        let mask = match at {
+            0 => {
+                self.comm = Comm::new(value);
+                return false;
+            }
+            1 => {
+                self.is_dead = !is_alive(value);
+                return false;
+            }
             2 => {
                 // Real, effective, saved, of the file system.
-                return self.uid = number(part(2)).unwrap_or(0) as u32;
+                self.uid = number(part(2)).unwrap_or(0) as u32;
+                return false;
             }
             3 => &mut self.blocked,
             4 => &mut self.ignored,
             5 => &mut self.caught,
-            _ => return,
+            _ => return false,
         };
         *mask = parse_number(value, 16).unwrap_or(0);
+        at == 5
     }
 }
