@@ -40,46 +40,65 @@ impl<'e> Values<'e> {
     /// The settings, if none is wrong.
     #[inline(never)]
     pub fn config(&self) -> Config<'e> {
-        let number = |var: Var| self.number(var);
-        Config {
-            roots: CommaList::new(self.text(Var::ConfigDir).unwrap_or_default()),
-            matcher: Matcher {
-                names: self.text(Var::ProcessName).map(CommaList::new),
-                cmdline: self.text(Var::ProcessCmdline),
-                pid_file: self.text(Var::ProcessPidFile),
-            },
-            select: if number(Var::ProcessSelect) == 0 {
-                Select::Main
-            } else {
-                Select::All
-            },
-            min_age_ms: number(Var::ProcessMinAge),
-            signal: Signal::from_number(number(Var::ReloadSignal) as u32).unwrap_or(Signal::HUP),
-            settle_ms: number(Var::ReloadSettle),
-            settle_max_ms: number(Var::ReloadSettleMax),
-            min_interval_ms: number(Var::ReloadMinInterval),
-            guard: number(Var::ReloadGuard) != 0,
-            catch_up: number(Var::ReloadCatchUp) != 0,
-            confirm: match number(Var::ReloadConfirm) {
-                0 => Mode::Warn,
-                1 => Mode::Retry,
-                _ => Mode::Off,
-            },
-            poll: match number(Var::ConfigPollInterval) {
-                0 => PollInterval::Never,
-                AUTOMATIC => PollInterval::Automatic,
-                ms => PollInterval::Every(ms),
-            },
-            verbose: self.verbose(),
-            log_format: self.log_format(),
-            sandbox: number(Var::Sandbox) != 0,
-            listen: self.text(Var::ListenAddr).and_then(listen),
+        // One after the other, so that none has to wait for the others: in one expression that is what they do.
+        let mut config = Config {
+            roots: CommaList::default(),
+            matcher: Matcher::default(),
+            select: Select::Main,
+            min_age_ms: 0,
+            signal: Signal::HUP,
+            settle_ms: 0,
+            settle_max_ms: 0,
+            min_interval_ms: 0,
+            guard: false,
+            catch_up: false,
+            confirm: Mode::Off,
+            poll: PollInterval::Never,
+            verbose: false,
+            log_format: Format::Text,
+            sandbox: false,
+            listen: None,
+        };
+        config.roots = CommaList::new(self.text(Var::ConfigDir).unwrap_or_default());
+        config.matcher.names = self.text(Var::ProcessName).map(CommaList::new);
+        config.matcher.cmdline = self.text(Var::ProcessCmdline);
+        config.matcher.pid_file = self.text(Var::ProcessPidFile);
+        if self.is_on(Var::ProcessSelect) {
+            config.select = Select::All;
         }
+        config.min_age_ms = self.number(Var::ProcessMinAge);
+        if let Some(signal) = Signal::from_number(self.number(Var::ReloadSignal) as u32) {
+            config.signal = signal;
+        }
+        config.settle_ms = self.number(Var::ReloadSettle);
+        config.settle_max_ms = self.number(Var::ReloadSettleMax);
+        config.min_interval_ms = self.number(Var::ReloadMinInterval);
+        config.guard = self.is_on(Var::ReloadGuard);
+        config.catch_up = self.is_on(Var::ReloadCatchUp);
+        config.confirm = match self.number(Var::ReloadConfirm) {
+            0 => Mode::Warn,
+            1 => Mode::Retry,
+            _ => Mode::Off,
+        };
+        config.poll = match self.number(Var::ConfigPollInterval) {
+            0 => PollInterval::Never,
+            AUTOMATIC => PollInterval::Automatic,
+            ms => PollInterval::Every(ms),
+        };
+        config.verbose = self.verbose();
+        config.log_format = self.log_format();
+        config.sandbox = self.is_on(Var::Sandbox);
+        config.listen = self.text(Var::ListenAddr).and_then(listen);
+        config
+    }
+
+    fn is_on(&self, var: Var) -> bool {
+        self.number(var) != 0
     }
 
     /// `VERBOSE`.
     pub fn verbose(&self) -> bool {
-        self.number(Var::Verbose) != 0
+        self.is_on(Var::Verbose)
     }
 
     /// `LOG_FORMAT`, in which what is wrong is reported as well if that one is right.
