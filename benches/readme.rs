@@ -80,7 +80,7 @@ fn block(results: &Value) -> String {
         lines.push(line(&[row].into_iter().chain(figures).collect::<Vec<_>>()));
     }
     lines.push(format!(
-        "\n| | {}",
+        "\n| {}",
         line(&["floor, ms", "sidecar, ms", "ratio"])
     ));
     lines.push("|---|---:|---:|---:|\n".to_owned());

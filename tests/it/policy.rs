@@ -318,9 +318,8 @@ mod measured;
 fn the_readme_says_what_was_measured() {
     let readme = fs::read_to_string(repository().join("README.md")).unwrap();
     let results = fs::read_to_string(repository().join(measured::RESULTS)).unwrap();
-    assert_eq!(
-        measured::with(&readme, &results),
-        readme,
+    assert!(
+        measured::with(&readme, &results) == readme,
         "make bench-keep puts it there"
     );
     let chart = fs::read_to_string(repository().join("benches/chart.svg")).unwrap();
