@@ -247,7 +247,7 @@ impl Log {
         let mut text = Word::new();
         for (at, number) in numbers.iter().enumerate() {
             if bits >> number & 1 != 0 {
-                if text.len() > 0 {
+                if !text.is_empty() {
                     text.push(b",");
                 }
                 text.push(names.piece(at).as_bytes());

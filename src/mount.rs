@@ -105,7 +105,7 @@ pub fn each(take: &mut dyn FnMut(&Mount<'_>)) {
     let mut buffer = [0; 2 * PATH_SIZE];
     let mut lines = Lines::new(table.as_fd(), &mut buffer);
     // What was read up to an error counts.
-    while let Some(line) = lines.next() {
+    while let Some(line) = lines.next_line() {
         if let Some(mount) = Mount::parse(line) {
             take(&mount);
         }

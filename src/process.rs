@@ -288,7 +288,7 @@ impl Proc {
         let file = self.open(pid, name, OFlags::empty())?;
         let mut buffer = [0; 2048];
         let mut lines = Lines::new(file.as_fd(), &mut buffer);
-        while let Some(line) = lines.next() {
+        while let Some(line) = lines.next_line() {
             if status.take(line) {
                 break;
             }

@@ -69,7 +69,7 @@ impl<'f> Lines<'f> {
     }
 
     /// The next one, which may be changed in its place; `None` at the end or after an error.
-    pub fn next(&mut self) -> Option<&mut [u8]> {
+    pub fn next_line(&mut self) -> Option<&mut [u8]> {
         loop {
             let start = self.start;
             let unread = self.buffer.get(start..self.end)?;
@@ -114,7 +114,7 @@ mod tests {
         let mut found = Vec::new();
         let mut buffer = vec![0; size];
         let mut lines = Lines::new(file.as_fd(), &mut buffer);
-        while let Some(line) = lines.next() {
+        while let Some(line) = lines.next_line() {
             found.push(std::str::from_utf8(line).unwrap().to_string());
         }
         found

@@ -70,6 +70,11 @@ impl<const N: usize> Text<N> {
         self.len
     }
 
+    /// Whether nothing is in it.
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// Takes back what was added from `start` on if it did not fit as a whole.
     pub fn keep_whole(&mut self, start: usize) {
         if self.is_cut() {

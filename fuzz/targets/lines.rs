@@ -25,7 +25,7 @@ fuzz_target!(|data: &[u8]| {
         file.write(content);
         let mut buffer = vec![0; size];
         let mut lines = Lines::new(file.file(), &mut buffer);
-        while let Some(line) = lines.next() {
+        while let Some(line) = lines.next_line() {
             taken.push(line.to_vec());
             // It may be changed in its place.
             line.fill(b'\n');
