@@ -222,12 +222,12 @@ impl Connection {
         page.push(b"HTTP/1.1 ");
         page.push(status);
         page.push(FIELDS);
-        let length_end = page.len();
+        let length_end = page.as_bytes().len();
         if answer.is_last {
             page.push(b"\r\nConnection: close");
         }
         page.push(b"\r\n\r\n");
-        let head = page.len();
+        let head = page.as_bytes().len();
         if answer.asked == Asked::Metrics {
             state.metrics(log).render(&mut page);
         } else {
@@ -237,7 +237,7 @@ impl Connection {
         if answer.asked == Asked::Readiness {
             state.readiness(&mut page, log);
         }
-        page.put_number_before(length_end, (page.len() - head) as u64);
+        page.put_number_before(length_end, (page.as_bytes().len() - head) as u64);
         let bytes = page.as_bytes();
         let end = if answer.head_only { head } else { bytes.len() };
         let bytes = bytes.get(..end).unwrap_or_default();
