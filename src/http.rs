@@ -123,26 +123,34 @@ impl Http {
         self.paused
     }
 
-    /// Answers what has come.
+    /// Answers one request at most, so that everything else has its turn before the next. The connections have theirs one after
+    /// the other, and the listening socket among them: who was taken is not left unheard for the sake of who comes.
     #[inline(never)]
     pub fn serve(&mut self, state: &State<'_, '_>, log: &mut Log) {
-        self.turn += 1;
-        let mut most_silent: Option<&mut Connection> = None;
-        for connection in &mut self.connections {
+        for _ in 0..=CONNECTIONS_MAX {
+            self.turn += 1;
+            let at = self.turn as usize % (CONNECTIONS_MAX + 1);
+            let Some(connection) = self.connections.get_mut(at) else {
+                self.accept(state, log);
+                continue;
+            };
             if !connection.read(self.turn, state, log) {
                 connection.begin(None, 0);
             }
-            if (most_silent.as_ref()).is_none_or(|other| connection.heard < other.heard) {
-                most_silent = Some(connection);
+            if connection.heard == self.turn {
+                return;
             }
         }
-        // One at a time: others have their turn when everything else has had its.
+    }
+
+    fn accept(&mut self, state: &State<'_, '_>, log: &mut Log) {
         let Some(listener) = &self.listener else {
             return;
         };
         match accept_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
             Ok(fd) => {
                 self.paused = None;
+                let most_silent = self.connections.iter_mut().min_by_key(|it| it.heard);
                 if let Some(connection) = most_silent {
                     connection.begin(Some(fd), self.turn);
                 }
