@@ -102,8 +102,10 @@ impl Metrics {
     pub fn render(&self, page: &mut Page) {
         let mut table = Page::new();
         unpack(&mut table);
+        let mut rows = table.as_bytes();
         for (at, number) in self.0.iter().enumerate() {
-            let row = piece(table.as_bytes(), b'\n', at);
+            let row = piece(rows, b'\n', 0);
+            rows = rows.get(row.len() + 1..).unwrap_or_default();
             let name = piece(row, b' ', 0);
             let kind: &[u8] = if name.ends_with(b"_total") {
                 b" counter\nreloader_"

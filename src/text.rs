@@ -35,6 +35,17 @@ impl<const N: usize> Text<N> {
         }
     }
 
+    /// Adds one byte: not a copy of some, which takes much longer.
+    pub fn push_byte(&mut self, byte: u8) {
+        match self.bytes.get_mut(self.len) {
+            Some(place) if self.len < self.room => {
+                *place = byte;
+                self.len += 1;
+            }
+            _ => self.room = 0,
+        }
+    }
+
     /// Adds `number` in decimal, with leading zeros up to `width` digits.
     pub fn push_number(&mut self, number: u64, width: usize) {
         let mut digits = [0; 20];

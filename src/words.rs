@@ -110,7 +110,7 @@ impl fmt::Display for Words {
 fn unpack<const N: usize>(byte: u8, text: &mut Text<N>) {
     match HALVES.get(place(byte)) {
         Some(halves) if halves[0] != byte => halves.iter().for_each(|half| unpack(*half, text)),
-        _ => text.push(&[byte]),
+        _ => text.push_byte(byte),
     }
 }
 
