@@ -4,6 +4,7 @@ use crate::support::kernel::refuse;
 use crate::support::process::{Settings, Talker, Target, eventually};
 use crate::support::scene::Config;
 use crate::support::{DEADLINE, is_emulated, program};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt::set_socket_linger;
 use std::collections::BTreeMap;
 use std::fs;
@@ -315,6 +316,27 @@ fn clients_that_go_away_leave_nothing_behind() {
 }
 
 #[test]
+fn what_is_sent_after_the_last_answer_does_not_take_it_back() {
+    let mut listening = Listening::start("nobody-http");
+    for _ in 0..20 {
+        let mut stream = listening.connect();
+        stream.write_all(b"hello\r\n").unwrap();
+        // The answer is there, and its end as well: to bytes for a connection that is closed, the kernel would answer with a
+        // reset, which discards them.
+        eventually("at its end", || {
+            let mut polled = [PollFd::new(&stream, PollFlags::RDHUP)];
+            poll(&mut polled, Some(&Timespec::default())).unwrap() == 1
+        });
+        for _ in 0..100 {
+            stream.write_all(&[b'x'; 1000]).unwrap();
+        }
+        listening.sidecar.wait_at_rest();
+        assert_eq!(read_response(&mut stream, false).status, "400 Bad Request");
+        expect_end(&mut stream);
+    }
+}
+
+#[test]
 fn a_half_closed_connection_still_gets_its_answer() {
     let listening = Listening::start("nobody-http");
     let mut stream = listening.connect();
@@ -331,11 +353,12 @@ fn a_thousand_idle_connections_are_in_nobodys_way() {
     let config = Config::new();
     let mut target = Target::start(&config.file());
     let mut listening = Listening::on(config, &target.name, |settings| settings);
+    let descriptors_before = listening.measure().1;
     for _ in 0..10 {
         assert_eq!(listening.get("/metrics").status, "200 OK");
     }
     listening.sidecar.wait_at_rest();
-    let before = listening.measure();
+    let memory_before = listening.measure().0;
     let mut idle: Vec<TcpStream> = Vec::new();
     for at in 0..1000 {
         let mut stream = listening.connect();
@@ -357,13 +380,13 @@ fn a_thousand_idle_connections_are_in_nobodys_way() {
     // L3: at rest with all of them.
     listening.sidecar.wait_at_rest();
     let (memory, descriptors) = listening.measure();
-    assert_eq!(memory, before.0);
-    assert!(descriptors <= before.1 + 8, "{descriptors}");
+    assert_eq!(memory, memory_before);
+    assert!(descriptors <= descriptors_before + 8, "{descriptors}");
     eventually("left", || {
         idle.iter().filter(|it| !is_gone(it)).count() <= 7
     });
     drop((idle, active));
-    eventually("closed", || listening.measure().1 == before.1);
+    eventually("closed", || listening.measure().1 == descriptors_before);
 }
 
 #[test]
