@@ -59,7 +59,7 @@ test: build ## run all unit and integration tests against the release program
 	SIDECAR=$(SIDECAR) cargo test -- $$([ $$(id -u) = 0 ] && echo --include-ignored)
 
 .PHONY: e2e
-e2e: build ## run the tests against real applications, editors, git and containers; root gets what is missing from Debian's packages
+e2e: build floor ## run the tests against real applications, editors, git and containers; root gets what is missing from Debian's packages
 	SIDECAR=$(SIDECAR) IMAGE_TOOL=$(IMAGE_TOOL) tests/e2e/run
 
 .PHONY: rules

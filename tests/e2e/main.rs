@@ -3,6 +3,10 @@
 //! `make e2e` runs them: it installs what they need and names it in the environment. Where that cannot be, it skips them and
 //! says so; a test that runs and lacks something fails.
 
+// The benchmark needs more of it.
+#[allow(dead_code)]
+#[path = "../../benches/sample.rs"]
+mod sample;
 #[path = "../support/mod.rs"]
 mod support;
 
