@@ -19,6 +19,7 @@ mod gunicorn;
 mod haproxy;
 mod http;
 mod image;
+mod jq;
 mod load;
 mod logstash;
 mod mariadb;
