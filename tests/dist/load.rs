@@ -1,10 +1,11 @@
 //! The archives in what runs containers, and a Pod from one of them.
 
-use crate::support::process::{Talker, example};
+use crate::support::process::{Talker, Target, example, open_to_all};
 use crate::support::unique_name;
 use crate::support::volume::{Order, Volume};
 use crate::{command, dist, shell, succeed};
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -26,41 +27,48 @@ fn containerd_imports_an_archive_as_the_kubelet_will_look_for_it() {
 }
 
 #[test]
-fn docker_loads_an_archive() {
+fn docker_loads_an_archive_and_confines_what_confines_itself() {
     let directory = tempfile::tempdir().unwrap();
-    let containerd = Containerd::start(directory.path());
-    let docker = format!("unix://{}", directory.path().join("docker").display());
-    let _daemon = Daemon::start(
-        Command::new("dockerd")
-            .arg("--host")
-            .arg(&docker)
-            .arg("--containerd")
-            .arg(&containerd.address)
-            .arg("--data-root")
-            .arg(directory.path().join("data"))
-            .arg("--exec-root")
-            .arg(directory.path().join("exec"))
-            .arg("--pidfile")
-            .arg(directory.path().join("pid"))
-            .args(
-                "--bridge none --iptables=false --ip6tables=false --storage-driver vfs".split(' '),
-            ),
-        Command::new("docker").args(["--host", &docker, "info"]),
-    );
-    let mut load = shell(&command("docker "), &dist());
-    succeed(load.env("DOCKER_HOST", &docker));
-    let mut list = Command::new("docker");
-    let images = succeed(list.args([
-        "--host",
-        &docker,
-        "images",
-        "--format",
-        "{{.Repository}}:{{.Tag}}",
-    ]));
-    assert_eq!(
-        images.trim(),
-        IMAGE.trim_start_matches("docker.io/library/")
-    );
+    let docker = Docker::start(directory.path());
+    docker.run(&command("docker "));
+    let images = docker.run("docker images --format '{{.Repository}}:{{.Tag}}'");
+    let image = IMAGE.trim_start_matches("docker.io/library/");
+    assert_eq!(images.trim(), image);
+    for (user, apps_user, capabilities, kept) in [
+        (0, 1001, "--cap-drop ALL --cap-add KILL", "KILL"),
+        (65532, 65532, "--cap-drop ALL", "none"),
+    ] {
+        let path = directory.path().join(format!("volume-{user}"));
+        let volume = Volume::new(path, Order::SwapFirst, &[("app.conf", "one")]);
+        open_to_all(directory.path());
+        let file = volume.path.join("app.conf");
+        let mut target = Target::launch(&unique_name(), &file, &[], |command| {
+            command.uid(apps_user).gid(apps_user);
+        });
+        let name = target.name.clone();
+        let config = volume.path.display();
+        // Docker's own profile is what confines it where nothing else is said.
+        let mut sidecar = docker.talk(&format!(
+            "docker run --name {name} --user {user} {capabilities} --read-only --network none --pid host \
+             --volume {config}:/config:ro --env CONFIG_DIR=/config --env PROCESS_NAME={name} {image}"
+        ));
+        let line = sidecar.expect(" sandboxed");
+        let holds = format!("sandboxed no_new_privs=on capabilities={kept} seccomp=on");
+        assert!(line.ends_with(&holds), "{line}");
+        sidecar.expect("watching");
+        let pid = docker.run(&format!(
+            "docker inspect --format '{{{{.State.Pid}}}}' {name}"
+        ));
+        let status = crate::read(format!("/proc/{}/status", pid.trim()));
+        assert!(status.contains("\nSeccomp_filters:\t2\n"), "{status}");
+        volume.update(&[("app.conf", "two")]);
+        assert_eq!(target.signalled().1, "two");
+        sidecar.expect("signal sent");
+        docker.run(&format!("docker stop {name}"));
+        let (status, _) = sidecar.finish();
+        assert_eq!(status.code(), Some(0), "that of the sidecar");
+        assert_eq!(target.count(), 1);
+    }
 }
 
 #[test]
@@ -288,6 +296,63 @@ impl Drop for Daemon {
             rustix::process::Signal::TERM,
         );
         let _ = self.0.wait();
+    }
+}
+
+/// docker with its daemon and with containerd, and nothing that they share with others.
+struct Docker {
+    address: String,
+    _daemon: Daemon,
+    _containerd: Containerd,
+}
+
+impl Docker {
+    fn start(directory: &Path) -> Self {
+        let containerd = Containerd::start(directory);
+        let address = format!("unix://{}", directory.join("docker").display());
+        let daemon = Daemon::start(
+            Command::new("dockerd")
+                .arg("--host")
+                .arg(&address)
+                .arg("--containerd")
+                .arg(&containerd.address)
+                .arg("--data-root")
+                .arg(directory.join("data"))
+                .arg("--exec-root")
+                .arg(directory.join("exec"))
+                .arg("--pidfile")
+                .arg(directory.join("pid"))
+                .args(
+                    "--bridge none --iptables=false --ip6tables=false --storage-driver vfs"
+                        .split(' '),
+                ),
+            Command::new("docker").args(["--host", &address, "info"]),
+        );
+        Self {
+            address,
+            _daemon: daemon,
+            _containerd: containerd,
+        }
+    }
+
+    fn command(&self, line: &str) -> Command {
+        let mut command = shell(line, &dist());
+        command.env("DOCKER_HOST", &self.address);
+        command
+    }
+
+    #[track_caller]
+    fn run(&self, line: &str) -> String {
+        succeed(&mut self.command(line))
+    }
+
+    /// What it prints on standard error is read.
+    fn talk(&self, line: &str) -> Talker {
+        let mut command = self.command(&format!("exec {line}"));
+        command.stdin(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let output = child.stderr.take().unwrap();
+        Talker::new(child, output)
     }
 }
 
