@@ -166,7 +166,8 @@ impl Content {
 
     fn with_tag(key: Key, tag: u8) -> Self {
         let mut hash = Hash::new(key.0);
-        hash.update(&[tag]);
+        // A whole word, so that those of the content are whole as well.
+        hash.mix(tag.into());
         Self(hash)
     }
 

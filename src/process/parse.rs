@@ -157,12 +157,14 @@ impl Status {
         if !matches!(line, [b'N' | b'S' | b'U', ..]) {
             return false;
         }
+        const NAME: &[u8] = b"Name:\t";
         let part = |at| piece(line, b'\t', at);
         let value = part(1);
         let at = place(part(0), b"Name:|State:|Uid:|SigBlk:|SigIgn:|SigCgt:");
         let mask = match at {
             0 => {
-                self.comm = Comm::new(value);
+                // A name may have a tab in it.
+                self.comm = Comm::new(line.get(NAME.len()..).unwrap_or_default());
                 return false;
             }
             1 => {

@@ -914,7 +914,7 @@ const STATUS: &str = "Name:\tSigCgt:\tff\nUmask:\t0022\nState:\tS (sleeping)\nPi
 
 fn expected() -> Status {
     Status {
-        comm: Comm::new(b"SigCgt:"),
+        comm: Comm::new(b"SigCgt:\tff"),
         is_dead: false,
         uid: 1001,
         blocked: 0x10000,
