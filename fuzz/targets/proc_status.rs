@@ -37,7 +37,11 @@ fn plain(content: &[u8]) -> Status {
             }
             "SigBlk:" => status.blocked = hexadecimal(value),
             "SigIgn:" => status.ignored = hexadecimal(value),
-            "SigCgt:" => status.caught = hexadecimal(value),
+            "SigCgt:" => {
+                status.caught = hexadecimal(value);
+                // The last one that counts.
+                break;
+            }
             _ => {}
         }
     }
