@@ -60,6 +60,11 @@ fn block(results: &Value) -> String {
         ("size", "the least image", "least image, bytes"),
         ("rest", "resident, KiB", "resident, KiB"),
         ("start", "one file", "start to armed, ms"),
+        (
+            "start",
+            "10,000 files in 1,000 directories",
+            "the same, 10,000 files",
+        ),
         ("latency", "p50", "last step to handler, ms"),
         (
             "signals",

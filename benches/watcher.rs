@@ -139,11 +139,13 @@ impl Account {
     }
 }
 
+/// Of the instance that has the most: one for something else than changes is not counted.
 fn watches_of(process: Pid) -> usize {
     let descriptors = fs::read_dir(format!("/proc/{}/fdinfo", process.as_raw_nonzero()));
     let descriptors = descriptors.into_iter().flatten().flatten();
     let infos = descriptors.filter_map(|entry| fs::read_to_string(entry.path()).ok());
-    infos.map(|info| info.matches("inotify wd:").count()).sum()
+    let watches = infos.map(|info| info.matches("inotify wd:").count());
+    watches.max().unwrap_or(0)
 }
 
 /// The fields of `/proc/PID/stat` from the third, the state; proc(5).

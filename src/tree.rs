@@ -49,7 +49,7 @@ pub enum Part {
 pub enum Armed {
     /// There was none before.
     New,
-    /// There was one before, or there is none because the kernel refuses watches altogether.
+    /// There was one before, or there is none because the kernel refuses watches altogether; or the walk is one that only arms.
     Known,
     /// What may not be read may not be watched; EACCES of inotify_add_watch(2).
     Denied,
@@ -77,6 +77,8 @@ pub struct Volume {
 
 /// Whoever wants the walk done.
 pub trait Visit {
+    /// Whether files are to be read. If not, the walk only arms, before one that reads, what it can find without opening files.
+    fn reads(&self) -> bool;
     /// Sets a watch.
     fn arm(&mut self, fd: BorrowedFd<'_>, part: Part) -> Armed;
     /// Whether everything on the way to the root is armed, and nothing has happened there since.
@@ -164,6 +166,7 @@ impl Walk<'_> {
             }
             FileType::Directory => open(fd.as_fd(), c".", OFlags::DIRECTORY)
                 .and_then(|fd| self.directory(&fd, key, level)),
+            FileType::RegularFile if !self.visit.reads() => Ok(()),
             FileType::RegularFile => {
                 open(CWD, descriptor_path(fd.as_fd()).as_c_str(), OFlags::empty())
                     .and_then(|fd| self.file(&fd, key))
@@ -318,6 +321,7 @@ impl Walk<'_> {
             kind => kind,
         };
         match kind {
+            FileType::RegularFile if !self.visit.reads() => Ok(()),
             FileType::RegularFile => self.file(&open(directory, name, OFlags::NOFOLLOW)?, key),
             FileType::Directory if level == LEVELS => {
                 self.too_deep(directory, name.to_bytes(), key);

@@ -16,10 +16,8 @@ use crate::fingerprint::Fingerprint;
 use crate::log::{Level, Log};
 use crate::metrics::Metric;
 use crate::mount;
-use crate::read::is_shortage;
 use crate::reload::{Change, Instant};
 use crate::sys;
-use crate::tree::{self, Visit};
 use crate::words;
 pub use changes::Changes;
 use core::mem::MaybeUninit;
@@ -191,9 +189,9 @@ impl Watch {
     ) -> bool {
         // Whoever keeps a file open for ever is not waited for twice.
         self.writing = Writing::default();
-        changes.begin();
         let refused_before = self.refused;
         let retry = refused_before.is_some_and(|(_, at)| at <= now);
+        let mut is_fresh = false;
         if self.stale || retry {
             self.refused = None;
             // Closed first, because its watches count towards the limit. What comes in between is found by the look.
@@ -204,6 +202,7 @@ impl Watch {
                     self.inotify = Some(fresh);
                     (self.highest, self.gone) = (0, 0);
                     self.stale = false;
+                    is_fresh = true;
                 }
                 Err(errno) => {
                     self.refused = Some((errno, now.plus_ms(RETRY_MS)));
@@ -223,50 +222,21 @@ impl Watch {
             now,
             look: Look::default(),
             previous,
+            reads: !is_fresh,
             broken_off: false,
             asked: 0,
         };
-        let mut fingerprint = Fingerprint::default();
-        looking.log.metrics.set(Metric::RootsMissing, 0);
-        for (at, root) in roots.iter().enumerate() {
-            looking.log.metrics.set(Metric::Roots, at as u64 + 1);
-            let bit = 1 << at;
-            let before = fingerprint;
-            match tree::walk(root, &mut fingerprint, &mut looking) {
-                Ok(()) if previous.missing & bit != 0 => looking
-                    .log
-                    .line(Level::Info)
-                    .value(root)
-                    .say(words!(" is there again"))
-                    .send(),
-                Ok(()) => {}
-                Err(errno) => {
-                    looking.look.missing |= bit;
-                    looking.log.metrics.add(Metric::RootsMissing, 1);
-                    // That the root itself comes is told by an event; that it can be read, perhaps not.
-                    looking.look.incomplete |= errno != Errno::NOENT;
-                    looking.look.short |= is_shortage(errno);
-                    if previous.missing & bit == 0 {
-                        let line = looking.log.line(Level::Warn);
-                        line.say(words!("cannot read "))
-                            .value(root)
-                            .say(words!(": "))
-                            .errno(errno);
-                        if errno == Errno::NOENT {
-                            line.say(words!("; is the volume mounted? Waiting for it"));
-                        } else {
-                            line.say(words!("; trying again at intervals"));
-                            advise(line, errno);
-                        }
-                        line.send();
-                    }
-                }
-            }
-            looking.counted(root, 0, fingerprint.since(before));
+        // Where nothing is armed, every directory is before the first file is read, however much there is to read.
+        let fingerprint = loop {
+            let fingerprint = looking.walk(roots);
             if looking.broken_off {
                 return false;
             }
-        }
+            if core::mem::replace(&mut looking.reads, true) {
+                break fingerprint;
+            }
+            looking.look = Look::default();
+        };
         let mut look = looking.look;
         let kept = fingerprint_to_keep(&look, &previous, &mut self.short_since, now);
         look.fingerprint = kept.unwrap_or(fingerprint);
@@ -449,6 +419,32 @@ mod tests {
         assert!(watch.is_blind() && watch.inotify().is_none());
         assert!(look(&mut watch, 60_000));
         assert!(!watch.is_blind() && watch.inotify().is_some());
+    }
+
+    #[test]
+    fn w7_every_directory_is_armed_before_the_first_file_is_read() {
+        const DIRECTORIES: i32 = 40;
+        // Whoever reads it asks whether to break off more often than somebody who passes all the directories.
+        const FILE_SIZE: usize = 1 << 20;
+        let root = tempfile::tempdir().unwrap();
+        for directory in 0..DIRECTORIES {
+            let directory = root.path().join(std::format!("{directory}"));
+            std::fs::create_dir(&directory).unwrap();
+            std::fs::write(directory.join("file"), std::vec![0; FILE_SIZE]).unwrap();
+        }
+        let path = root.path().to_str().unwrap();
+        let mut watch = Watch::new();
+        let asked = core::cell::Cell::new(0);
+        let is_whole = watch.look(
+            CommaList::new(path.as_bytes()),
+            START,
+            &mut Openings::new(false),
+            &mut Changes::new(),
+            &mut Log::new(),
+            &|| asked.replace(asked.get() + 1) == 2 * DIRECTORIES / 32 + 1,
+        );
+        assert!(!is_whole, "in the first file");
+        assert!(watch.watches() > DIRECTORIES, "{}", watch.watches());
     }
 
     #[test]

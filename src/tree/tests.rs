@@ -21,12 +21,17 @@ struct Recorder {
     /// A directory that is removed when it is armed for the second time, and how often it was.
     removed: Option<(PathBuf, u32)>,
     knows_the_way: bool,
+    only_arms: bool,
     /// What volumes have shown, and what they are known to show.
     shown: Vec<Fingerprint>,
     known: Option<Fingerprint>,
 }
 
 impl Visit for Recorder {
+    fn reads(&self) -> bool {
+        !self.only_arms
+    }
+
     fn arm(&mut self, fd: BorrowedFd<'_>, part: Part) -> Armed {
         let path = path_of(fd);
         // As the kernel counts: what is armed for something more is no new watch.
@@ -394,6 +399,26 @@ fn w1_the_seventeenth_level_is_too_deep_whether_or_not_a_link_leads_to_it() {
         (recorder.directories as usize, recorder.files),
         (LEVELS + 1, 2)
     );
+}
+
+#[test]
+fn w7_a_walk_that_only_arms_sets_the_same_watches_and_reads_no_file() {
+    let disk = Disk::new();
+    disk.volume("root/volume", 1, &[("a", "1"), ("d/b", "2")]);
+    disk.file("root/d/e/file", "3");
+    disk.file("elsewhere/file", "4");
+    disk.link("root/d/directory", "../../elsewhere");
+    disk.link("root/d/link", "../../elsewhere/file");
+    disk.link("root/nowhere", "missing");
+    let (_, reads) = disk.walk("root");
+    let recorder = Recorder {
+        only_arms: true,
+        ..Recorder::default()
+    };
+    let (_, arms, _) = disk.walk_with("root", recorder);
+    assert_eq!(disk.armed(&arms), disk.armed(&reads));
+    assert_eq!((arms.files, reads.files), (0, 5));
+    assert_eq!(arms.shown, reads.shown);
 }
 
 #[test]

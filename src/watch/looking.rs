@@ -1,6 +1,7 @@
 //! One look while it is taken: what the walk comes across is armed, counted and, where it counts by less than its content, said.
 
 use super::{Changes, Look, RETRY_MS, Watch, advise};
+use crate::config::CommaList;
 use crate::confirm::Openings;
 use crate::fingerprint::Fingerprint;
 use crate::log::{Level, Log};
@@ -37,11 +38,68 @@ pub(super) struct Looking<'l> {
     pub(super) now: Instant,
     pub(super) look: Look,
     pub(super) previous: Look,
+    /// Files are read, and what is found is told of; before, directories are armed.
+    pub(super) reads: bool,
     pub(super) broken_off: bool,
     pub(super) asked: u32,
 }
 
+impl Looking<'_> {
+    /// Walks every root. The fingerprint of everything, unless it was broken off.
+    pub(super) fn walk(&mut self, roots: CommaList<'_>) -> Fingerprint {
+        self.changes.begin();
+        self.log.metrics.set(Metric::RootsMissing, 0);
+        let mut fingerprint = Fingerprint::default();
+        for (at, root) in roots.iter().enumerate() {
+            self.log.metrics.set(Metric::Roots, at as u64 + 1);
+            let before = fingerprint;
+            let walked = tree::walk(root, &mut fingerprint, self);
+            if self.broken_off {
+                break;
+            }
+            if self.reads {
+                self.read_root(root, 1 << at, walked);
+            }
+            self.counted(root, 0, fingerprint.since(before));
+        }
+        fingerprint
+    }
+
+    /// What came of reading a root, which has this bit.
+    fn read_root(&mut self, root: &[u8], bit: u64, walked: Result<(), Errno>) {
+        let was_missing = self.previous.missing & bit != 0;
+        let Err(errno) = walked else {
+            if was_missing {
+                let line = self.log.line(Level::Info).value(root);
+                line.say(words!(" is there again")).send();
+            }
+            return;
+        };
+        self.look.missing |= bit;
+        self.log.metrics.add(Metric::RootsMissing, 1);
+        // That the root itself comes is told by an event; that it can be read, perhaps not.
+        self.look.incomplete |= errno != Errno::NOENT;
+        self.look.short |= is_shortage(errno);
+        if was_missing {
+            return;
+        }
+        let line = self.log.line(Level::Warn).say(words!("cannot read "));
+        line.value(root).say(words!(": ")).errno(errno);
+        if errno == Errno::NOENT {
+            line.say(words!("; is the volume mounted? Waiting for it"));
+        } else {
+            line.say(words!("; trying again at intervals"));
+            advise(line, errno);
+        }
+        line.send();
+    }
+}
+
 impl Visit for Looking<'_> {
+    fn reads(&self) -> bool {
+        self.reads
+    }
+
     fn arm(&mut self, fd: BorrowedFd<'_>, part: Part) -> Armed {
         let Some(inotify) = &self.watch.inotify else {
             return Armed::Known;
@@ -61,7 +119,8 @@ impl Visit for Looking<'_> {
                 }
                 self.watch.highest = watch;
                 self.watch.armed_new = true;
-                Armed::New
+                // A way of which a part is new is followed once more, which the walk that reads will do.
+                if self.reads { Armed::New } else { Armed::Known }
             }
             // Of a directory that may only be passed through, being renamed is the least event.
             Err(Errno::ACCESS) if matches!(part, Part::Itself | Part::File) => Armed::Denied,
@@ -96,7 +155,9 @@ impl Visit for Looking<'_> {
     }
 
     fn read(&mut self, fd: BorrowedFd<'_>) {
-        self.openings.arm(fd);
+        if self.reads {
+            self.openings.arm(fd);
+        }
     }
 
     fn passed(&mut self, stat: &Stat) {
@@ -106,6 +167,9 @@ impl Visit for Looking<'_> {
     }
 
     fn falls_short(&mut self, directory: BorrowedFd<'_>, name: &[u8], shortfall: Shortfall) {
+        if !self.reads {
+            return;
+        }
         let is_short = match shortfall {
             Shortfall::Unreadable(errno) => is_shortage(errno),
             Shortfall::TooDeep | Shortfall::TooMany => false,
@@ -155,6 +219,9 @@ impl Visit for Looking<'_> {
     }
 
     fn file_system(&mut self, fd: BorrowedFd<'_>) {
+        if !self.reads {
+            return;
+        }
         let Ok(stat) = rustix::fs::fstatfs(fd) else {
             return;
         };
