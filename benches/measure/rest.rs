@@ -4,7 +4,7 @@ use super::{READ, arming, many_files, shell};
 use crate::contestants::{Contestant, FLOOR, Job, SIDECAR};
 use crate::report::{Cell, Report};
 use crate::rig::{Medium, Rig};
-use crate::sample::{Sample, in_turn};
+use crate::sample::in_turn;
 use crate::support::process::Target;
 use crate::watcher::Watcher;
 use std::path::Path;
@@ -171,17 +171,14 @@ pub fn start(report: &mut Report, others: &[&Contestant], rounds: usize) {
         (contestant.name.to_owned(), vec![one.into(), many.into()])
     });
     // The sidecar alone reads the files then. Nobody does that faster than this, who watches nothing.
-    let mut ways: [(&str, &dyn Fn(&Path) -> f64); 2] = [
-        ("sidecar: armed and read", &arming),
-        ("find, cat: reading alone", &|root| shell(READ, root)),
-    ];
-    let mut read = |root: &Path, rounds| in_turn(rounds, &mut ways, |(_, way)| way(root));
-    let read = [read(&few, rounds), read(tree.path(), rounds / 3)];
-    let [read_one, read_many] = read.map(Vec::into_iter);
-    let read = read_one.zip(read_many).zip(ways);
-    let rows = rows.chain(
-        read.map(|((one, many), (name, _))| (name.to_owned(), vec![one.into(), many.into()])),
-    );
+    let read = |root: &Path| shell(READ, root);
+    let mut ways = [&arming as &dyn Fn(&Path) -> f64, &read];
+    let names = ["sidecar: armed and read", "find, cat: reading alone"];
+    let mut all = |root: &Path, rounds| in_turn(rounds, &mut ways, |way| way(root)).into_iter();
+    let few_and_many = all(&few, rounds).zip(all(tree.path(), rounds / 3));
+    let read = names.into_iter().zip(few_and_many);
+    let rows = rows
+        .chain(read.map(|(name, (one, many))| (name.to_owned(), vec![one.into(), many.into()])));
     let columns = ["one file", "10,000 files in 1,000 directories"];
     report.table(
         "start",
