@@ -9,7 +9,7 @@ pub use parse::{Comm, Process, Status, TICK_MS, parse_stat};
 
 use crate::config::{CommaList, MAX_CMDLINE};
 use crate::read::{self, Lines};
-use crate::text::{Word, pieces};
+use crate::text::{Word, parse_number, piece, pieces};
 use core::mem::MaybeUninit;
 use parse::{goes_by, pid};
 use rustix::fd::{AsFd, OwnedFd};
@@ -57,6 +57,8 @@ pub struct Proc {
     directory: OwnedFd,
     own: Pid,
     own_comm: Comm,
+    /// What the kernel counts of this program's waiting, where it does.
+    schedstat: Option<OwnedFd>,
 }
 
 impl Proc {
@@ -69,8 +71,10 @@ impl Proc {
             directory,
             own,
             own_comm: Comm::new(b""),
+            schedstat: None,
         };
         proc.own_comm = proc.read(own)?.comm;
+        proc.schedstat = proc.open(own, b"schedstat", OFlags::empty()).ok();
         Ok(proc)
     }
 
@@ -81,6 +85,16 @@ impl Proc {
     pub fn own() -> io::Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Self::new(fs::openat(CWD, c"/proc", flags, Mode::empty())?, getpid())
+    }
+
+    /// For how long this program was ready to run and had no processor, all in all, in nanoseconds: the second number of
+    /// `/proc/PID/schedstat`; Documentation/scheduler/sched-stats.rst. 0 where the kernel does not count that.
+    pub fn waited_for_processor(&self) -> u64 {
+        let mut buffer = [0; 64];
+        let schedstat = self.schedstat.as_ref();
+        let length = schedstat.and_then(|file| io::pread(file, &mut buffer, 0).ok());
+        let read = &buffer[..length.unwrap_or(0)];
+        parse_number(piece(read, b' ', 1), 10).unwrap_or(0)
     }
 
     /// Opens `/proc/PID/name`.

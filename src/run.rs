@@ -130,8 +130,12 @@ impl<'c> Sidecar<'c> {
         mount::report_sub_paths(self.config.roots, log);
         let mut is_watching = self.start(log);
         loop {
+            let had_waited = self.proc.waited_for_processor();
             let entered = sys::now();
             let waited = self.wait();
+            // When there was something to do; a processor to do it may have come later.
+            let late = self.proc.waited_for_processor().wrapping_sub(had_waited);
+            let woke = sys::now().minus_nanoseconds(late);
             if let Err(errno) = waited {
                 log.line(Level::Error)
                     .say(words!("cannot wait for events: poll: "))
@@ -160,17 +164,16 @@ impl<'c> Sidecar<'c> {
                 self.watch.arm_anew();
                 self.handle(Event::Demanded, log);
             }
-            let now = sys::now();
-            // Events do not tell when they came. One that has woken the program came just now, but one that was there already
-            // may have come at any time since there was none.
-            let mut was_there = resumed || now.ms_since(entered) == 0;
+            // Events do not tell when they came: since there was none, and if the program has slept, since it woke.
+            let has_slept = !resumed && woke.ms_since(entered) > 0;
             for _ in 0..2 {
-                let now = sys::now();
-                let since = core::mem::replace(&mut self.drained_at, now);
+                let mut since = core::mem::replace(&mut self.drained_at, sys::now());
+                if has_slept {
+                    since = since.max(woke);
+                }
                 let Some(change) = self.watch.drain(log) else {
                     break;
                 };
-                let since = if was_there { since } else { now };
                 let why = match change {
                     Change::Gone => words!("a directory on the way is gone"),
                     Change::Writing => words!("a file is being written"),
@@ -184,7 +187,6 @@ impl<'c> Sidecar<'c> {
                 }
                 // Ahead of the update's last step, which may have come meanwhile: there is nothing left then but to signal.
                 self.look(log);
-                was_there = true;
             }
             let now = sys::now();
             if self

@@ -24,6 +24,7 @@ use rustix::io;
 /// Every system call from here on but [`RESTRICTED_CALLS`]. `make syscalls` compares both with what is called.
 pub const CALLS: &[c_long] = &[
     libc::SYS_read,
+    libc::SYS_pread64,
     libc::SYS_write,
     libc::SYS_close,
     libc::SYS_readlinkat,

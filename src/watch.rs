@@ -83,6 +83,7 @@ pub struct Watch {
     writing: Writing,
     /// When it was said last that events were lost: not more often than every minute.
     overflow_said: Option<Instant>,
+    /// What the last look found; of one that was broken off, what was told of it, which is not to be told twice.
     last: Look,
     /// What the last look relied on.
     relied: Relied,
@@ -212,7 +213,6 @@ impl Watch {
         }
         self.relied.begin(self.highest);
         self.is_swapped = false;
-        let previous = self.last;
         let mut looking = Looking {
             watch: self,
             openings,
@@ -221,7 +221,6 @@ impl Watch {
             interrupted,
             now,
             look: Look::default(),
-            previous,
             reads: !is_fresh,
             broken_off: false,
             asked: 0,
@@ -238,9 +237,9 @@ impl Watch {
             looking.look = Look::default();
         };
         let mut look = looking.look;
-        let kept = fingerprint_to_keep(&look, &previous, &mut self.short_since, now);
+        let kept = fingerprint_to_keep(&look, &self.last, &mut self.short_since, now);
         look.fingerprint = kept.unwrap_or(fingerprint);
-        if previous.unreadable > 0 && look.unreadable == 0 {
+        if self.last.unreadable > 0 && look.unreadable == 0 {
             log.tell(Level::Info, words!("everything can be read again"));
         }
         self.last = look;
@@ -445,6 +444,36 @@ mod tests {
         );
         assert!(!is_whole, "in the first file");
         assert!(watch.watches() > DIRECTORIES, "{}", watch.watches());
+    }
+
+    #[test]
+    fn l6_what_a_look_has_told_is_not_told_again_if_it_was_broken_off() {
+        let directory = tempfile::tempdir().unwrap();
+        let [comes, goes, file] = ["comes", "goes", "file"].map(|name| directory.path().join(name));
+        std::fs::create_dir(&goes).unwrap();
+        std::fs::write(&file, std::vec![0; 1 << 20]).unwrap();
+        let path = directory.path().display();
+        let roots = std::format!("{path}/comes,{path}/goes,{path}/file");
+        let mut log = Log::new();
+        let mut watch = Watch::new();
+        let mut look = |interrupted: &dyn Fn() -> bool| {
+            let roots = CommaList::new(roots.as_bytes());
+            let (mut openings, mut changes) = (Openings::new(false), Changes::new());
+            let is_whole = watch.look(
+                roots,
+                START,
+                &mut openings,
+                &mut changes,
+                &mut log,
+                interrupted,
+            );
+            (is_whole, watch.missing())
+        };
+        assert_eq!(look(&|| false), (true, 0b01));
+        std::fs::create_dir(comes).unwrap();
+        std::fs::remove_dir(goes).unwrap();
+        assert_eq!(look(&|| true), (false, 0b10), "in the file");
+        assert_eq!(look(&|| false), (true, 0b10));
     }
 
     #[test]

@@ -994,6 +994,28 @@ fn a_signal_that_any_thread_blocks_is_found_among_all_threads() {
     assert!(!is_blocked(2));
 }
 
+#[test]
+fn what_the_kernel_counts_of_waiting_is_the_second_number_of_schedstat() {
+    let waited = |schedstat: Option<&str>| {
+        let directory = tempfile::tempdir().unwrap();
+        let own = directory.path().join("1");
+        fs::create_dir(&own).unwrap();
+        fs::write(own.join("stat"), stat_line("1", b"own", "S", "0", "0", "1")).unwrap();
+        if let Some(schedstat) = schedstat {
+            fs::write(own.join("schedstat"), schedstat).unwrap();
+        }
+        let proc = open(directory.path(), 1).unwrap();
+        assert_eq!(proc.waited_for_processor(), proc.waited_for_processor());
+        proc.waited_for_processor()
+    };
+    assert_eq!(waited(Some("9122024 2425810 1167\n")), 2_425_810);
+    assert_eq!(waited(Some("0 0 0\n")), 0, "the kernel does not count");
+    for unknown in ["", "9122024", "9122024 x 1167\n", "9122024  1167\n"] {
+        assert_eq!(waited(Some(unknown)), 0);
+    }
+    assert_eq!(waited(None), 0);
+}
+
 // The kernel's own.
 
 #[test]

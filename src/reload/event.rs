@@ -29,7 +29,13 @@ impl Instant {
     /// Moved into the past, though not before boot.
     #[must_use]
     pub const fn minus_ms(self, ms: u64) -> Self {
-        Self(self.0.saturating_sub(ms.saturating_mul(1_000_000)))
+        self.minus_nanoseconds(ms.saturating_mul(1_000_000))
+    }
+
+    /// The same.
+    #[must_use]
+    pub const fn minus_nanoseconds(self, nanoseconds: u64) -> Self {
+        Self(self.0.saturating_sub(nanoseconds))
     }
 
     /// Nanoseconds from `earlier` to here, 0 if it is not earlier.

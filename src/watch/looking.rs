@@ -37,7 +37,6 @@ pub(super) struct Looking<'l> {
     pub(super) interrupted: &'l dyn Fn() -> bool,
     pub(super) now: Instant,
     pub(super) look: Look,
-    pub(super) previous: Look,
     /// Files are read, and what is found is told of; before, directories are armed.
     pub(super) reads: bool,
     pub(super) broken_off: bool,
@@ -67,14 +66,17 @@ impl Looking<'_> {
 
     /// What came of reading a root, which has this bit.
     fn read_root(&mut self, root: &[u8], bit: u64, walked: Result<(), Errno>) {
-        let was_missing = self.previous.missing & bit != 0;
+        let told = &mut self.watch.last.missing;
+        let was_missing = *told & bit != 0;
         let Err(errno) = walked else {
+            *told &= !bit;
             if was_missing {
                 let line = self.log.line(Level::Info).value(root);
                 line.say(words!(" is there again")).send();
             }
             return;
         };
+        *told |= bit;
         self.look.missing |= bit;
         self.log.metrics.add(Metric::RootsMissing, 1);
         // That the root itself comes is told by an event; that it can be read, perhaps not.
@@ -176,13 +178,14 @@ impl Visit for Looking<'_> {
         };
         self.look.short |= is_short;
         self.look.incomplete |= is_short;
-        let (count, before) = match shortfall {
-            Shortfall::Unreadable(_) => (&mut self.look.unreadable, self.previous.unreadable),
-            Shortfall::TooDeep => (&mut self.look.too_deep, self.previous.too_deep),
-            Shortfall::TooMany => (&mut self.look.too_many, self.previous.too_many),
+        let last = &mut self.watch.last;
+        let (count, told) = match shortfall {
+            Shortfall::Unreadable(_) => (&mut self.look.unreadable, &mut last.unreadable),
+            Shortfall::TooDeep => (&mut self.look.too_deep, &mut last.too_deep),
+            Shortfall::TooMany => (&mut self.look.too_many, &mut last.too_many),
         };
         *count += 1;
-        if *count > 1 || before > 0 {
+        if core::mem::replace(told, 1) > 0 {
             return;
         }
         let line = self.log.line(Level::Warn);
@@ -226,7 +229,8 @@ impl Visit for Looking<'_> {
             return;
         };
         let (name, is_remote) = mount::file_system(stat.f_type as u64);
-        if is_remote && !core::mem::replace(&mut self.look.remote, true) && !self.previous.remote {
+        self.look.remote |= is_remote;
+        if is_remote && !core::mem::replace(&mut self.watch.last.remote, true) {
             let line = self.log.line(Level::Warn);
             push_path(line, fd, b"");
             line.say(words!(" is on ")).value(name);

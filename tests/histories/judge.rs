@@ -177,7 +177,7 @@ fn converges(story: &Story, sent: &[Sent], broken: &mut Vec<Broken>) -> bool {
         Some(told) => told
             .looked
             .is_some_and(|looked| was_there_before_and_after(story, looked)),
-        None => was_there_at_start_and_after(story, life.spawned),
+        None => was_there_at_start_and_after(story, life),
     };
     if is_late {
         return true;
@@ -214,15 +214,15 @@ fn was_there_before_and_after(story: &Story, told: Time) -> bool {
     (0..story.steps.len()).any(|at| found(at) && is_later(at))
 }
 
-/// The same for a process that was not told of anything: nothing changed around its start, but before it had read everything.
-fn was_there_at_start_and_after(story: &Story, spawned: Time) -> bool {
+/// The same for a process that was not told of anything: nothing had changed around its start, but before it had read everything.
+fn was_there_at_start_and_after(story: &Story, life: &Life) -> bool {
     let changes = |step: &&Step| step.before != step.after || step.middle;
     let mut changing = story.steps.iter().filter(changes);
-    let around = |step: &Step| step.done >= spawned - TICK && step.begun <= spawned + 2 * TICK;
-    let later = |step: &&Step| step.begun > spawned + 2 * TICK;
+    let later = |step: &Step| step.begun > life.running;
+    let around = |step: &Step| step.done >= life.spawned - TICK && !later(step);
     !changing.clone().any(around)
         && changing
-            .find(later)
+            .find(|step| later(step))
             .is_some_and(|step| step.before == story.digest)
 }
 
@@ -302,7 +302,7 @@ fn started_amid_events(story: &Story, life: &Life, known: Time, signal: &Sent) -
     let mut events = story.steps.iter().filter(|step| step.files);
     let mut stops = story.stops.iter();
     let was_stopped = stops.any(|stop| stop.1 >= since && stop.0 <= until);
-    let before = |step: &Step| step.done >= since && step.begun <= life.spawned + 2 * TICK;
+    let before = |step: &Step| step.done >= since && step.begun <= life.running + 2 * TICK;
     let after = |step: &Step| step.done >= life.spawned - TICK && step.begun <= until;
     events.any(|step| before(step) || was_stopped && after(step))
 }
@@ -577,6 +577,7 @@ mod tests {
             lives: vec![Life {
                 pid: PID,
                 spawned: 0,
+                running: 0,
                 killed: None,
                 lines: vec![
                     "ready 0000000000000001".to_owned(),
@@ -661,6 +662,25 @@ mod tests {
     }
 
     #[test]
+    fn who_reads_what_was_there_for_a_moment_is_told_if_the_process_started_in_it() {
+        let mut story = story();
+        story.steps = vec![step(1000, 1, 2), step(1030, 2, 1)];
+        story.digest = 1;
+        story.lives[0].lines = vec!["ready 0000000000000002".to_owned()];
+        story.log.drain(2..4);
+        let mut started = |spawned, running| {
+            story.lives[0].spawned = spawned * MS;
+            story.lives[0].running = running * MS;
+            judge(&story)
+        };
+        assert_eq!(started(990, 995).map(|signals| signals.late), Ok(1));
+        for (spawned, running) in [(990, 1002), (1001, 1002), (1020, 1040)] {
+            let broken = started(spawned, running).unwrap_err();
+            assert_eq!(broken[0].0, Promise::Converges);
+        }
+    }
+
+    #[test]
     fn a_second_signal_for_the_same_change_is_needless() {
         assert_breaks(Promise::NeverNeedless, &signalled_again(story(), 1080, ""));
     }
@@ -668,10 +688,10 @@ mod tests {
     #[test]
     fn a_process_that_started_after_the_change_needs_no_signal() {
         let mut story = story();
-        story.lives[0].spawned = 1032 * MS;
+        (story.lives[0].spawned, story.lives[0].running) = (1032 * MS, 1032 * MS);
         story.log[3] = log(1100, "info", &format!("\"signal sent\",\"pid\":{PID}"));
         assert_breaks(Promise::NeverNeedless, &story);
-        story.lives[0].spawned = 1020 * MS;
+        (story.lives[0].spawned, story.lives[0].running) = (1020 * MS, 1020 * MS);
         assert!(
             judge(&story).is_ok(),
             "start times are cut to the clock tick"

@@ -44,6 +44,8 @@ pub struct Life {
     pub pid: i32,
     /// No later than its start.
     pub spawned: Time,
+    /// No earlier than its start.
+    pub running: Time,
     pub killed: Option<Time>,
     pub lines: Vec<String>,
 }
@@ -194,6 +196,7 @@ fn settings(timing: Timing, roots: &str, name: &str) -> Settings {
 struct Target {
     talker: Talker,
     spawned: Time,
+    running: Time,
 }
 
 impl Target {
@@ -205,10 +208,12 @@ impl Target {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
+        let running = now();
         let output = child.stdout.take().unwrap();
         Self {
             talker: Talker::new(child, output),
             spawned,
+            running,
         }
     }
 
@@ -220,6 +225,7 @@ impl Target {
         Life {
             pid,
             spawned: self.spawned,
+            running: self.running,
             killed: None,
             lines,
         }
