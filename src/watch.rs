@@ -356,7 +356,7 @@ fn fingerprint_to_keep(
         return None;
     }
     let since = *short_since.get_or_insert(now);
-    let is_first = previous.files == 0 && previous.directories == 0;
+    let is_first = previous.fingerprint == Fingerprint::default();
     (!is_first && now.ms_since(since) < RETRY_MS).then_some(previous.fingerprint)
 }
 
@@ -479,6 +479,8 @@ mod tests {
     #[test]
     fn what_was_read_before_counts_for_a_minute_of_shortage() {
         let (full, short) = (look_of(1, false), look_of(2, true));
+        // Not even the roots could be read.
+        let full = Look { files: 0, ..full };
         let mut since = None;
         let mut keep =
             |look: &Look, ms| fingerprint_to_keep(look, &full, &mut since, START.plus_ms(ms));

@@ -18,6 +18,7 @@ use std::io::Write;
 use std::os::unix::fs::{FileExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -36,6 +37,19 @@ pub struct Step {
     /// Files were touched at all.
     pub files: bool,
     pub shell: Vec<String>,
+}
+
+/// A child has copies of all open files until it executes its program: what another history closes meanwhile is closed then only,
+/// and that is when its sidecar is told. So nobody starts a process while anybody writes.
+static STARTS: RwLock<()> = RwLock::new(());
+
+fn no_starts() -> RwLockReadGuard<'static, ()> {
+    STARTS.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn start<Started>(start: impl FnOnce() -> Started) -> Started {
+    let _alone = STARTS.write().unwrap_or_else(PoisonError::into_inner);
+    start()
 }
 
 /// One process that was the target.
@@ -109,7 +123,10 @@ pub fn run(history: &History) -> Result<Story, String> {
         Err(_) => tempfile::tempdir().unwrap(),
     };
     let base = directory.path();
-    let world = World::new(base);
+    let world = {
+        let _calm = no_starts();
+        World::new(base)
+    };
     let roots: Vec<_> = ROOTS
         .map(|root| base.join(root).display().to_string())
         .into();
@@ -120,7 +137,9 @@ pub fn run(history: &History) -> Result<Story, String> {
     let first_wall_ms = wall_ms();
     let mut target = Target::start(&base.join(&name), &roots);
     target.talker.expect("ready");
-    let sidecar = settings(history.settings, &roots, &name).start();
+    let settings = settings(history.settings, &roots, &name);
+    let mut sidecar = start(|| settings.launch());
+    sidecar.expect("watching");
     let mut run = Run {
         story: Story {
             timing: history.settings,
@@ -201,14 +220,12 @@ struct Target {
 
 impl Target {
     fn start(program: &Path, roots: &str) -> Self {
-        let spawned = now();
-        let mut child = Command::new(program)
+        let mut command = Command::new(program);
+        command
             .args([roots, "--tree", "1"])
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let running = now();
+            .stdout(Stdio::piped());
+        let (spawned, mut child, running) = start(|| (now(), command.spawn().unwrap(), now()));
         let output = child.stdout.take().unwrap();
         Self {
             talker: Talker::new(child, output),
@@ -297,9 +314,15 @@ impl Run {
     /// Does the first step, and those that follow it without a pause.
     fn at_one_go(&mut self, writer: usize, steps: &mut VecDeque<(u64, Deed)>) {
         let before = self.story.digest;
+        let mut calm = Some(no_starts());
         let begun = now();
         let (mut effective, mut middle, mut files, mut shell) = (0, false, false, Vec::new());
         while let Some((_, deed)) = steps.pop_front() {
+            if matches!(deed, Deed::Start | Deed::Kill) {
+                calm = None;
+            } else {
+                calm.get_or_insert_with(no_starts);
+            }
             let may_have = matches!(&deed, Deed::File(act) if act.has_a_middle());
             if self.carry_out(writer, &deed) {
                 shell.push(deed.shell(writer, &self.world.base));
@@ -315,6 +338,7 @@ impl Run {
             }
         }
         let done = now();
+        drop(calm);
         if shell.is_empty() {
             return;
         }

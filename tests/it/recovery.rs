@@ -1,7 +1,7 @@
 //! What a kernel refuses and a file system takes away: degraded while it lasts, said once, and mended by itself (W6 to W9, L2).
 
 use crate::support::is_emulated;
-use crate::support::kernel::{limit_descriptors, refuse, with_own_mounts};
+use crate::support::kernel::{descriptors_to_leave, limit_descriptors, refuse, with_own_mounts};
 use crate::support::process::{Settings, Target, eventually};
 use crate::support::scene::{Scene, whole};
 use crate::support::volume::{Order, Volume};
@@ -406,8 +406,8 @@ fn w8_descriptors_that_run_out_are_no_change_and_what_changed_meanwhile_is_found
     };
     let mut scene = Scene::with(prepare, polling);
     let pid = scene.sidecar.pid();
-    // Standard streams, signals, /proc, the mount table and inotify; what is left is too little for five levels.
-    limit_descriptors(pid, Some(7 + 3));
+    // Enough to find the root and to look at a process, too little for five levels.
+    limit_descriptors(pid, Some(descriptors_to_leave(pid, 2)));
     scene
         .sidecar
         .expect("EMFILE; trying again at intervals. Raise the limit of open files");
@@ -427,9 +427,9 @@ fn w8_descriptors_that_run_out_before_the_start_are_said_and_survived() {
     if is_emulated() {
         return eprintln!("the emulator needs descriptors for itself");
     }
-    // Standard streams, signals, /proc, the mount table: nothing is left for inotify.
+    // Standard streams, signals, /proc, schedstat, the mount table: nothing is left for inotify.
     let mut scene = Scene::with(whole, |settings| {
-        polling(settings).through(&["prlimit", "--nofile=6:"])
+        polling(settings).through(&["prlimit", "--nofile=7:"])
     });
     let said = "inotify is refused: EMFILE; comparing the content at intervals instead. Raise fs.inotify.max_user_instances on the node, or the limit of open files";
     let log = scene.sidecar.seen().join("\n");

@@ -11,7 +11,8 @@ use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
     SeccompRule, apply_filter,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::io::{PipeReader, PipeWriter};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
@@ -181,6 +182,23 @@ pub fn refuse(command: &mut Command, call: i64, argument: Option<u64>, errno: i3
 }
 
 /// Sets how many descriptors a process may have open.
+/// The limit that leaves a process so many descriptors beside those that it holds while it sleeps.
+pub fn descriptors_to_leave(process: Pid, count: usize) -> u64 {
+    let listed = || {
+        let held = fs::read_dir(format!("/proc/{}/fd", process.as_raw_nonzero())).unwrap();
+        let number = |entry: fs::DirEntry| entry.file_name().to_str().unwrap().parse().unwrap();
+        held.map(|entry| number(entry.unwrap()))
+            .collect::<BTreeSet<u64>>()
+    };
+    let mut held = BTreeSet::new();
+    eventually("twice the same descriptors", || {
+        let before = std::mem::replace(&mut held, listed());
+        before == held
+    });
+    let mut free = (0..).filter(|number| !held.contains(number));
+    free.nth(count).unwrap()
+}
+
 pub fn limit_descriptors(process: Pid, count: Option<u64>) {
     let limit = Rlimit {
         current: count,
