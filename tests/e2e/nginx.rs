@@ -136,6 +136,10 @@ fn it_survives_updates_while_it_starts() {
 
 /// The id of the worker that was started last.
 fn worker(nginx: &App<Nginx>) -> String {
+    // The worker may answer before the master has written that it started it.
+    eventually("told of a worker", || {
+        nginx.count("start worker process ") > 0
+    });
     let log = nginx.log();
     let (_, started) = log.rsplit_once("start worker process ").unwrap();
     started.lines().next().unwrap().to_owned()
