@@ -32,7 +32,7 @@ impl Instant {
         self.minus_nanoseconds(ms.saturating_mul(1_000_000))
     }
 
-    /// The same.
+    /// The same, by nanoseconds.
     #[must_use]
     pub const fn minus_nanoseconds(self, nanoseconds: u64) -> Self {
         Self(self.0.saturating_sub(nanoseconds))

@@ -1,7 +1,9 @@
 //! What a kernel refuses and a file system takes away: degraded while it lasts, said once, and mended by itself (W6 to W9, L2).
 
 use crate::support::is_emulated;
-use crate::support::kernel::{descriptors_to_leave, limit_descriptors, refuse, with_own_mounts};
+use crate::support::kernel::{
+    descriptors_to_leave, keep_from_running, limit_descriptors, refuse, with_own_mounts,
+};
 use crate::support::process::{Settings, Target, eventually};
 use crate::support::scene::{Scene, whole};
 use crate::support::volume::{Order, Volume};
@@ -14,6 +16,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 fn mount_memory(at: &Path) {
     mount("none", at, "tmpfs", MountFlags::empty(), None).unwrap();
@@ -481,6 +484,46 @@ fn w10_who_started_in_a_flip_that_happened_while_the_sidecar_was_stopped_is_told
     let mut ending = scene.finish();
     assert_eq!(ending.target.count(), 0, "it never read anything else");
     assert_eq!(second.count(), 1);
+}
+
+/// A flip, and a process that starts in it, while the sidecar has no processor. False if it had one after all: after a second the
+/// kernel sees to that.
+fn is_told_of_a_flip_unseen(mut scene: Scene) -> bool {
+    // More than the tick to which start times are cut.
+    const FLIP: Duration = Duration::from_millis(50);
+    let schedstat = format!("/proc/{}/schedstat", scene.sidecar.pid().as_raw_nonzero());
+    let time_on_processor = || {
+        let schedstat = fs::read_to_string(&schedstat).unwrap();
+        schedstat.split(' ').next().unwrap().to_owned()
+    };
+    scene.sidecar.wait_at_rest();
+    let Some(hog) = keep_from_running(scene.sidecar.pid()) else {
+        eprintln!("it takes a second processor, and real-time priority");
+        return true;
+    };
+    let before = time_on_processor();
+    fs::write(scene.path("app.conf"), "another").unwrap();
+    let mut second = Target::start_as(&scene.target.name, &scene.path("app.conf"), &[]);
+    fs::write(scene.path("app.conf"), "start").unwrap();
+    let flipped = Instant::now();
+    eventually("over", || flipped.elapsed() >= FLIP);
+    if time_on_processor() != before {
+        return false;
+    }
+    drop(hog);
+    assert_eq!(second.signalled().1, "start");
+    let mut ending = scene.finish();
+    assert_eq!(ending.target.count(), 0, "it never read anything else");
+    assert_eq!(second.count(), 1);
+    true
+}
+
+#[test]
+#[ignore = "needs root"]
+fn w10_who_started_in_a_flip_that_the_sidecar_had_no_processor_to_see_is_told() {
+    eventually("without a processor", || {
+        is_told_of_a_flip_unseen(Scene::new(whole))
+    });
 }
 
 #[test]

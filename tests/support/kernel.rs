@@ -1,11 +1,13 @@
 //! A kernel that refuses: system calls that fail or are held up, mounts and process ids of a test's own.
 #![allow(unsafe_code)]
 
+use super::DEADLINE;
 use super::process::{Talker, children, eventually, spawn};
 use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, pidfd_open, prlimit};
 use rustix::thread::{
-    ThreadNameSpaceType, UnshareFlags, move_into_thread_name_spaces, unshare_unsafe,
+    CpuSet, ThreadNameSpaceType, UnshareFlags, move_into_thread_name_spaces, sched_getaffinity,
+    sched_setaffinity, unshare_unsafe,
 };
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
@@ -17,6 +19,7 @@ use std::io::{PipeReader, PipeWriter};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
+use std::time::Instant;
 
 /// Runs `test` in a mount namespace of its own, which its child processes share: what it mounts is gone with the last of them.
 /// Takes root.
@@ -181,7 +184,32 @@ pub fn refuse(command: &mut Command, call: i64, argument: Option<u64>, errno: i3
     unsafe { command.pre_exec(apply) };
 }
 
-/// Sets how many descriptors a process may have open.
+/// Keeps a process ready to run, and without a processor, until what is given back is dropped; it must not be for as long as a
+/// second, because the kernel gives others a share then. `None` where there is no second processor for the test, or no real-time
+/// priority. Takes root.
+pub fn keep_from_running(process: Pid) -> Option<Talker> {
+    let all = sched_getaffinity(None).unwrap();
+    let last = (0..CpuSet::MAX_CPU).rfind(|processor| all.is_set(*processor))?;
+    let mut others = all;
+    others.unset(last);
+    if others.count() == 0 {
+        return None;
+    }
+    let mut one = CpuSet::new();
+    one.set(last);
+    // This thread, and what it starts from now on.
+    sched_setaffinity(None, &others).unwrap();
+    sched_setaffinity(Some(process), &one).unwrap();
+    let mut hog = Command::new("taskset");
+    hog.args(["--cpu-list", &last.to_string(), "chrt", "--fifo", "1"]);
+    hog.args(["sh", "-c", "echo runs; while :; do :; done"]);
+    let mut hog = spawn(hog.stdout(Stdio::piped()));
+    let output = hog.stdout.take().unwrap();
+    let mut hog = Talker::new(hog, output);
+    let runs = hog.next(Instant::now() + DEADLINE);
+    runs.is_ok().then_some(hog)
+}
+
 /// The limit that leaves a process so many descriptors beside those that it holds while it sleeps.
 pub fn descriptors_to_leave(process: Pid, count: usize) -> u64 {
     let listed = || {
@@ -199,6 +227,7 @@ pub fn descriptors_to_leave(process: Pid, count: usize) -> u64 {
     free.nth(count).unwrap()
 }
 
+/// Sets how many descriptors a process may have open.
 pub fn limit_descriptors(process: Pid, count: Option<u64>) {
     let limit = Rlimit {
         current: count,
