@@ -173,8 +173,8 @@ test-nobody: build ## run the integration tests as an ordinary user; takes root
 	SIDECAR="$$directory/sidecar" setpriv --reuid nobody --clear-groups --regid nogroup ./it --skip policy::
 
 # strace follows each sidecar from a place beside it, so that it is still the child of its test. What it has seen of one is a
-# file, which another user's sidecar can write as well. Some tests fail under it, which `make test` runs without: they measure
-# time, or trace themselves. What fails for want of a call shows in the comparison.
+# file, which another user's sidecar can write as well. A test that measures time may fail under it. What fails for want of a call
+# shows in the comparison.
 .PHONY: syscalls
 syscalls: build ## compare what the sandbox allows with the system calls of the integration tests, by strace
 	@command -v strace > /dev/null || { echo "needs strace from Debian's packages"; exit 1; }

@@ -121,12 +121,7 @@ fn it_survives_updates_while_it_starts() {
 /// It was told so many times, and none of its children was killed.
 #[track_caller]
 fn expect_restarts(apache: &App<Apache>, count: usize) {
-    let log = apache.log();
-    assert_eq!(apache.count("raceful restart"), count, "{log}");
-    assert_eq!(
-        apache.count("resuming normal operations"),
-        count + 1,
-        "{log}"
-    );
-    assert_eq!(apache.count("exit signal"), 0, "{log}");
+    apache.expect_logged("raceful restart", count);
+    apache.expect_logged("resuming normal operations", count + 1);
+    apache.expect_logged("exit signal", 0);
 }

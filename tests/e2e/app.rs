@@ -298,6 +298,17 @@ impl<A: Application> App<A> {
             .count()
     }
 
+    /// It prints so many lines that hold `part`, and no more.
+    #[track_caller]
+    pub fn expect_logged(&self, part: &str, count: usize) {
+        let deadline = Instant::now() + DEADLINE;
+        // What it does may show before it has printed that it did it.
+        while self.count(part) < count && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(1));
+        }
+        assert_eq!(self.count(part), count, "{part}:\n{}", self.log());
+    }
+
     /// The main process is the one that was started, and runs.
     #[track_caller]
     pub fn is_running(&mut self) {

@@ -172,17 +172,15 @@ fn the_guard_spares_workers_that_are_selected() {
     slow.expect_answer();
     sidecar.expect("the pending reload is delivered");
     app.is_running();
-    assert_eq!(app.count(KILLED), 0, "{}", app.log());
+    app.expect_logged(KILLED, 0);
 }
 
 /// Besides what the sidecar says: gunicorn was told so many times, and no worker was ended but by its master.
 #[track_caller]
 fn expect_reloads(mut app: App<Gunicorn>, count: usize, sidecar: Talker) {
     app.expect_reloads(count, sidecar);
-    assert_eq!(app.count("Handling signal: hup"), count, "{}", app.log());
-    eventually("ended the old workers", || {
-        app.count("Worker exiting") == count * WORKERS
-    });
-    assert_eq!(app.count("was sent SIG"), 0, "{}", app.log());
-    assert_eq!(app.workers().len(), WORKERS);
+    app.expect_logged("Handling signal: hup", count);
+    app.expect_logged("Worker exiting", count * WORKERS);
+    app.expect_logged("was sent SIG", 0);
+    eventually("without the old workers", || app.workers().len() == WORKERS);
 }

@@ -124,11 +124,7 @@ fn it_survives_updates_while_it_starts() {
 /// So many workers were started, and none of them was killed.
 #[track_caller]
 fn expect_workers(haproxy: &App<Haproxy>, count: usize) {
-    let log = haproxy.log();
-    assert_eq!(haproxy.count("New worker"), count, "{log}");
-    assert_eq!(
-        haproxy.count("ended with code") + haproxy.count("signal"),
-        0,
-        "{log}"
-    );
+    haproxy.expect_logged("New worker", count);
+    haproxy.expect_logged("ended with code", 0);
+    haproxy.expect_logged("signal", 0);
 }

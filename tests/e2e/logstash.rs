@@ -103,6 +103,6 @@ fn amid_its_start_a_signal_ends_a_jvm_that_counts_as_old_enough() {
 #[track_caller]
 fn expect_reloads(mut app: App<Logstash>, count: usize, sidecar: Talker) {
     app.expect_reloads(count, sidecar);
-    assert_eq!(app.count("SIGHUP received."), count, "{}", app.log());
-    assert_eq!(app.count("Pipelines running"), count, "{}", app.log());
+    app.expect_logged("SIGHUP received.", count);
+    app.expect_logged("Pipelines running", count);
 }

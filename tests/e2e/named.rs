@@ -107,10 +107,5 @@ fn it_survives_updates_while_it_starts() {
 
 #[track_caller]
 fn expect_reloads(named: &App<Named>, count: usize) {
-    let log = named.log();
-    assert_eq!(
-        named.count("received SIGHUP signal to reload zones"),
-        count,
-        "{log}"
-    );
+    named.expect_logged("received SIGHUP signal to reload zones", count);
 }

@@ -94,10 +94,10 @@ fn a_download_that_a_reload_meets_comes_in_full() {
     let download = nginx.pod.download(PORT, "/files/large");
     nginx.update("two");
     let exited = format!("worker process {old_worker} exited with code 0");
-    assert_eq!(nginx.count(&exited), 0, "it still serves the download");
+    nginx.expect_logged(&exited, 0);
 
     assert!(download.finish() == large_file(), "cut");
-    eventually("ended the old worker", || nginx.count(&exited) == 1);
+    nginx.expect_logged(&exited, 1);
     expect_reloads(nginx, 1, sidecar);
 }
 
@@ -154,8 +154,8 @@ fn expect_reloads(mut nginx: App<Nginx>, count: usize, sidecar: Talker) {
     nginx.expect_reloads(count, sidecar);
     let told =
         format!(" {master}#{master}: signal 1 (SIGHUP) received from {sender}, reconfiguring");
-    assert_eq!(nginx.count(&told), count, "{}", nginx.log());
-    assert_eq!(nginx.count("(SIGHUP)"), count, "{}", nginx.log());
-    assert_eq!(nginx.count(": reconfiguring"), count, "{}", nginx.log());
-    assert_eq!(nginx.count("exited on signal"), 0, "{}", nginx.log());
+    nginx.expect_logged(&told, count);
+    nginx.expect_logged("(SIGHUP)", count);
+    nginx.expect_logged(": reconfiguring", count);
+    nginx.expect_logged("exited on signal", 0);
 }

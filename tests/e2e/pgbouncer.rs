@@ -102,5 +102,5 @@ fn it_survives_updates_while_it_starts() {
 #[track_caller]
 fn expect_reloads(mut app: App<Pgbouncer>, count: usize, sidecar: Talker) {
     app.expect_reloads(count, sidecar);
-    assert_eq!(app.count("got SIGHUP"), count, "{}", app.log());
+    app.expect_logged("got SIGHUP", count);
 }

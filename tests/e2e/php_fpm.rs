@@ -122,7 +122,7 @@ fn a_slow_request_that_a_reload_meets_is_answered() {
     let sidecar = php_fpm.sidecar(php_fpm.settings());
     let slow = begin(&php_fpm);
     php_fpm.replace("two");
-    eventually("told", || php_fpm.count("Reloading in progress") == 1);
+    php_fpm.expect_logged("Reloading in progress", 1);
     php_fpm.pod.write("go", "");
     assert_eq!(
         body(&slow.wait_with_output().unwrap()).as_deref(),
@@ -172,12 +172,7 @@ fn it_survives_updates_while_it_starts() {
 /// It was told so many times, and none of its workers was killed.
 #[track_caller]
 fn expect_reloads(php_fpm: &App<PhpFpm>, count: usize) {
-    let log = php_fpm.log();
-    assert_eq!(php_fpm.count("Reloading in progress"), count, "{log}");
-    assert_eq!(
-        php_fpm.count("ready to handle connections"),
-        count + 1,
-        "{log}"
-    );
-    assert_eq!(php_fpm.count("exited on signal"), 0, "{log}");
+    php_fpm.expect_logged("Reloading in progress", count);
+    php_fpm.expect_logged("ready to handle connections", count + 1);
+    php_fpm.expect_logged("exited on signal", 0);
 }

@@ -115,13 +115,7 @@ fn it_survives_updates_while_it_starts() {
 #[track_caller]
 fn expect_reloads(mut app: App<Postgresql>, count: usize, sidecar: Talker) {
     app.expect_reloads(count, sidecar);
-    let log = app.log();
-    let received = "received SIGHUP, reloading configuration files";
-    assert_eq!(app.count(received), count, "{log}");
-    assert_eq!(
-        app.count("parameter \"app.answer\" changed"),
-        count,
-        "{log}"
-    );
-    assert_eq!(app.count("was terminated by signal"), 0, "{log}");
+    app.expect_logged("received SIGHUP, reloading configuration files", count);
+    app.expect_logged("parameter \"app.answer\" changed", count);
+    app.expect_logged("was terminated by signal", 0);
 }

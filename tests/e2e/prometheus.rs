@@ -161,10 +161,5 @@ fn ask(connection: &mut BufReader<TcpStream>) -> Option<String> {
 #[track_caller]
 fn expect_reloads(mut app: App<Prometheus>, count: usize, sidecar: Talker) {
     app.expect_reloads(count, sidecar);
-    assert_eq!(
-        app.count("Completed loading of configuration file"),
-        1 + count,
-        "{}",
-        app.log()
-    );
+    app.expect_logged("Completed loading of configuration file", 1 + count);
 }

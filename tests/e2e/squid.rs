@@ -88,8 +88,7 @@ fn it_survives_updates_while_it_starts() {
 
 #[track_caller]
 fn expect_reloads(squid: &App<Squid>, count: usize) {
-    let log = squid.log();
-    assert_eq!(squid.count("Reconfiguring Squid Cache"), count, "{log}");
+    squid.expect_logged("Reconfiguring Squid Cache", count);
     // Its kid, which does the work, is the first one.
-    assert_eq!(squid.count("Starting Squid Cache"), 1, "{log}");
+    squid.expect_logged("Starting Squid Cache", 1);
 }

@@ -176,10 +176,5 @@ fn it_survives_updates_while_it_starts() {
 
 #[track_caller]
 fn expect_restarts(sshd: &App<Sshd>, count: usize) {
-    assert_eq!(
-        sshd.count("Received SIGHUP; restarting."),
-        count,
-        "{}",
-        sshd.log()
-    );
+    sshd.expect_logged("Received SIGHUP; restarting.", count);
 }

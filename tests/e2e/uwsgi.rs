@@ -51,9 +51,7 @@ fn a_slow_request_that_a_reload_meets_is_answered() {
     let sidecar = app.sidecar(app.settings());
     let slow = backend.slow_request(&app);
     app.replace("two");
-    eventually("told to reload", || {
-        app.count("gracefully killing workers") == 1
-    });
+    app.expect_logged("gracefully killing workers", 1);
     slow.expect_answer();
     app.answers("two");
     println!("uwsgi: 1 slow request held, 0 lost");
@@ -75,7 +73,7 @@ fn catches_hangups(app: &App<Uwsgi>) -> bool {
 #[track_caller]
 fn expect_reloads(mut app: App<Uwsgi>, count: usize, sidecar: Talker) {
     app.expect_reloads(count, sidecar);
-    assert_eq!(app.count("binary reloading uWSGI"), count, "{}", app.log());
+    app.expect_logged("binary reloading uWSGI", count);
     // As its master logs it of a worker that has ended without having been told to.
-    assert_eq!(app.count("DAMN"), 0, "{}", app.log());
+    app.expect_logged("DAMN", 0);
 }

@@ -1,12 +1,13 @@
 //! What a kernel refuses and a file system takes away: degraded while it lasts, said once, and mended by itself (W6 to W9, L2).
 
-use crate::support::is_emulated;
 use crate::support::kernel::{
-    descriptors_to_leave, keep_from_running, limit_descriptors, refuse, with_own_mounts,
+    At, can_hold_up, descriptors_to_leave, hold_up, keep_from_running, limit_descriptors, refuse,
+    with_own_mounts,
 };
 use crate::support::process::{Settings, Target, eventually};
 use crate::support::scene::{Scene, whole};
 use crate::support::volume::{Order, Volume};
+use crate::support::{is_emulated, runner};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, unmount};
 use rustix::process::Signal;
@@ -427,8 +428,8 @@ fn w8_descriptors_that_run_out_are_no_change_and_what_changed_meanwhile_is_found
 
 #[test]
 fn w8_descriptors_that_run_out_before_the_start_are_said_and_survived() {
-    if is_emulated() {
-        return eprintln!("the emulator needs descriptors for itself");
+    if runner().is_some() {
+        return eprintln!("the runner needs descriptors for itself");
     }
     // Standard streams, signals, /proc, schedstat, the mount table: nothing is left for inotify.
     let mut scene = Scene::with(whole, |settings| {
@@ -471,26 +472,59 @@ fn w4_a_file_that_gives_a_read_error_counts_by_its_metadata() {
 
 // The sidecar itself.
 
+/// The content is another for a moment, and a process starts in it.
+fn flip(scene: &Scene) -> Target {
+    // More than the tick to which start times are cut.
+    const FLIP: Duration = Duration::from_millis(50);
+    fs::write(scene.path("app.conf"), "another").unwrap();
+    let second = Target::start_as(&scene.target.name, &scene.path("app.conf"), &[]);
+    fs::write(scene.path("app.conf"), "start").unwrap();
+    let flipped = Instant::now();
+    eventually("over", || flipped.elapsed() >= FLIP);
+    second
+}
+
+/// Who started in a flip is told of it. Who was there before and never read anything else is not: told `before` times, as it was.
+fn is_told_of_the_flip(scene: Scene, mut second: Target, before: usize) {
+    assert_eq!(second.signalled().1, "start");
+    let mut ending = scene.finish();
+    assert_eq!(ending.target.count(), before);
+    assert_eq!(second.count(), 1);
+}
+
 #[test]
 fn w10_who_started_in_a_flip_that_happened_while_the_sidecar_was_stopped_is_told() {
     let mut scene = Scene::new(whole);
     scene.sidecar.wait_at_rest();
     scene.sidecar.signal(Signal::STOP);
-    fs::write(scene.path("app.conf"), "another").unwrap();
-    let mut second = Target::start_as(&scene.target.name, &scene.path("app.conf"), &[]);
-    fs::write(scene.path("app.conf"), "start").unwrap();
+    let second = flip(&scene);
     scene.sidecar.signal(Signal::CONT);
-    assert_eq!(second.signalled().1, "start");
-    let mut ending = scene.finish();
-    assert_eq!(ending.target.count(), 0, "it never read anything else");
-    assert_eq!(second.count(), 1);
+    is_told_of_the_flip(scene, second, 0);
 }
 
-/// A flip, and a process that starts in it, while the sidecar has no processor. False if it had one after all: after a second the
-/// kernel sees to that.
+#[test]
+fn w10_who_started_in_a_flip_that_happened_while_everybody_was_signalled_on_request_is_told() {
+    if !can_hold_up() {
+        return;
+    }
+    let mut scene = Scene::new(whole);
+    scene.sidecar.wait_at_rest();
+    let request = || scene.sidecar.signal(Signal::USR1);
+    let mut second = None;
+    // It has looked for others since it signalled the one that it knew, and asks for the time next.
+    let looked = [
+        (libc::SYS_pidfd_send_signal, At::Exit),
+        (libc::SYS_pidfd_open, At::Exit),
+        (libc::SYS_clock_gettime, At::Entry),
+    ];
+    hold_up(scene.sidecar.pid(), &looked, request, || {
+        second = Some(flip(&scene));
+    });
+    is_told_of_the_flip(scene, second.unwrap(), 1);
+}
+
+/// False if the sidecar had a processor in the flip after all: after a second the kernel sees to that.
 fn is_told_of_a_flip_unseen(mut scene: Scene) -> bool {
-    // More than the tick to which start times are cut.
-    const FLIP: Duration = Duration::from_millis(50);
     let schedstat = format!("/proc/{}/schedstat", scene.sidecar.pid().as_raw_nonzero());
     let time_on_processor = || {
         let schedstat = fs::read_to_string(&schedstat).unwrap();
@@ -502,19 +536,12 @@ fn is_told_of_a_flip_unseen(mut scene: Scene) -> bool {
         return true;
     };
     let before = time_on_processor();
-    fs::write(scene.path("app.conf"), "another").unwrap();
-    let mut second = Target::start_as(&scene.target.name, &scene.path("app.conf"), &[]);
-    fs::write(scene.path("app.conf"), "start").unwrap();
-    let flipped = Instant::now();
-    eventually("over", || flipped.elapsed() >= FLIP);
+    let second = flip(&scene);
     if time_on_processor() != before {
         return false;
     }
     drop(hog);
-    assert_eq!(second.signalled().1, "start");
-    let mut ending = scene.finish();
-    assert_eq!(ending.target.count(), 0, "it never read anything else");
-    assert_eq!(second.count(), 1);
+    is_told_of_the_flip(scene, second, 0);
     true
 }
 
