@@ -1,4 +1,5 @@
-//! A kernel that refuses: system calls that fail or are held up, mounts and process ids of a test's own.
+//! What a process gets from its kernel: signals that are not ignored, system calls that fail or are held up, mounts and process ids
+//! of a test's own.
 #![allow(unsafe_code)]
 
 use super::DEADLINE;
@@ -21,6 +22,19 @@ use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
+
+/// Ahead of `main`: whoever runs the tests may ignore signals, as nohup(1) does, and what is started inherits that.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static SIGNALS_AS_IN_A_CONTAINER: extern "C" fn() = {
+    extern "C" fn reset() {
+        for signal in 1..=64 {
+            // SAFETY: a constant disposition; refused where there is no choice.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+        }
+    }
+    reset
+};
 
 /// Runs `test` in a mount namespace of its own, which its child processes share: what it mounts is gone with the last of them.
 /// Takes root.
