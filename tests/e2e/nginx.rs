@@ -94,6 +94,7 @@ fn a_download_that_a_reload_meets_comes_in_full() {
     let download = nginx.pod.download(PORT, "/files/large");
     nginx.update("two");
     let exited = format!("worker process {old_worker} exited with code 0");
+    // It still serves the download.
     nginx.expect_logged(&exited, 0);
 
     assert!(download.finish() == large_file(), "cut");

@@ -520,6 +520,9 @@ fn w10_who_started_in_a_flip_that_happened_while_everybody_was_signalled_on_requ
     hold_up(scene.sidecar.pid(), &looked, request, || {
         second = Some(flip(&scene));
     });
+    // On account of the flip, and not because it was found on request as well.
+    scene.sidecar.expect("something was changed");
+    scene.sidecar.expect("signal sent");
     is_told_of_the_flip(scene, second.unwrap(), 1);
 }
 
