@@ -273,10 +273,11 @@ fn never_needless(story: &Story, sent: &[Sent], broken: &mut Vec<Broken>) -> usi
     careful
 }
 
-/// Whether something was done to files after the look behind a signal began, and before it was sent.
+/// Whether something was done to files after the look behind a signal began, and before the sidecar had looked for others, said what
+/// it did, and slept for a millisecond: what comes sooner may have come at any time since there was no event left.
 fn signalled_amid_events(story: &Story, signal: &Sent, looked: Time) -> bool {
     let mut events = story.steps.iter().filter(|step| step.files);
-    events.any(|step| step.done >= looked && step.begun <= signal.at + MS)
+    events.any(|step| step.done >= looked && step.begun <= signal.at + LOOK)
 }
 
 /// Whether a process started after the look that is known of, then the sidecar was stopped and continued, and there were events:
@@ -683,6 +684,20 @@ mod tests {
     #[test]
     fn a_second_signal_for_the_same_change_is_needless() {
         assert_breaks(Promise::NeverNeedless, &signalled_again(story(), 1080, ""));
+    }
+
+    #[test]
+    fn a_second_signal_is_careful_where_something_was_done_amid_the_first_or_right_after() {
+        let second_after_a_step = |at_ms| {
+            let mut story = signalled_again(story(), 1080, "");
+            story.steps.push(step(at_ms, 2, 2));
+            story
+        };
+        for at_ms in [1012, 1024] {
+            let judged = judge(&second_after_a_step(at_ms));
+            assert_eq!(judged.map(|signals| signals.careful), Ok(1));
+        }
+        assert_breaks(Promise::NeverNeedless, &second_after_a_step(1040));
     }
 
     #[test]
