@@ -77,7 +77,7 @@ type First = (Asked, bool, bool);
 
 fn ends((name, value): &(String, String)) -> bool {
     match name.as_str() {
-        "connection" => value == "close",
+        "connection" => value.contains("close"),
         "content-length" | "transfer-encoding" => true,
         _ => false,
     }

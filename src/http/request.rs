@@ -146,15 +146,18 @@ impl Request {
         }
         // Not a line that goes on with the one before, nor a name with blanks, which means different things to different
         // programs.
-        let part = |at| piece(line, b':', at);
-        let name = part(0);
+        let name = piece(line, b':', 0);
         // Without a colon, all of the line is a name.
-        if name.is_empty() || name.len() == line.len() || !name.iter().all(u8::is_ascii_graphic) {
+        let Some([_, value @ ..]) = line.get(name.len()..) else {
+            return Asked::Malformed;
+        };
+        if name.is_empty() || !name.iter().all(u8::is_ascii_graphic) {
             return Asked::Malformed;
         }
         match place(name, b"host|connection|content-length|transfer-encoding") {
             0 => self.has_host = true,
-            1 => self.is_last |= part(1).trim_ascii() == b"close",
+            // Among other options or alone. Where it is a part of another word: to close is always allowed.
+            1 => self.is_last |= value.windows(5).any(|word| word == b"close"),
             // What is in a body is not looked at.
             2 | 3 => self.is_last = true,
             _ => {}
@@ -268,6 +271,9 @@ mod tests {
         for last in [
             "Connection: close\r\n",
             "CONNECTION:\tClose \r\n",
+            "Connection: TE,close\r\n",
+            "Connection: close , keep-alive\r\n",
+            "Connection: a:close\r\n",
             "Content-Length: 0\r\n",
             "Transfer-Encoding: chunked\r\n",
         ] {
@@ -276,6 +282,7 @@ mod tests {
         for not_last in [
             "Connection: keep-alive\r\n",
             "X-Connection: close\r\n",
+            "Connection: clos, e\r\n",
             "Accept: */*\r\nUser-Agent: close\r\n",
         ] {
             assert_eq!(asked(&get(not_last).repeat(2)).len(), 2, "{not_last}");
