@@ -16,8 +16,6 @@ use support::volume::{Order, Volume};
 
 /// Between two updates, so that the least interval between two signals is over.
 const PAUSE: Duration = Duration::from_millis(1100);
-/// A second signal for the same update would come within this.
-const GRACE: Duration = Duration::from_millis(300);
 
 struct Timeline {
     start: i64,
@@ -113,7 +111,8 @@ fn main() -> ExitCode {
         timeline.show(now(), "sidecar", &confirmed);
         right &= seen == format!("colour = {colour}");
     }
-    sleep(GRACE);
+    // A second signal for the same update would have been sent by then.
+    sidecar.wait_at_rest();
     sidecar.signal(Signal::TERM);
     let (status, _) = sidecar.finish();
     let signals = app.count();
