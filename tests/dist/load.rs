@@ -2,7 +2,7 @@
 
 use crate::support::process::{Talker, Target, example, open_to_all};
 use crate::support::unique_name;
-use crate::support::volume::{Order, Volume};
+use crate::support::volume::{Order, Volume, let_age};
 use crate::{command, dist, shell, succeed};
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -40,6 +40,7 @@ fn docker_loads_an_archive_and_confines_what_confines_itself() {
     ] {
         let path = directory.path().join(format!("volume-{user}"));
         let volume = Volume::new(path, Order::SwapFirst, &[("app.conf", "one")]);
+        let_age(&volume.path);
         open_to_all(directory.path());
         let file = volume.path.join("app.conf");
         let mut target = Target::launch(&unique_name(), &file, &[], |command| {
@@ -115,6 +116,7 @@ fn podman_loads_an_archive_and_runs_a_pod_from_it() {
         Order::SwapFirst,
         &[("app.conf", "one")],
     );
+    let_age(&volume.path);
     let name = unique_name();
     let pod = podman.directory.path().join("pod.yaml");
     fs::write(&pod, manifest(&name, &volume.path)).unwrap();

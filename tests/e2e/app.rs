@@ -9,7 +9,7 @@ use crate::support::DEADLINE;
 use crate::support::kernel;
 use crate::support::process::{Settings, Talker, children, eventually, open_to_all};
 use crate::support::recipes::recipe;
-use crate::support::volume::{Order, Volume};
+use crate::support::volume::{Order, Volume, let_age};
 use rustix::fs::{CWD, FileType, mknodat};
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeSet;
@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 /// The namespaces of a Pod, and a directory for its files. What runs there ends with it.
 pub struct Pod {
@@ -381,12 +381,7 @@ pub fn id_in_pod(id: u32) -> u32 {
 fn volume<A: Application>(application: &A, pod: &Pod, order: Order) -> Volume {
     let payload = application.payload(pod, "one");
     let volume = Volume::new(pod.path("volume"), order, &borrowed(&payload));
-    // The kernel tells start times in clock ticks of 10 ms, and what starts within the next counts as started before.
-    eventually("three clock ticks old", || {
-        let written = fs::symlink_metadata(volume.path.join("..data")).unwrap();
-        let age = SystemTime::now().duration_since(written.modified().unwrap());
-        age.is_ok_and(|age| age.as_millis() > 30)
-    });
+    let_age(&volume.path);
     volume
 }
 

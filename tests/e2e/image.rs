@@ -2,7 +2,7 @@
 
 use crate::named;
 use crate::support::process::{Talker, example};
-use crate::support::volume::{Order, Volume};
+use crate::support::volume::{Order, Volume, let_age};
 use crate::support::{program, unique_name};
 use serde_json::{Value, json};
 use std::fs;
@@ -76,6 +76,7 @@ fn in_a_container_the_program_signals_an_app_of_another_user() {
         Order::SwapFirst,
         &[("app.conf", "one")],
     );
+    let_age(&volume.path);
     let config = (volume.path.as_path(), "/config");
 
     // The app is the tests' own, with this machine's libraries and a user of its own.

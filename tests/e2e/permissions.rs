@@ -3,7 +3,7 @@
 //! runc is used by itself. podman adds ambient capabilities, which Kubernetes does not have, and so hides what fails there.
 
 use crate::support::process::{Talker, example};
-use crate::support::volume::{Order, Volume};
+use crate::support::volume::{Order, Volume, let_age};
 use crate::support::{program, unique_name};
 use serde_json::{Value, json};
 use std::fs;
@@ -43,6 +43,7 @@ fn prove(app: &User, sidecar: &User, outcome: &str) {
         Order::SwapFirst,
         &[("app.conf", "one")],
     );
+    let_age(&volume.path);
     let program = program();
     let shared = [
         (volume.path.as_path(), CONFIG),

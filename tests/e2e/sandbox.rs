@@ -2,7 +2,7 @@
 
 use crate::image::{Container, Image, succeed};
 use crate::support::process::{Talker, Target, open_to_all};
-use crate::support::volume::{Order, Volume};
+use crate::support::volume::{Order, Volume, let_age};
 use crate::support::{program, unique_name};
 use serde_json::{Value, json};
 use std::fs;
@@ -25,6 +25,7 @@ impl Pod {
         open_to_all(directory.path());
         let path = directory.path().join("volume");
         let volume = Volume::new(path, Order::SwapFirst, &[("app.conf", "one")]);
+        let_age(&volume.path);
         let file = volume.path.join("app.conf");
         let target = Target::launch(&unique_name(), &file, &[], |command| {
             command.uid(user).gid(user);

@@ -1,7 +1,7 @@
 //! What changed before the sidecar started is told to whoever had started before it (P8).
 
-use crate::support::process::{Settings, Talker, Target, eventually};
-use crate::support::volume::{Order, Volume};
+use crate::support::process::{Settings, Talker, Target};
+use crate::support::volume::{Order, Volume, let_age};
 use std::fs::{self, File, FileTimes};
 use std::time::SystemTime;
 
@@ -45,12 +45,7 @@ fn p8_a_process_from_after_the_newest_change_is_left_alone() {
     sidecar.end();
     drop(first);
     let path = directory.path().join("volume");
-    // Twenty milliseconds after the change, at least: clock ticks are ten, and ten are left for doubt.
-    let changed = fs::symlink_metadata(path.join("..data")).unwrap();
-    eventually("later", || {
-        let age = SystemTime::now().duration_since(changed.modified().unwrap());
-        age.is_ok_and(|age| age.as_millis() > 30)
-    });
+    let_age(&path);
     let mut target = Target::start(&path.join("app.conf"));
     let mut sidecar = Settings::new(&path, &target.name)
         .set("RELOAD_CATCH_UP", "true")

@@ -2,11 +2,13 @@
 //! (`pkg/volume/util/atomic_writer.go`).
 
 use super::act::{Act, How};
+use super::process::eventually;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::SystemTime;
 
 /// When the links of new keys are made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -144,6 +146,16 @@ impl Volume {
             }
         }
     }
+}
+
+/// Waits until whatever starts from now on counts as started after the last update of this volume: the kernel tells start times in
+/// clock ticks of 10 ms, and what starts within the next may have read what was there before (P8).
+pub fn let_age(volume: &Path) {
+    eventually("three clock ticks old", || {
+        let written = fs::symlink_metadata(volume.join("..data")).unwrap();
+        let age = SystemTime::now().duration_since(written.modified().unwrap());
+        age.is_ok_and(|age| age.as_millis() > 30)
+    });
 }
 
 fn first_component(key: &str) -> &str {
