@@ -1,6 +1,6 @@
 //! The archives in what runs containers, and a Pod from one of them.
 
-use crate::support::process::{Talker, Target, example, open_to_all};
+use crate::support::process::{Talker, Target, eventually, example, open_to_all};
 use crate::support::unique_name;
 use crate::support::volume::{Order, Volume, let_age};
 use crate::{command, dist, shell, succeed};
@@ -8,7 +8,6 @@ use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 const IMAGE: &str = concat!(
     "docker.io/library/",
@@ -282,11 +281,9 @@ impl Daemon {
             .spawn()
             .unwrap_or_else(|error| panic!("{service:?}: {error}"));
         let daemon = Self(child);
-        let deadline = Instant::now() + crate::support::DEADLINE;
-        while !answers.output().unwrap().status.success() {
-            assert!(Instant::now() < deadline, "{service:?} does not answer");
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        eventually(&format!("answered by {service:?}"), || {
+            answers.output().unwrap().status.success()
+        });
         daemon
     }
 }
