@@ -1,19 +1,20 @@
 //! The diagnosis: what the sidecar sees, whom it would signal, and whether a change would be delivered now. Sends nothing.
 
+use crate::base::file;
+use crate::base::sys;
+use crate::base::text::parse_number;
+use crate::base::time::Instant;
+use crate::base::words::Words;
 use crate::config::{CommaList, Config, PollInterval};
 use crate::confirm::Openings;
 use crate::deliver::{HIDDEN, NO_PID_FILE, NOT_PERMITTED, NOT_SHARED, name_matcher};
-use crate::guard::{Verdict, disposition, guard};
-use crate::log::{Level, Log};
 use crate::mount;
+use crate::process::guard::{Verdict, disposition, guard};
 use crate::process::{Proc, Process, Select, Status};
-use crate::read;
-use crate::reload::Instant;
-use crate::sys;
-use crate::text::parse_number;
+use crate::report::Report;
+use crate::report::old_log::{Level, Log};
 use crate::watch::{Changes, Watch};
 use crate::words;
-use crate::words::Words;
 use rustix::fs::{self, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, geteuid, getpid, test_kill_process};
@@ -23,33 +24,37 @@ const OTHERS_MAX: u32 = 20;
 
 /// Prints everything. Whether a change would be delivered now.
 #[inline(never)]
-pub fn check(config: &Config<'_>, proc: &Proc, log: &mut Log) -> bool {
-    let line = plain(log).say(words!(
+pub fn check(config: &Config<'_>, proc: &Proc, report: &mut Report) -> bool {
+    let line = plain(report).say(words!(
         "config-reloader-sidecar ",
         env!("CARGO_PKG_VERSION"),
         " as uid "
     ));
     line.number(geteuid().as_raw().into()).send();
-    let roots = roots(config, log);
-    let result = roots.and(processes(config, proc, log));
+    let roots = roots(config, report);
+    let result = roots.and(processes(config, proc, report));
     match result {
-        Ok(()) => log.print(words!("\nA change would be delivered now.\n")),
+        Ok(()) => report
+            .old
+            .print(words!("\nA change would be delivered now.\n")),
         Err(why) => {
-            log.print(words!("\nA change would NOT be delivered now: "));
-            plain(log).say(why).say(words!(".")).send();
+            report
+                .old
+                .print(words!("\nA change would NOT be delivered now: "));
+            plain(report).say(why).say(words!(".")).send();
         }
     }
     result.is_ok()
 }
 
-fn plain(log: &mut Log) -> &mut Log {
-    log.line(Level::Info)
+fn plain(report: &mut Report) -> &mut Log {
+    report.old.line(Level::Info)
 }
 
 // Roots.
 
-fn roots(config: &Config<'_>, log: &mut Log) -> Result<(), Words> {
-    log.print(words!(
+fn roots(config: &Config<'_>, report: &mut Report) -> Result<(), Words> {
+    report.old.print(words!(
         "\nroots\n  KIND        FILE SYSTEM  FILES   DIRECTORIES  NOTICED BY    PATH\n"
     ));
     let mut result = Ok(());
@@ -61,16 +66,16 @@ fn roots(config: &Config<'_>, log: &mut Log) -> Result<(), Words> {
             sys::now(),
             &mut Openings::new(false),
             &mut Changes::new(),
-            log,
+            report,
             &|| false,
         );
         watches += watch.watches();
-        result = result.and(row(config, root, &watch, log));
+        result = result.and(row(config, root, &watch, report));
     }
-    if mount::report_sub_paths(config.roots, log) {
+    if mount::report_sub_paths(config.roots, report) {
         result = result.and(Err(words!("a subPath mount never changes")));
     }
-    let line = plain(log).say(words!("  inotify: "));
+    let line = plain(report).say(words!("  inotify: "));
     line.number(watches as u64)
         .say(words!(" watches and 2 instances are needed"));
     for (limit, words) in [
@@ -89,7 +94,7 @@ fn roots(config: &Config<'_>, log: &mut Log) -> Result<(), Words> {
 }
 
 #[inline(never)]
-fn row(config: &Config<'_>, root: &[u8], watch: &Watch, log: &mut Log) -> Result<(), Words> {
+fn row(config: &Config<'_>, root: &[u8], watch: &Watch, report: &mut Report) -> Result<(), Words> {
     let look = watch.last();
     let (kind, file_system) = kind(root);
     let polls = match config.poll {
@@ -110,7 +115,7 @@ fn row(config: &Config<'_>, root: &[u8], watch: &Watch, log: &mut Log) -> Result
             Err(words!("inotify is refused, and CONFIG_POLL_INTERVAL is 0")),
         ),
     };
-    let line = plain(log)
+    let line = plain(report)
         .say(words!("  "))
         .say(kind)
         .column(14)
@@ -123,7 +128,7 @@ fn row(config: &Config<'_>, root: &[u8], watch: &Watch, log: &mut Log) -> Result
 
 /// What a root is, and on what file system.
 fn kind(root: &[u8]) -> (Words, &'static [u8]) {
-    let Ok(located) = read::open_path(root, OFlags::PATH) else {
+    let Ok(located) = file::open_path(root, OFlags::PATH) else {
         return (words!("missing"), b"-");
     };
     let file_system =
@@ -150,9 +155,9 @@ fn number_in(path: &core::ffi::CStr) -> Option<u64> {
 // Processes.
 
 #[inline(never)]
-fn processes(config: &Config<'_>, proc: &Proc, log: &mut Log) -> Result<(), Words> {
-    log.print(words!("\nprocesses\n"));
-    let line = plain(log).say(words!("  PID     PARENT  UID     AGE    "));
+fn processes(config: &Config<'_>, proc: &Proc, report: &mut Report) -> Result<(), Words> {
+    report.old.print(words!("\nprocesses\n"));
+    let line = plain(report).say(words!("  PID     PARENT  UID     AGE    "));
     line.value(config.signal.name().as_bytes());
     line.column(44)
         .say(words!("SIGNALLED                         NAME"))
@@ -163,7 +168,7 @@ fn processes(config: &Config<'_>, proc: &Proc, log: &mut Log) -> Result<(), Word
     let scanned = proc.select(
         &config.matcher,
         Select::All,
-        &mut |process| match candidate(process, config, proc, now, log) {
+        &mut |process| match candidate(process, config, proc, now, report) {
             Some(Ok(())) => ready += 1,
             Some(Err(why)) => obstacle = obstacle.or(Some(why)),
             None => {}
@@ -171,39 +176,41 @@ fn processes(config: &Config<'_>, proc: &Proc, log: &mut Log) -> Result<(), Word
     );
     let scanned = scanned.unwrap_or_default();
     if scanned.selected == 0 {
-        name_matcher(plain(log).say(words!("  none matches")), config);
-        log.send();
-        plain(log).say(words!("  there are:"));
+        name_matcher(plain(report).say(words!("  none matches")), config);
+        report.old.send();
+        plain(report).say(words!("  there are:"));
     }
     // So that it can be seen what the right name is.
     let mut count = 0;
     let _ = proc.each(&mut |process| {
         count += 1;
         if scanned.selected == 0 && count <= OTHERS_MAX {
-            log.say(words!(" ")).value(process.comm.as_bytes());
+            report.old.say(words!(" ")).value(process.comm.as_bytes());
         }
     });
     if scanned.selected == 0 {
-        log.say(if count > OTHERS_MAX {
-            words!(" and more")
-        } else {
-            Words::NONE
-        })
-        .send();
+        report
+            .old
+            .say(if count > OTHERS_MAX {
+                words!(" and more")
+            } else {
+                Words::NONE
+            })
+            .send();
     }
     let mut is_hidden = false;
     mount::each(&mut |mount| is_hidden |= mount.hides_processes());
     let is_shared = getpid() != Pid::INIT && count > 0;
     if is_shared {
-        let line = plain(log).say(words!("  the namespace is shared: "));
+        let line = plain(report).say(words!("  the namespace is shared: "));
         line.number(count.into())
             .say(words!(" other processes are seen"))
             .send();
     } else if !is_hidden {
-        log.line(Level::Warn).say(NOT_SHARED).send();
+        report.old.line(Level::Warn).say(NOT_SHARED).send();
     }
     if is_hidden {
-        log.line(Level::Warn).say(HIDDEN).send();
+        report.old.line(Level::Warn).say(HIDDEN).send();
     }
     match (ready, obstacle) {
         _ if scanned.no_pid_file => Err(NO_PID_FILE),
@@ -220,21 +227,21 @@ fn candidate(
     config: &Config<'_>,
     proc: &Proc,
     now: Instant,
-    log: &mut Log,
+    report: &mut Report,
 ) -> Option<Result<(), Words>> {
     let mut status = Status::default();
     let _ = proc.status(process.pid, &mut status);
     let verdict = guard(process.pid, config.signal, &status, proc);
-    let age_ms = now.ms_since(process.start);
+    let age_ms = now.since(process.start);
     // A process file names this one process, whoever its ancestors are.
     let is_selected = config.matcher.pid_file.is_some()
         || proc.is_selected(process, &config.matcher, config.select);
     let obstacle = if !is_selected {
         Some(words!("an ancestor matches"))
     } else if test_kill_process(process.pid) == Err(Errno::PERM) {
-        log.line(Level::Warn).say(NOT_PERMITTED).send();
+        report.old.line(Level::Warn).say(NOT_PERMITTED).send();
         Some(words!("not permitted"))
-    } else if age_ms < config.min_age_ms {
+    } else if age_ms < config.min_age {
         Some(words!("younger than PROCESS_MIN_AGE"))
     } else if config.guard && verdict == Verdict::Hold {
         Some(words!("the signal would end or stop it"))
@@ -242,11 +249,13 @@ fn candidate(
         None
     };
     let pid = |pid: Option<Pid>| pid.map_or(0, |pid| pid.as_raw_nonzero().get() as u64);
-    let line = plain(log).say(words!("  ")).number(pid(Some(process.pid)));
+    let line = plain(report)
+        .say(words!("  "))
+        .number(pid(Some(process.pid)));
     line.column(10).number(pid(process.parent));
     line.column(18).number(status.uid.into());
     // In seconds, minutes or hours.
-    let mut age = age_ms / 1000;
+    let mut age = age_ms.as_secs();
     let mut unit: &[u8] = b"smh";
     while let [_, larger @ ..] = unit
         && !larger.is_empty()

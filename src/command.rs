@@ -1,16 +1,17 @@
 //! The command line: what is asked for, and the commands that only print.
 
+use crate::base::signal::{DefaultAction, Signal};
+use crate::base::text::pieces;
+use crate::base::words::Words;
 use crate::check;
 use crate::config::{Config, Setting, Values};
 use crate::deliver;
 use crate::http;
-use crate::log::{Format, Level, Log};
 use crate::process::Proc;
+use crate::report::Report;
+use crate::report::old_log::{Format, Level, Log};
 use crate::run;
-use crate::signal::{DefaultAction, Signal};
-use crate::text::pieces;
 use crate::words;
-use crate::words::Words;
 use rustix::fd::AsRawFd;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
@@ -51,44 +52,44 @@ pub fn main(
     environment: &mut dyn Iterator<Item = &'static [u8]>,
 ) -> i32 {
     fill_standard_descriptors();
-    let mut log = Log::new();
+    let mut report = Report::new();
     let command = arguments.next().unwrap_or(b"run");
     if let Some(extra) = arguments.next() {
-        return usage_error(&mut log, words!("unexpected argument "), extra);
+        return usage_error(&mut report, words!("unexpected argument "), extra);
     }
     let Some(mut asked) = pieces(NAMES, b'|').position(|name| name == command) else {
-        return usage_error(&mut log, words!("unknown command "), command);
+        return usage_error(&mut report, words!("unknown command "), command);
     };
     while asked > VERSION {
         asked -= 2;
     }
     let is_well = if asked < SIGNALS {
-        let Some(config) = settings(&mut log, environment) else {
+        let Some(config) = settings(&mut report, environment) else {
             return EXIT_WRONG;
         };
         if asked == RUN {
-            return run::run(&config, &mut log);
+            return run::run(&config, &mut report);
         }
         if asked == HEALTH {
             let Some(listen) = config.listen else {
                 let problem = words!("LISTEN_ADDR is not set: nobody answers ");
-                return usage_error(&mut log, problem, command);
+                return usage_error(&mut report, problem, command);
             };
-            log.set(Format::Plain, false);
-            http::health(&listen.address, &mut log)
+            report.old.set(Format::Plain, false);
+            http::health(&listen.address, &mut report)
         } else {
-            log.set(Format::Plain, false);
-            with_proc(&config, asked == SIGNAL, &mut log)
+            report.old.set(Format::Plain, false);
+            with_proc(&config, asked == SIGNAL, &mut report)
         }
     } else {
-        log.set(Format::Plain, false);
+        report.old.set(Format::Plain, false);
         match asked {
-            SIGNALS => signals(&mut log),
-            VERSION => version(&mut log),
-            _ => help(&mut log),
+            SIGNALS => signals(&mut report),
+            VERSION => version(&mut report),
+            _ => help(&mut report),
         }
     };
-    if is_well && log.is_intact() {
+    if is_well && report.old.is_intact() {
         run::EXIT_STOPPED
     } else {
         run::EXIT_REFUSED
@@ -97,12 +98,12 @@ pub fn main(
 
 /// Checks what would be signalled, or signals it.
 #[inline(never)]
-fn with_proc(config: &Config<'_>, signals: bool, log: &mut Log) -> bool {
+fn with_proc(config: &Config<'_>, signals: bool, report: &mut Report) -> bool {
     match Proc::own() {
-        Ok(proc) if signals => deliver::signal_now(config, &proc, log),
-        Ok(proc) => check::check(config, &proc, log),
+        Ok(proc) if signals => deliver::signal_now(config, &proc, report),
+        Ok(proc) => check::check(config, &proc, report),
         Err(errno) => {
-            run::report_refusal(log, run::OWN_ENTRY, errno);
+            run::report_refusal(report, run::OWN_ENTRY, errno);
             false
         }
     }
@@ -112,20 +113,22 @@ fn with_proc(config: &Config<'_>, signals: bool, log: &mut Log) -> bool {
 // Not inlined: the room for all values is given back before the program begins to wait.
 #[inline(never)]
 fn settings(
-    log: &mut Log,
+    report: &mut Report,
     environment: &mut dyn Iterator<Item = &'static [u8]>,
 ) -> Option<Config<'static>> {
     let values = Values::of(environment);
-    log.set(values.log_format(), values.verbose());
-    if values.report(log) {
+    report.old.set(values.log_format(), values.verbose());
+    if values.report(report) {
         None
     } else {
         Some(values.config())
     }
 }
 
-fn usage_error(log: &mut Log, problem: Words, argument: &[u8]) -> i32 {
-    log.line(Level::Error)
+fn usage_error(report: &mut Report, problem: Words, argument: &[u8]) -> i32 {
+    report
+        .old
+        .line(Level::Error)
         .say(problem)
         .quoted(&argument[..argument.len().min(200)])
         .say(words!("; see config-reloader-sidecar help"))
@@ -159,31 +162,34 @@ fn fill_standard_descriptors() {
 }
 
 /// A line for whoever has given the command.
-fn line(log: &mut Log) -> &mut Log {
-    log.line(Level::Info)
+fn line(report: &mut Report) -> &mut Log {
+    report.old.line(Level::Info)
 }
 
 #[inline(never)]
-fn help(log: &mut Log) -> bool {
-    log.print(words!("Signals an application when its mounted configuration changes.\n\nusage: config-reloader-sidecar [command]\n\ncommands:\n"));
+fn help(report: &mut Report) -> bool {
+    report.old.print(words!("Signals an application when its mounted configuration changes.\n\nusage: config-reloader-sidecar [command]\n\ncommands:\n"));
     for (name, meaning) in all() {
-        let line = line(log).say(words!("  ")).value(name).column(12);
+        let line = line(report).say(words!("  ")).value(name).column(12);
         line.say(meaning).send();
     }
-    log.print(words!("\nenvironment:\n"));
+    report.old.print(words!("\nenvironment:\n"));
     for setting in Setting::all() {
-        let line = line(log).say(words!("  ")).value(setting.name()).column(24);
+        let line = line(report)
+            .say(words!("  "))
+            .value(setting.name())
+            .column(24);
         line.value(setting.default())
             .column(35)
             .say(setting.meaning())
             .send();
     }
-    log.print(words!("\nSIGTERM and SIGINT stop it, SIGUSR1 makes it signal now.\nexit: 0 asked to stop or all well, 1 the operating system refused or not all well, 2 settings or usage wrong\n"));
+    report.old.print(words!("\nSIGTERM and SIGINT stop it, SIGUSR1 makes it signal now.\nexit: 0 asked to stop or all well, 1 the operating system refused or not all well, 2 settings or usage wrong\n"));
     true
 }
 
-fn version(log: &mut Log) -> bool {
-    log.print(words!(
+fn version(report: &mut Report) -> bool {
+    report.old.print(words!(
         "config-reloader-sidecar ",
         env!("CARGO_PKG_VERSION"),
         "\n"
@@ -192,7 +198,7 @@ fn version(log: &mut Log) -> bool {
 }
 
 #[inline(never)]
-fn signals(log: &mut Log) -> bool {
+fn signals(report: &mut Report) -> bool {
     for signal in Signal::all() {
         let action = match signal.default_action() {
             DefaultAction::Terminate => words!("ends the process"),
@@ -202,7 +208,7 @@ fn signals(log: &mut Log) -> bool {
             DefaultAction::Continue => words!("continues the process"),
         };
         let blank: &[u8] = if signal.number() < 10 { b" " } else { b"" };
-        let line = line(log).value(blank).number(signal.number().into());
+        let line = line(report).value(blank).number(signal.number().into());
         line.column(4).value(signal.name().as_bytes());
         line.column(18).say(action).send();
     }

@@ -7,20 +7,21 @@
 
 mod window;
 
+use crate::base::file::descriptor_path;
+use crate::base::time::Instant;
+use crate::base::words::Words;
 use crate::config::Config;
-use crate::guard::is_meant_to_end;
-use crate::log::{Level, Log};
-use crate::metrics::Metric;
 use crate::process::Process;
-use crate::reload::Instant;
-use crate::tree::descriptor_path;
+use crate::process::guard::is_meant_to_end;
+use crate::report::Report;
+use crate::report::old_log::{Level, Log};
+use crate::report::old_metrics::Metric;
 use crate::words;
-use crate::words::Words;
 use core::mem::MaybeUninit;
 use rustix::event::{PollFd, PollFlags};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
-use window::{Outcome, WINDOW_MS, Window};
+use window::{Outcome, WINDOW, Window};
 
 /// So many directories and linked files are watched for being opened. Whoever reads more of them reads these, too.
 const PLACES_MAX: u32 = 64;
@@ -231,23 +232,23 @@ impl Confirm {
     }
 
     /// Says what has come of the signal, if that is clear by now. Whether it is to be sent again.
-    pub fn due(&mut self, config: &Config<'_>, now: Instant, log: &mut Log) -> bool {
+    pub fn due(&mut self, config: &Config<'_>, now: Instant, report: &mut Report) -> bool {
         let mut one_has_ended = false;
         for slot in &mut self.targets {
             let Some(target) = slot else { continue };
             if has_ended(&target.pidfd) {
-                log.line(Level::Error).say(words!(
+                report.old.line(Level::Error).say(words!(
                     "the process has ended after the signal; is the new configuration valid?"
                 ));
-                config.signal.name_in(log);
+                config.signal.name_in(&mut report.old);
                 target
                     .process
-                    .name_in(log)
-                    .key_number("after_ms", now.ms_since(target.sent))
+                    .name_in(&mut report.old)
+                    .key_number("after_ms", now.since(target.sent).0)
                     .send();
-                log.metrics.add(Metric::TargetExits, 1);
-                log.metrics.add(Metric::ReloadsFailed, 1);
-                log.metrics.set(Metric::LastReloadSuccessful, 0);
+                report.old.metrics.add(Metric::TargetExits, 1);
+                report.old.metrics.add(Metric::ReloadsFailed, 1);
+                report.old.metrics.set(Metric::LastReloadSuccessful, 0);
                 *slot = None;
                 one_has_ended = true;
             } else if target.deadline() <= now {
@@ -266,8 +267,10 @@ impl Confirm {
         match outcome {
             Outcome::Confirmed { files, after_ms } => {
                 self.retries_left = RETRIES;
-                log.metrics.add(Metric::Confirmations, 1);
-                log.line(Level::Info)
+                report.old.metrics.add(Metric::Confirmations, 1);
+                report
+                    .old
+                    .line(Level::Info)
                     .say(words!("reload confirmed"))
                     .key_number("files", files.into())
                     .key_number("after_ms", after_ms)
@@ -275,21 +278,23 @@ impl Confirm {
                 false
             }
             Outcome::Unknown => {
-                log.line(Level::Debug)
+                report
+                    .old
+                    .line(Level::Debug)
                     .say(words!("whether the files were read again cannot be told"))
                     .send();
                 false
             }
             Outcome::Unread => {
                 let again = self.mode == Mode::Retry && self.retries_left > 0;
-                log.line(Level::Warn).say(words!("the signal was sent, and none of the watched files has been opened since; does the application read them again on this signal?"));
-                log.say(if again {
+                report.old.line(Level::Warn).say(words!("the signal was sent, and none of the watched files has been opened since; does the application read them again on this signal?"));
+                report.old.say(if again {
                     words!(" Sending it again")
                 } else {
                     Words::NONE
                 });
-                config.signal.name_in(log).send();
-                log.metrics.add(Metric::Unconfirmed, 1);
+                config.signal.name_in(&mut report.old).send();
+                report.old.metrics.add(Metric::Unconfirmed, 1);
                 self.retries_left -= u8::from(again);
                 again
             }
@@ -309,11 +314,12 @@ impl Confirm {
 
 impl Target {
     const fn deadline(&self) -> Instant {
-        self.sent.plus_ms(WINDOW_MS)
+        self.sent.plus(WINDOW)
     }
 }
 
 fn has_ended(pidfd: &OwnedFd) -> bool {
     let mut descriptors = [PollFd::new(pidfd, PollFlags::IN)];
-    rustix::event::poll(&mut descriptors, Some(&crate::sys::AT_ONCE)).is_ok_and(|ready| ready > 0)
+    rustix::event::poll(&mut descriptors, Some(&crate::base::sys::AT_ONCE))
+        .is_ok_and(|ready| ready > 0)
 }

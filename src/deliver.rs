@@ -1,15 +1,17 @@
 //! Delivery: a signal that never hits a recycled id, and why it may have to wait.
 
+use crate::base::sys;
+use crate::base::time::Instant;
+use crate::base::words::Words;
 use crate::config::{CommaList, Config};
 use crate::confirm::Confirm;
 use crate::fingerprint::Fingerprint;
-use crate::guard::{Verdict, guard};
-use crate::log::{Level, Log};
+use crate::process::guard::{Verdict, guard};
 use crate::process::{Matcher, Proc, Process, Scanned, Status};
-use crate::reload::{Attempt, Instant, Order, Waiting};
-use crate::sys;
+use crate::reload::{Attempt, Order, Waiting};
+use crate::report::Report;
+use crate::report::old_log::{Level, Log};
 use crate::words;
-use crate::words::Words;
 use rustix::fd::OwnedFd;
 use rustix::io::{self, Errno};
 use rustix::process::{
@@ -64,7 +66,7 @@ pub struct Means<'m, 'c> {
     /// Where processes are looked for.
     pub proc: &'m Proc,
     /// Where it is told what was done.
-    pub log: &'m mut Log,
+    pub report: &'m mut Report,
     /// Who is told of each signal.
     pub confirm: &'m mut Confirm,
     /// Said after the signal, which is not to wait for it.
@@ -74,8 +76,8 @@ pub struct Means<'m, 'c> {
 impl Means<'_, '_> {
     /// Starts a line, after what is still to be said.
     fn line(&mut self, level: Level) -> &mut Log {
-        tell_news(self.log, &mut self.news);
-        self.log.line(level)
+        tell_news(self.report, &mut self.news);
+        self.report.old.line(level)
     }
 }
 
@@ -83,9 +85,11 @@ impl Means<'_, '_> {
 pub type News<'n> = Option<(Fingerprint, Fingerprint, &'n [u8])>;
 
 /// Says what has changed, once.
-pub fn tell_news(log: &mut Log, news: &mut News<'_>) {
+pub fn tell_news(report: &mut Report, news: &mut News<'_>) {
     if let Some((before, after, names)) = news.take() {
-        log.line(Level::Info)
+        report
+            .old
+            .line(Level::Info)
             .say(words!("content changed"))
             .key("names", names)
             .key_hex("before", before.number())
@@ -178,7 +182,7 @@ impl Delivery {
                 }
             }
         }
-        tell_news(means.log, &mut means.news);
+        tell_news(means.report, &mut means.news);
         // Whoever was in the way then is met again now.
         attempt.waiting = None;
         let scanned = proc.select(&config.matcher, config.select, &mut |process| {
@@ -237,7 +241,7 @@ impl Delivery {
                 let line = means.line(Level::Info).say(words!("signal sent"));
                 config.signal.name_in(line);
                 process.name_in(line);
-                line.key_number("after_ms", now.ms_since(changed_at)).send();
+                line.key_number("after_ms", now.since(changed_at).0).send();
                 known.pidfd = hold(process, &config.matcher, means.proc).unwrap_or_default();
                 return;
             }
@@ -359,7 +363,7 @@ impl Default for Delivery {
 impl Known {
     /// One that has only now set up its handler is no readier than one that has only now been started.
     fn ready_at(&self, config: &Config<'_>) -> Instant {
-        self.unprepared.plus_ms(config.min_age_ms)
+        self.unprepared.plus(config.min_age)
     }
 
     /// Signals it, or says why not.
@@ -386,8 +390,8 @@ impl Known {
         } else {
             Verdict::Send
         };
-        let patience = process.start.plus_ms(STARTS_FOR * config.min_age_ms);
-        let patience = patience.max(changed_at.plus_ms(config.min_age_ms));
+        let patience = process.start.plus(config.min_age.times(STARTS_FOR));
+        let patience = patience.max(changed_at.plus(config.min_age));
         if verdict == Verdict::Hold {
             return Ok(Some(Waiting::Guarded));
         }
@@ -423,7 +427,7 @@ impl Known {
 }
 
 /// Signals once what there is to be signalled, and says why not where that is so. Whether everybody was.
-pub fn signal_now(config: &Config<'_>, proc: &Proc, log: &mut Log) -> bool {
+pub fn signal_now(config: &Config<'_>, proc: &Proc, report: &mut Report) -> bool {
     let now = sys::now();
     let order = Order {
         started_before: now,
@@ -434,14 +438,14 @@ pub fn signal_now(config: &Config<'_>, proc: &Proc, log: &mut Log) -> bool {
     let mut means = Means {
         config,
         proc,
-        log: &mut *log,
+        report: &mut *report,
         confirm: &mut confirm,
         news: None,
     };
     let mut delivery = Delivery::new();
     let attempt = delivery.attempt(order, now, &mut means);
     if let Some(reason) = attempt.waiting {
-        let line = log.line(Level::Error);
+        let line = report.old.line(Level::Error);
         delivery.explain(line, reason, config);
         line.send();
     }

@@ -10,13 +10,14 @@ mod state;
 pub use request::{Answer, Asked, HEAD_MAX, Request};
 pub use state::State;
 
-use crate::config::PATH_MAX;
-use crate::log::{Level, Log};
-use crate::reload::Instant;
-use crate::sys::{SocketAddress, set_address};
-use crate::text::{Text, pieces};
+use crate::base::file::PATH_MAX;
+use crate::base::sys::{SocketAddress, set_address};
+use crate::base::text::{Text, pieces};
+use crate::base::time::{Instant, Millis};
+use crate::base::words::Words;
+use crate::report::Report;
+use crate::report::old_log::{Level, Log};
 use crate::words;
-use crate::words::Words;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::{self, Errno};
@@ -30,7 +31,7 @@ pub const CONNECTIONS_MAX: usize = 8;
 /// So many may wait to be taken; the kernel keeps them.
 const BACKLOG: i32 = 128;
 /// Where no connection can be taken, the next is tried to be taken after this time, in milliseconds.
-const PAUSE_MS: u64 = 1000;
+const PAUSE: Millis = Millis(1000);
 /// `health` waits so long for each step.
 const PATIENCE: Timespec = Timespec {
     tv_sec: 5,
@@ -126,15 +127,15 @@ impl Http {
     /// Answers one request at most, so that everything else has its turn before the next. The connections have theirs one after
     /// the other, and the listening socket among them: who was taken is not left unheard for the sake of who comes.
     #[inline(never)]
-    pub fn serve(&mut self, state: &State<'_, '_>, log: &mut Log) {
+    pub fn serve(&mut self, state: &State<'_, '_>, report: &mut Report) {
         for _ in 0..=CONNECTIONS_MAX {
             self.turn += 1;
             let at = self.turn as usize % (CONNECTIONS_MAX + 1);
             let Some(connection) = self.connections.get_mut(at) else {
-                self.accept(state, log);
+                self.accept(state, report);
                 continue;
             };
-            if !connection.read(self.turn, state, log) {
+            if !connection.read(self.turn, state, report) {
                 connection.begin(None, 0);
             }
             if connection.heard == self.turn {
@@ -143,7 +144,7 @@ impl Http {
         }
     }
 
-    fn accept(&mut self, state: &State<'_, '_>, log: &mut Log) {
+    fn accept(&mut self, state: &State<'_, '_>, report: &mut Report) {
         let Some(listener) = &self.listener else {
             return;
         };
@@ -159,13 +160,15 @@ impl Http {
             Err(Errno::AGAIN | Errno::INTR | Errno::CONNABORTED) => self.paused = None,
             Err(errno) => {
                 if self.paused.is_none() {
-                    log.line(Level::Warn)
+                    report
+                        .old
+                        .line(Level::Warn)
                         .say(words!("cannot take a connection at LISTEN_ADDR: "))
                         .errno(errno)
                         .say(words!("; trying again every second"))
                         .send();
                 }
-                self.paused = Some(state.now.plus_ms(PAUSE_MS));
+                self.paused = Some(state.now.plus(PAUSE));
             }
         }
     }
@@ -188,7 +191,7 @@ impl Connection {
 
     /// Reads on to the end of one request at most, and answers it. Whether the connection stays.
     #[inline(never)]
-    fn read(&mut self, turn: u64, state: &State<'_, '_>, log: &mut Log) -> bool {
+    fn read(&mut self, turn: u64, state: &State<'_, '_>, report: &mut Report) -> bool {
         // Short, so that not many requests fit, which would keep the program from anything else.
         let mut buffer = [0; 192];
         loop {
@@ -205,7 +208,7 @@ impl Connection {
                     return true;
                 }
                 if let Some(answer) = self.request.push(*byte) {
-                    if !self.answer(answer, state, log) {
+                    if !self.answer(answer, state, report) {
                         return false;
                     }
                     has_answered = true;
@@ -219,7 +222,7 @@ impl Connection {
 
     /// Whether the client has taken all of it.
     #[inline(never)]
-    fn answer(&mut self, answer: Answer, state: &State<'_, '_>, log: &mut Log) -> bool {
+    fn answer(&mut self, answer: Answer, state: &State<'_, '_>, report: &mut Report) -> bool {
         let at = match answer.asked {
             Asked::Readiness if !state.is_ready() => UNREADY,
             asked => asked as usize,
@@ -237,13 +240,13 @@ impl Connection {
         page.push(b"\r\n\r\n");
         let head = page.as_bytes().len();
         if answer.asked == Asked::Metrics {
-            state.metrics(log).render(&mut page);
+            state.metrics(report).render(&mut page);
         } else {
             page.push(status);
             page.push(b"\n");
         }
         if answer.asked == Asked::Readiness {
-            state.readiness(&mut page, log);
+            state.readiness(&mut page, report);
         }
         page.put_number_before(length_end, (page.as_bytes().len() - head) as u64);
         let bytes = page.as_bytes();
@@ -262,7 +265,7 @@ impl Connection {
 /// Asks the sidecar that listens at `address` whether it is ready, and prints what it says. Whether it is.
 ///
 /// An address that stands for every interface is the loopback's to who connects; ip(7).
-pub fn health(address: &SocketAddress, log: &mut Log) -> bool {
+pub fn health(address: &SocketAddress, report: &mut Report) -> bool {
     let mut answer = [0; 4096];
     match ask(address, &mut answer) {
         Ok(length) => {
@@ -270,12 +273,14 @@ pub fn health(address: &SocketAddress, log: &mut Log) -> bool {
             // What comes after the first empty line is for people.
             lines.find(|line| line.len() < 2);
             for line in lines {
-                log.line(Level::Info).value(line).send();
+                report.old.line(Level::Info).value(line).send();
             }
             answer.starts_with(b"HTTP/1.1 200 ")
         }
         Err(errno) => {
-            log.line(Level::Error)
+            report
+                .old
+                .line(Level::Error)
                 .say(words!("no answer at LISTEN_ADDR: "))
                 .errno(errno)
                 .say(words!("; does the sidecar run, with the same LISTEN_ADDR?"))

@@ -3,7 +3,7 @@
 //! ```text
 //! environment -> config -> run (the only loop: poll) -> reload (pure: state, event, time -> action) -> process -> guard -> deliver -> confirm
 //!                           |  inotify, signals, http        ^
-//!                           `> watch -> tree (walk) -> fingerprint                                         every step -> log, metrics
+//!                           `> watch -> tree (walk) -> fingerprint                                         every step -> report, metrics
 //!                           `> mount        `> resolve (links)
 //! ```
 //!
@@ -23,26 +23,19 @@
 
 #![cfg_attr(not(test), no_std)]
 
+pub mod base;
 pub mod check;
 pub mod command;
 pub mod config;
 pub mod confirm;
 pub mod deliver;
 pub mod fingerprint;
-pub mod guard;
 pub mod http;
-pub mod log;
-pub mod metrics;
 pub mod mount;
 pub mod process;
-pub mod read;
 pub mod reload;
-pub mod resolve;
+pub mod report;
 pub mod run;
 pub mod sandbox;
-pub mod signal;
-pub mod sys;
-pub mod text;
 pub mod tree;
 pub mod watch;
-pub mod words;

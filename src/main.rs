@@ -5,7 +5,8 @@
 #![no_main]
 #![allow(unsafe_code)]
 
-use config_reloader_sidecar::{command, sys};
+use config_reloader_sidecar::base::sys;
+use config_reloader_sidecar::command;
 use core::ffi::{c_char, c_int};
 
 // The C library has to come after the crates that use it, which a `-lc` among the link arguments would not.

@@ -1,10 +1,11 @@
 //! What is mounted where, as far as it decides whether a change can be noticed.
 
+use crate::base::file::{Lines, descriptor_path, open_path};
+use crate::base::text::{parse_number, pieces};
 use crate::config::CommaList;
-use crate::log::{Level, Log};
-use crate::read::{self, Lines};
-use crate::text::{parse_number, pieces};
-use crate::tree::descriptor_path;
+use crate::report::Report;
+use crate::report::old_log::{Level, Log};
+
 use crate::words;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{self, CWD, Mode, OFlags};
@@ -116,7 +117,7 @@ pub fn each(take: &mut dyn FnMut(&Mount<'_>)) {
 /// any.
 // Not inlined: its buffers are for the start only.
 #[inline(never)]
-pub fn report_sub_paths(roots: CommaList<'_>, log: &mut Log) -> bool {
+pub fn report_sub_paths(roots: CommaList<'_>, report: &mut Report) -> bool {
     let mut found = false;
     for root in roots.iter() {
         let mut path = [0; PATH_SIZE];
@@ -126,7 +127,7 @@ pub fn report_sub_paths(roots: CommaList<'_>, log: &mut Log) -> bool {
         each(&mut |mount| {
             if mount.is_sub_path() && mount.touches(path) {
                 found = true;
-                let line = log.line(Level::Warn).value(mount.point);
+                let line = report.old.line(Level::Warn).value(mount.point);
                 line.say(words!(" is a subPath mount, which Kubernetes never updates; mount the whole volume instead")).send();
             }
         });
@@ -136,7 +137,7 @@ pub fn report_sub_paths(roots: CommaList<'_>, log: &mut Log) -> bool {
 
 /// Where a path leads to through all links.
 fn real_path<'b>(path: &[u8], buffer: &'b mut [u8]) -> Option<&'b [u8]> {
-    let located = read::open_path(path, OFlags::PATH).ok()?;
+    let located = open_path(path, OFlags::PATH).ok()?;
     let mut link = descriptor_path(located.as_fd());
     let length = fs::readlinkat_raw(CWD, link.as_c_str(), &mut *buffer).ok()?;
     buffer.get(..length)

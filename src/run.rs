@@ -1,19 +1,21 @@
 //! The sidecar itself: opens everything, then waits in one `poll` for whatever comes first.
 
+use crate::base::sys;
+use crate::base::time::{Deadline, Instant, Millis, TICK};
+use crate::base::words::Words;
 use crate::config::{Config, PollInterval};
 use crate::confirm::{Confirm, TARGETS_MAX};
 use crate::deliver::{self, Delivery, Means, tell_news};
 use crate::http::{CONNECTIONS_MAX, Http, State};
-use crate::log::{Level, Log};
-use crate::metrics::Metric;
 use crate::mount;
-use crate::process::{Proc, TICK_MS};
-use crate::reload::{Action, Change, Event, Instant, Note, Reload, Timing, Waiting};
+use crate::process::Proc;
+use crate::reload::{Action, Change, Event, Note, Reload, Timing, Waiting};
+use crate::report::Report;
+use crate::report::old_log::{Level, Log};
+use crate::report::old_metrics::Metric;
 use crate::sandbox;
-use crate::sys;
 use crate::watch::{Changes, Watch};
 use crate::words;
-use crate::words::Words;
 use core::mem::ManuallyDrop;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -25,17 +27,17 @@ pub const EXIT_STOPPED: i32 = 0;
 /// The operating system refused what the program cannot do without.
 pub const EXIT_REFUSED: i32 = 1;
 /// How often the content is compared where inotify does not tell, in milliseconds.
-const POLL_MS: u64 = 5_000;
+const POLL: Millis = Millis(5_000);
 
 /// Runs until it is asked to stop. Returns the exit code.
 // Not inlined: what `main` needs before this is not kept on the stack.
 #[inline(never)]
-pub fn run(config: &Config<'_>, log: &mut Log) -> i32 {
+pub fn run(config: &Config<'_>, report: &mut Report) -> i32 {
     match Sidecar::open(config) {
         // The kernel closes everything at the end of the program, which is near.
-        Ok(sidecar) => ManuallyDrop::new(sidecar).run(log),
+        Ok(sidecar) => ManuallyDrop::new(sidecar).run(report),
         Err((what, errno)) => {
-            report_refusal(log, what, errno);
+            report_refusal(report, what, errno);
             EXIT_REFUSED
         }
     }
@@ -45,12 +47,16 @@ pub fn run(config: &Config<'_>, log: &mut Log) -> i32 {
 pub const OWN_ENTRY: Words = words!("read its own entry in /proc");
 
 /// Reports what the program cannot do without.
-pub fn report_refusal(log: &mut Log, what: Words, errno: Errno) {
-    log.line(Level::Error)
+pub fn report_refusal(report: &mut Report, what: Words, errno: Errno) {
+    report
+        .old
+        .line(Level::Error)
         .say(words!("cannot "))
         .say(what)
         .say(words!(": "));
-    log.errno(errno)
+    report
+        .old
+        .errno(errno)
         .say(words!("; the program cannot do without it"))
         .send();
 }
@@ -80,9 +86,9 @@ impl<'c> Sidecar<'c> {
                 .map_err(|errno| (words!("receive signals by signalfd"), errno))?;
         let proc = Proc::own().map_err(|errno| (OWN_ENTRY, errno))?;
         let timing = Timing {
-            settle_ms: config.settle_ms,
-            settle_max_ms: config.settle_max_ms,
-            min_interval_ms: config.min_interval_ms,
+            settle: config.settle,
+            settle_max: config.settle_max,
+            min_interval: config.min_interval,
         };
         Ok(Self {
             config,
@@ -101,13 +107,14 @@ impl<'c> Sidecar<'c> {
     }
 
     /// Whether it was possible, if it is wanted.
-    fn listen(&mut self, log: &mut Log) -> bool {
+    fn listen(&mut self, report: &mut Report) -> bool {
         let Some(listen) = self.config.listen else {
             return true;
         };
         let opened = self.http.open(&listen.address);
         if let Err(errno) = opened {
-            let line = log
+            let line = report
+                .old
                 .line(Level::Error)
                 .say(words!("cannot listen on LISTEN_ADDR, "));
             line.quoted(listen.text).say(words!(": ")).errno(errno);
@@ -119,16 +126,16 @@ impl<'c> Sidecar<'c> {
         opened.is_ok()
     }
 
-    fn run(&mut self, log: &mut Log) -> i32 {
-        if !self.listen(log) {
+    fn run(&mut self, report: &mut Report) -> i32 {
+        if !self.listen(report) {
             return EXIT_REFUSED;
         }
-        self.introduce(log);
+        self.introduce(report);
         if self.config.sandbox {
-            sandbox::enter(self.config, log);
+            sandbox::enter(self.config, report);
         }
-        mount::report_sub_paths(self.config.roots, log);
-        let mut is_watching = self.start(log);
+        mount::report_sub_paths(self.config.roots, report);
+        let mut is_watching = self.start(report);
         loop {
             let had_waited = self.proc.waited_for_processor();
             let entered = sys::now();
@@ -137,7 +144,9 @@ impl<'c> Sidecar<'c> {
             let late = self.proc.waited_for_processor().wrapping_sub(had_waited);
             let woke = sys::now().minus_nanoseconds(late);
             if let Err(errno) = waited {
-                log.line(Level::Error)
+                report
+                    .old
+                    .line(Level::Error)
                     .say(words!("cannot wait for events: poll: "))
                     .errno(errno)
                     .send();
@@ -153,25 +162,27 @@ impl<'c> Sidecar<'c> {
                 match signal {
                     libc::SIGUSR1 => demanded = true,
                     libc::SIGCONT => resumed = true,
-                    _ => return self.stop(signal, log),
+                    _ => return self.stop(signal, report),
                 }
             }
             if !is_watching {
-                is_watching = self.start(log);
+                is_watching = self.start(report);
             }
             if demanded {
-                log.tell(Level::Info, words!("asked by SIGUSR1 to signal now"));
+                report
+                    .old
+                    .tell(Level::Info, words!("asked by SIGUSR1 to signal now"));
                 self.watch.arm_anew();
-                self.handle(Event::Demanded, log);
+                self.handle(Event::Demanded, report);
             }
             // Events do not tell when they came: since there was none, and if the program has slept, since it woke.
-            let has_slept = !resumed && woke.ms_since(entered) > 0;
+            let has_slept = !resumed && woke.since(entered) > Millis::ZERO;
             for _ in 0..2 {
                 let mut since = core::mem::replace(&mut self.drained_at, sys::now());
                 if has_slept {
                     since = since.max(woke);
                 }
-                let Some(change) = self.watch.drain(log) else {
+                let Some(change) = self.watch.drain(report) else {
                     break;
                 };
                 let why = match change {
@@ -180,13 +191,13 @@ impl<'c> Sidecar<'c> {
                     Change::Finished => words!("something was changed"),
                     Change::Complete => words!("an update is complete"),
                 };
-                log.line(Level::Debug).say(why).send();
-                self.handle(Event::Changed(change, since), log);
+                report.old.line(Level::Debug).say(why).send();
+                self.handle(Event::Changed(change, since), report);
                 if !self.watch.is_swapped() {
                     break;
                 }
                 // Ahead of the update's last step, which may have come meanwhile: there is nothing left then but to signal.
-                self.look(log);
+                self.look(report);
             }
             let now = sys::now();
             if self
@@ -194,35 +205,37 @@ impl<'c> Sidecar<'c> {
                 .deadline()
                 .is_some_and(|deadline| deadline <= now)
             {
-                self.handle(Event::Woke, log);
+                self.handle(Event::Woke, report);
             }
             let ready = waited.unwrap_or(PollFlags::empty());
             let mounts_changed = ready.contains(PollFlags::PRI);
             if mounts_changed {
-                log.tell(Level::Debug, words!("the mount table has changed"));
+                report
+                    .old
+                    .tell(Level::Debug, words!("the mount table has changed"));
             }
             let is_due = self.poll_at().is_some_and(|at| at <= now);
-            log.metrics.add(Metric::Polls, is_due.into());
+            report.old.metrics.add(Metric::Polls, is_due.into());
             if mounts_changed || is_due {
                 self.watch.doubt();
-                self.handle(Event::PollDue, log);
+                self.handle(Event::PollDue, report);
             }
-            if self.confirm.due(self.config, now, log) {
-                log.metrics.add(Metric::Retries, 1);
-                self.handle(Event::Unconfirmed, log);
+            if self.confirm.due(self.config, now, report) {
+                report.old.metrics.add(Metric::Retries, 1);
+                self.handle(Event::Unconfirmed, report);
             }
             self.confirm.rest(self.reload.deadline().is_some());
             let is_resumed = self.http.deadline().is_some_and(|at| at <= now);
             if ready.intersects(PollFlags::RDNORM | PollFlags::HUP | PollFlags::ERR) || is_resumed {
-                self.serve(log);
+                self.serve(report);
             }
         }
     }
 
     /// Takes the first look. Whether it was not broken off: nobody has to be told of what was there before, so nothing is lost
     /// then.
-    fn start(&mut self, log: &mut Log) -> bool {
-        if !self.look(log) {
+    fn start(&mut self, report: &mut Report) -> bool {
+        if !self.look(report) {
             return false;
         }
         let look = *self.watch.last();
@@ -230,7 +243,9 @@ impl<'c> Sidecar<'c> {
         self.watch.take_armed_new();
         self.changes.tell();
         self.delivery.acquaint(self.config, &self.proc);
-        log.line(Level::Info)
+        report
+            .old
+            .line(Level::Info)
             .say(words!("watching"))
             .key_number("files", look.files.into())
             .key_number("directories", look.directories.into())
@@ -239,17 +254,17 @@ impl<'c> Sidecar<'c> {
             fingerprint: look.fingerprint,
             catch_up: self.config.catch_up.then(|| {
                 // A process that started within the tick after it may have read what was there before.
-                let age_ms = sys::wall_ms().saturating_sub(look.newest_ms + TICK_MS);
-                sys::now().minus_ms(age_ms)
+                let age_ms = sys::wall_ms().saturating_sub(look.newest_ms + TICK.0);
+                sys::now().minus(Millis(age_ms))
             }),
         };
-        self.handle(started, log);
+        self.handle(started, report);
         true
     }
 
-    fn introduce(&self, log: &mut Log) {
+    fn introduce(&self, report: &mut Report) {
         let config = self.config;
-        let line = log.line(Level::Info).say(words!("started"));
+        let line = report.old.line(Level::Info).say(words!("started"));
         line.key("version", env!("CARGO_PKG_VERSION").as_bytes())
             .key("config_dir", config.roots.as_bytes());
         deliver::name_matcher(line, config);
@@ -258,7 +273,9 @@ impl<'c> Sidecar<'c> {
         }
         config.signal.name_in(line).send();
         if getpid() == Pid::INIT {
-            log.line(Level::Warn)
+            report
+                .old
+                .line(Level::Warn)
                 .say(words!("this is process 1 of its namespace: "))
                 .say(deliver::NOT_SHARED)
                 .send();
@@ -268,20 +285,12 @@ impl<'c> Sidecar<'c> {
     /// Sleeps until something comes or is due. All that is ready is told in one: PRI if the mount table has changed, RDNORM if a
     /// request has come.
     fn wait(&self) -> io::Result<PollFlags> {
-        let mut deadline = Instant::NEVER;
-        for one in [
-            self.reload.deadline(),
-            self.poll_at(),
-            self.confirm.deadline(),
-            self.http.deadline(),
-        ] {
-            deadline = deadline.min(one.unwrap_or(Instant::NEVER));
-        }
-        let nanoseconds = deadline.nanoseconds_since(sys::now());
-        let timeout = Timespec {
-            tv_sec: (nanoseconds / 1_000_000_000) as _,
-            tv_nsec: (nanoseconds % 1_000_000_000) as _,
-        };
+        let timeout = Deadline::NONE
+            .or_earlier(self.reload.deadline())
+            .or_earlier(self.poll_at())
+            .or_earlier(self.confirm.deadline())
+            .or_earlier(self.http.deadline())
+            .timeout(sys::now());
         let mut polled = Polled {
             descriptors: core::array::from_fn(|_| PollFd::new(&self.signals, PollFlags::IN)),
             count: 1,
@@ -300,10 +309,7 @@ impl<'c> Sidecar<'c> {
             polled.add(fd, PollFlags::RDNORM);
         }
         let polled = &mut polled.descriptors[..polled.count];
-        match poll(
-            polled,
-            (deadline != Instant::NEVER).then_some(timeout).as_ref(),
-        ) {
+        match poll(polled, timeout.as_ref()) {
             Ok(_) => {
                 let all = polled.iter();
                 Ok(all.fold(PollFlags::empty(), |all, one| all | one.revents()))
@@ -316,20 +322,20 @@ impl<'c> Sidecar<'c> {
     fn poll_at(&self) -> Option<Instant> {
         let interval_ms = match self.config.poll {
             PollInterval::Every(ms) => Some(ms),
-            PollInterval::Automatic if self.watch.is_blind() => Some(POLL_MS),
+            PollInterval::Automatic if self.watch.is_blind() => Some(POLL),
             PollInterval::Automatic | PollInterval::Never => None,
         };
-        interval_ms.map(|ms| self.last_look.plus_ms(ms))
+        interval_ms.map(|ms| self.last_look.plus(ms))
     }
 
     /// Feeds one event to the state machine and carries out what it asks for, until it asks to sleep.
-    fn handle(&mut self, event: Event, log: &mut Log) {
+    fn handle(&mut self, event: Event, report: &mut Report) {
         let mut event = event;
         loop {
             let (action, note) = self.reload.step(event, sys::now());
             let mut news = None;
             if let Some(note) = note {
-                count(note, log);
+                count(note, report);
             }
             match note {
                 Some(Note::Changed { before, after }) => {
@@ -338,18 +344,20 @@ impl<'c> Sidecar<'c> {
                     self.waiting = None;
                     news = Some((before, after, self.changes.names()));
                     if !matches!(action, Action::Deliver(_)) {
-                        tell_news(log, &mut news);
+                        tell_news(report, &mut news);
                     }
                 }
-                Some(note) => self.tell(note, log),
+                Some(note) => self.tell(note, report),
                 None => {}
             }
             event = match action {
                 Action::Sleep | Action::Exit { .. } => {
                     if let Some(deadline) = self.reload.deadline() {
-                        log.line(Level::Debug)
+                        report
+                            .old
+                            .line(Level::Debug)
                             .say(words!("waiting"))
-                            .key_number("due_ms", deadline.ms_since(sys::now()))
+                            .key_number("due_ms", deadline.since(sys::now()).0)
                             .send();
                     }
                     return;
@@ -357,11 +365,11 @@ impl<'c> Sidecar<'c> {
                 Action::Look => {
                     let mut disturbed = None;
                     if !self.watch.is_current() {
-                        if !self.look(log) {
+                        if !self.look(report) {
                             return;
                         }
                         self.drained_at = sys::now();
-                        disturbed = self.watch.drain(log);
+                        disturbed = self.watch.drain(report);
                     }
                     Event::Looked {
                         fingerprint: self.watch.last().fingerprint,
@@ -374,19 +382,24 @@ impl<'c> Sidecar<'c> {
                     let mut means = Means {
                         config: self.config,
                         proc: &self.proc,
-                        log: &mut *log,
+                        report: &mut *report,
                         confirm: &mut self.confirm,
                         news,
                     };
                     let attempt = self.delivery.attempt(order, since, &mut means);
                     let again = self.waiting.is_some() && self.reload.pending_since().is_some();
                     self.waiting = attempt.waiting;
-                    log.metrics.add(Metric::Retries, again.into());
-                    log.metrics.add(Metric::Signals, attempt.signalled.into());
+                    report.old.metrics.add(Metric::Retries, again.into());
+                    report
+                        .old
+                        .metrics
+                        .add(Metric::Signals, attempt.signalled.into());
                     if attempt.signalled > 0 && self.waiting.is_none() {
-                        log.metrics.add(Metric::Reloads, 1);
-                        log.metrics.set(Metric::LastReloadSuccessful, 1);
-                        log.metrics
+                        report.old.metrics.add(Metric::Reloads, 1);
+                        report.old.metrics.set(Metric::LastReloadSuccessful, 1);
+                        report
+                            .old
+                            .metrics
                             .set(Metric::LastReloadSuccessTime, sys::wall_ms() / 1000);
                     }
                     Event::Attempted(attempt)
@@ -395,7 +408,7 @@ impl<'c> Sidecar<'c> {
         }
     }
 
-    fn serve(&mut self, log: &mut Log) {
+    fn serve(&mut self, report: &mut Report) {
         let state = State {
             config: self.config,
             watch: &self.watch,
@@ -404,11 +417,11 @@ impl<'c> Sidecar<'c> {
             pending: (self.reload.pending_since()).map(|since| (since, self.waiting)),
             now: sys::now(),
         };
-        self.http.serve(&state, log);
+        self.http.serve(&state, report);
     }
 
     /// False where a signal to this program is waiting, which goes first.
-    fn look(&mut self, log: &mut Log) -> bool {
+    fn look(&mut self, report: &mut Report) -> bool {
         let signals = &self.signals;
         let interrupted = || {
             poll(
@@ -417,7 +430,7 @@ impl<'c> Sidecar<'c> {
             )
             .is_ok_and(|ready| ready > 0)
         };
-        log.tell(Level::Debug, words!("reading everything"));
+        report.old.tell(Level::Debug, words!("reading everything"));
         let now = sys::now();
         let openings = self.confirm.before_look(now);
         let is_whole = self.watch.look(
@@ -425,7 +438,7 @@ impl<'c> Sidecar<'c> {
             now,
             openings,
             &mut self.changes,
-            log,
+            report,
             &interrupted,
         );
         let files = is_whole.then_some(self.watch.last().files);
@@ -439,34 +452,37 @@ impl<'c> Sidecar<'c> {
         is_valid
     }
 
-    fn tell(&mut self, note: Note, log: &mut Log) {
+    fn tell(&mut self, note: Note, report: &mut Report) {
         match note {
             // Said with its names when that is due.
             Note::Changed { .. } => {}
-            Note::Unchanged => log.tell(Level::Debug, words!("the content is the same, no signal")),
+            Note::Unchanged => report
+                .old
+                .tell(Level::Debug, words!("the content is the same, no signal")),
             Note::Reverted => {
                 self.changes.tell();
-                log.tell(
+                report.old.tell(
                     Level::Info,
                     words!("the content is again what it was; the pending reload is cancelled"),
                 );
             }
-            Note::CaughtUp => log.tell(
+            Note::CaughtUp => report.old.tell(
                 Level::Info,
                 words!(
                     "the process had started before the newest change of what was there at start"
                 ),
             ),
-            Note::NotNeeded => log.tell(
+            Note::NotNeeded => report.old.tell(
                 Level::Info,
                 words!("no signal needed: the process started after the change"),
             ),
             Note::StillWaiting(reason) => {
-                let line = log.line(Level::Warn).say(words!("reload pending: "));
+                let line = report.old.line(Level::Warn).say(words!("reload pending: "));
                 self.delivery.explain(line, reason, self.config);
                 line.send();
             }
-            Note::Arrived { after_ms } => log
+            Note::Arrived { after_ms } => report
+                .old
                 .line(Level::Info)
                 .say(words!("the pending reload is delivered"))
                 .key_number("after_ms", after_ms)
@@ -474,16 +490,18 @@ impl<'c> Sidecar<'c> {
         }
     }
 
-    fn stop(&mut self, signal: i32, log: &mut Log) -> i32 {
+    fn stop(&mut self, signal: i32, report: &mut Report) -> i32 {
         if let (Action::Exit { undelivered: true }, _) =
             self.reload.step(Event::Stopped, sys::now())
         {
-            log.tell(
+            report.old.tell(
                 Level::Warn,
                 words!("stopping while a reload is pending: the last change was not delivered"),
             );
         }
-        log.line(Level::Info)
+        report
+            .old
+            .line(Level::Info)
             .say(words!("stopped by "))
             .say(if signal == libc::SIGINT {
                 words!("SIGINT")
@@ -511,7 +529,7 @@ impl<'s> Polled<'s> {
 }
 
 /// Counts what a note tells of.
-fn count(note: Note, log: &mut Log) {
+fn count(note: Note, report: &mut Report) {
     let (metric, is_successful) = match note {
         Note::Changed { .. } => (Some(Metric::Changes), None),
         Note::StillWaiting(reason) => match reason {
@@ -519,7 +537,7 @@ fn count(note: Note, log: &mut Log) {
             // What passes by itself is no failure.
             Waiting::TooYoung | Waiting::Ignored => (None, None),
             Waiting::NoProcess | Waiting::PidFile | Waiting::NotPermitted | Waiting::Failed => {
-                log.metrics.add(Metric::Reloads, 1);
+                report.old.metrics.add(Metric::Reloads, 1);
                 (Some(Metric::ReloadsFailed), Some(0))
             }
         },
@@ -527,9 +545,12 @@ fn count(note: Note, log: &mut Log) {
         Note::Unchanged | Note::CaughtUp | Note::Arrived { .. } => (None, None),
     };
     if let Some(metric) = metric {
-        log.metrics.add(metric, 1);
+        report.old.metrics.add(metric, 1);
     }
     if let Some(is_successful) = is_successful {
-        log.metrics.set(Metric::LastReloadSuccessful, is_successful);
+        report
+            .old
+            .metrics
+            .set(Metric::LastReloadSuccessful, is_successful);
     }
 }

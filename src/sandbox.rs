@@ -10,13 +10,14 @@
 //!
 //! A filter of somebody else's, a container's for example, goes on to hold: of two the stricter answer counts.
 
+use crate::base::signal::Signal;
+use crate::base::sys;
+use crate::base::words::Words;
 use crate::config::Config;
-use crate::log::{self, Level, Log};
 use crate::mount;
-use crate::signal::Signal;
-use crate::sys;
+use crate::report::Report;
+use crate::report::old_log::{self, Level, Log};
 use crate::words;
-use crate::words::Words;
 use libc::{c_long, sock_filter};
 use rustix::fs::OFlags;
 use rustix::io;
@@ -94,7 +95,7 @@ const NAMES: Words = words!("KILL|DAC_READ_SEARCH|DAC_OVERRIDE|SYS_PTRACE|none|o
 /// Gives up what can be given up, and says what holds. What the kernel refuses to take is kept.
 // Not inlined: its room on the stack is for the start only.
 #[inline(never)]
-pub fn enter(config: &Config<'_>, log: &mut Log) {
+pub fn enter(config: &Config<'_>, report: &mut Report) {
     let no_new_privs = sys::set_no_new_privs();
     let capabilities = drop_capabilities();
     let seccomp = sys::set_filter(&filter(config.signal));
@@ -109,7 +110,7 @@ pub fn enter(config: &Config<'_>, log: &mut Log) {
             ),
         )
     };
-    let line = log.line(level).say(words);
+    let line = report.old.line(level).say(words);
     tell(line, "no_new_privs", no_new_privs.map(|()| ON));
     tell(line, "capabilities", capabilities);
     tell(line, "seccomp", seccomp.map(|()| ON));
@@ -119,7 +120,7 @@ pub fn enter(config: &Config<'_>, log: &mut Log) {
 fn tell(line: &mut Log, key: &str, held: io::Result<u32>) {
     match held {
         Ok(held) => line.key_names(key, held, &BITS, NAMES),
-        Err(errno) => line.key(key, log::errno_text(errno).as_bytes()),
+        Err(errno) => line.key(key, old_log::errno_text(errno).as_bytes()),
     };
 }
 

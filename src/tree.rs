@@ -7,13 +7,14 @@
 //! - What is read is armed first: a change after the reading gives an event.
 //! - FIFOs, sockets and devices are never opened.
 
+mod resolve;
+
+use crate::base::file::{NAME_MAX, descriptor_path, open_path};
 use crate::fingerprint::{Content, Entry, Fingerprint, Key, Kind};
-use crate::read::open_path;
-use crate::resolve::resolve;
-use crate::text::Word;
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use resolve::resolve;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{self, AtFlags, CWD, FileType, Mode, OFlags, RawDir, Stat};
 use rustix::io::{self, Errno};
 
@@ -25,8 +26,6 @@ const FULL_READ_MAX: u64 = 8 << 20;
 const READ_SIZE: usize = 4096;
 /// For the entries of one directory at a time; there is one such buffer for each level. The longest entry takes 280 bytes.
 const ENTRIES_SIZE: usize = 512;
-/// The longest name; `NAME_MAX` in limits.h.
-pub const NAME_MAX: usize = 255;
 /// At most so many entries are looked at below one root. It takes a few seconds then, and links that lead from each of a dozen
 /// directories to all the others make billions.
 pub const ENTRIES_MAX: u32 = 1 << 18;
@@ -450,14 +449,6 @@ fn metadata(stat: &Stat) -> [u64; 4] {
         stat.st_mtime_nsec as u64,
         stat.st_ino as u64,
     ]
-}
-
-/// The path by which an open file can be named again; proc(5).
-pub fn descriptor_path(fd: BorrowedFd<'_>) -> Word {
-    let mut path = Word::new();
-    path.push(b"/proc/self/fd/");
-    path.push_number(fd.as_raw_fd() as u64, 0);
-    path
 }
 
 #[cfg(test)]

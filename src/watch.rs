@@ -10,14 +10,16 @@ mod looking;
 mod relied;
 mod writing;
 
+use crate::base::sys;
+use crate::base::time::{Instant, Millis};
 use crate::config::CommaList;
 use crate::confirm::Openings;
 use crate::fingerprint::Fingerprint;
-use crate::log::{Level, Log};
-use crate::metrics::Metric;
 use crate::mount;
-use crate::reload::{Change, Instant};
-use crate::sys;
+use crate::reload::Change;
+use crate::report::Report;
+use crate::report::old_log::{Level, Log};
+use crate::report::old_metrics::Metric;
 use crate::words;
 pub use changes::Changes;
 use core::mem::MaybeUninit;
@@ -34,7 +36,7 @@ const EVENTS_SIZE: usize = 4096;
 /// At most so many events are taken at once: a storm of them must not keep the program from anything else.
 const EVENTS_MAX: u32 = 10_000;
 /// inotify that was refused is tried again after this time, in milliseconds.
-const RETRY_MS: u64 = 60_000;
+const RETRY: Millis = Millis(60_000);
 
 /// What a look found.
 #[derive(Clone, Copy, Debug, Default)]
@@ -185,7 +187,7 @@ impl Watch {
         now: Instant,
         openings: &mut Openings,
         changes: &mut Changes,
-        log: &mut Log,
+        report: &mut Report,
         interrupted: &dyn Fn() -> bool,
     ) -> bool {
         // Whoever keeps a file open for ever is not waited for twice.
@@ -206,8 +208,8 @@ impl Watch {
                     is_fresh = true;
                 }
                 Err(errno) => {
-                    self.refused = Some((errno, now.plus_ms(RETRY_MS)));
-                    log.metrics.add(Metric::WatchErrors, 1);
+                    self.refused = Some((errno, now.plus(RETRY)));
+                    report.old.metrics.add(Metric::WatchErrors, 1);
                 }
             }
         }
@@ -217,7 +219,7 @@ impl Watch {
             watch: self,
             openings,
             changes,
-            log,
+            report,
             interrupted,
             now,
             look: Look::default(),
@@ -240,18 +242,20 @@ impl Watch {
         let kept = fingerprint_to_keep(&look, &self.last, &mut self.short_since, now);
         look.fingerprint = kept.unwrap_or(fingerprint);
         if self.last.unreadable > 0 && look.unreadable == 0 {
-            log.tell(Level::Info, words!("everything can be read again"));
+            report
+                .old
+                .tell(Level::Info, words!("everything can be read again"));
         }
         self.last = look;
         self.relied.end(!self.is_blind());
-        self.report(refused_before, log);
+        self.report(refused_before, report);
         true
     }
 
-    fn report(&self, before: Option<(Errno, Instant)>, log: &mut Log) {
+    fn report(&self, before: Option<(Errno, Instant)>, report: &mut Report) {
         match (before, self.refused) {
             (None, Some((errno, _))) => {
-                let line = log.line(Level::Warn);
+                let line = report.old.line(Level::Warn);
                 line.say(words!("inotify is refused: ")).errno(errno);
                 line.say(words!("; comparing the content at intervals instead"));
                 if errno == Errno::MFILE {
@@ -261,13 +265,13 @@ impl Watch {
                 }
                 line.send();
             }
-            (Some(_), None) => log.tell(Level::Info, words!("inotify works again")),
+            (Some(_), None) => report.old.tell(Level::Info, words!("inotify works again")),
             _ => {}
         }
     }
 
     /// Takes the events that have come. The strongest change among them, if there was one.
-    pub fn drain(&mut self, log: &mut Log) -> Option<Change> {
+    pub fn drain(&mut self, report: &mut Report) -> Option<Change> {
         let inotify = self.inotify.as_ref()?;
         let mut buffer = [MaybeUninit::uninit(); EVENTS_SIZE];
         let mut reader = Reader::new(inotify, &mut buffer);
@@ -277,12 +281,12 @@ impl Watch {
                 Ok(event) => {
                     let name = event.file_name().map_or(&b""[..], |name| name.to_bytes());
                     let decoded = decode(event.events(), name);
-                    let line = log.line(Level::Debug).say(words!("event"));
+                    let line = report.old.line(Level::Debug).say(words!("event"));
                     line.key_number("watch", event.wd() as u64)
                         .key("name", name);
                     describe(line, event.events());
                     line.send();
-                    log.metrics.add(Metric::WatchEvents, 1);
+                    report.old.metrics.add(Metric::WatchEvents, 1);
                     self.gone += i32::from(event.events().contains(ReadFlags::IGNORED));
                     self.stale |= decoded.stale;
                     strongest = strongest.max(decoded.change);
@@ -290,25 +294,27 @@ impl Watch {
                     self.relied.event(event.wd(), name);
                     self.is_swapped |= is_swap(event.events(), name);
                     if event.events().contains(ReadFlags::QUEUE_OVERFLOW) {
-                        log.metrics.add(Metric::QueueOverflows, 1);
+                        report.old.metrics.add(Metric::QueueOverflows, 1);
                         if self
                             .overflow_said
-                            .is_none_or(|at| sys::now().ms_since(at) >= RETRY_MS)
+                            .is_none_or(|at| sys::now().since(at) >= RETRY)
                         {
                             self.overflow_said = Some(sys::now());
-                            log.tell(Level::Warn, words!("inotify's queue overflowed and events were lost; reading everything again. If this goes on, raise fs.inotify.max_queued_events"));
+                            report.old.tell(Level::Warn, words!("inotify's queue overflowed and events were lost; reading everything again. If this goes on, raise fs.inotify.max_queued_events"));
                         }
                     }
                 }
                 Err(Errno::AGAIN) => break,
                 Err(Errno::INTR) => {}
                 Err(errno) => {
-                    log.line(Level::Error)
+                    report
+                        .old
+                        .line(Level::Error)
                         .say(words!("cannot read inotify events: "))
                         .errno(errno)
                         .say(words!("; arming everything again"))
                         .send();
-                    log.metrics.add(Metric::WatchErrors, 1);
+                    report.old.metrics.add(Metric::WatchErrors, 1);
                     self.stale = true;
                     return strongest.max(Some(Change::Finished));
                 }
@@ -327,13 +333,13 @@ impl Watch {
 #[cfg(fuzzing)]
 impl Watch {
     /// Takes events from `inotify`, and whether they have left the watches stale.
-    pub fn drain_from(inotify: OwnedFd, log: &mut Log) -> (Option<Change>, bool) {
+    pub fn drain_from(inotify: OwnedFd, report: &mut Report) -> (Option<Change>, bool) {
         let mut watch = Self {
             inotify: Some(inotify),
             stale: false,
             ..Self::new()
         };
-        (watch.drain(log), watch.stale)
+        (watch.drain(report), watch.stale)
     }
 }
 
@@ -357,7 +363,7 @@ fn fingerprint_to_keep(
     }
     let since = *short_since.get_or_insert(now);
     let is_first = previous.fingerprint == Fingerprint::default();
-    (!is_first && now.ms_since(since) < RETRY_MS).then_some(previous.fingerprint)
+    (!is_first && now.since(since) < RETRY).then_some(previous.fingerprint)
 }
 
 /// What to do about a refusal; inotify(7), `/proc` interfaces.
@@ -399,21 +405,21 @@ mod tests {
     fn w8_inotify_that_was_refused_is_tried_again_every_minute() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().to_str().unwrap();
-        let mut log = Log::new();
+        let mut report = Report::new();
         let mut watch = Watch::new();
         let mut look = |watch: &mut Watch, ms| {
             let roots = CommaList::new(path.as_bytes());
             watch.look(
                 roots,
-                START.plus_ms(ms),
+                START.plus(Millis(ms)),
                 &mut Openings::new(false),
                 &mut Changes::new(),
-                &mut log,
+                &mut report,
                 &|| false,
             )
         };
         watch.stale = false;
-        watch.refused = Some((Errno::NOSPC, START.plus_ms(RETRY_MS)));
+        watch.refused = Some((Errno::NOSPC, START.plus(RETRY)));
         assert!(look(&mut watch, 59_999));
         assert!(watch.is_blind() && watch.inotify().is_none());
         assert!(look(&mut watch, 60_000));
@@ -439,7 +445,7 @@ mod tests {
             START,
             &mut Openings::new(false),
             &mut Changes::new(),
-            &mut Log::new(),
+            &mut Report::new(),
             &|| asked.replace(asked.get() + 1) == 2 * DIRECTORIES / 32 + 1,
         );
         assert!(!is_whole, "in the first file");
@@ -454,7 +460,7 @@ mod tests {
         std::fs::write(&file, std::vec![0; 1 << 20]).unwrap();
         let path = directory.path().display();
         let roots = std::format!("{path}/comes,{path}/goes,{path}/file");
-        let mut log = Log::new();
+        let mut report = Report::new();
         let mut watch = Watch::new();
         let mut look = |interrupted: &dyn Fn() -> bool| {
             let roots = CommaList::new(roots.as_bytes());
@@ -464,7 +470,7 @@ mod tests {
                 START,
                 &mut openings,
                 &mut changes,
-                &mut log,
+                &mut report,
                 interrupted,
             );
             (is_whole, watch.missing())
@@ -483,7 +489,7 @@ mod tests {
         let full = Look { files: 0, ..full };
         let mut since = None;
         let mut keep =
-            |look: &Look, ms| fingerprint_to_keep(look, &full, &mut since, START.plus_ms(ms));
+            |look: &Look, ms| fingerprint_to_keep(look, &full, &mut since, START.plus(Millis(ms)));
         assert_eq!(keep(&short, 0), Some(full.fingerprint));
         assert_eq!(keep(&short, 59_999), Some(full.fingerprint));
         assert_eq!(keep(&short, 60_000), None, "one that stays hides nothing");

@@ -38,11 +38,11 @@ fn without_more_than_what_is_required_everything_has_its_default() {
             pid_file: None,
         },
         select: Select::Main,
-        min_age_ms: 2_000,
+        min_age: Millis(2_000),
         signal: Signal::HUP,
-        settle_ms: 100,
-        settle_max_ms: 2_000,
-        min_interval_ms: 1_000,
+        settle: Millis(100),
+        settle_max: Millis(2_000),
+        min_interval: Millis(1_000),
         guard: true,
         catch_up: true,
         confirm: Mode::Warn,
@@ -99,11 +99,11 @@ fn every_setting_arrives_where_it_belongs() {
             pid_file: Some(b"/run/app.pid"),
         },
         select: Select::All,
-        min_age_ms: 1,
+        min_age: Millis(1),
         signal: Signal::parse(b"USR2").unwrap(),
-        settle_ms: 2,
-        settle_max_ms: 3_000,
-        min_interval_ms: 240_000,
+        settle: Millis(2),
+        settle_max: Millis(3_000),
+        min_interval: Millis(240_000),
         guard: false,
         catch_up: false,
         confirm: Mode::Retry,
@@ -171,7 +171,7 @@ fn blanks_around_a_value_and_around_the_pieces_of_a_list_are_not_part_of_it() {
     .unwrap();
     assert_eq!(pieces(config.roots), ["/etc/a b", "/c"]);
     assert_eq!(config.matcher.cmdline, Some(&b"-jar  app.jar"[..]));
-    assert_eq!(config.settle_ms, 5);
+    assert_eq!(config.settle, 5);
 }
 
 #[test]
@@ -195,20 +195,20 @@ fn of_a_variable_that_stands_twice_the_first_counts() {
     assert_eq!(
         with(&["RELOAD_SETTLE=5ms", "RELOAD_SETTLE=6ms"])
             .unwrap()
-            .settle_ms,
+            .settle,
         5
     );
     assert_eq!(
         with(&["RELOAD_SETTLE=5ms", "RELOAD_SETTLE=wrong"])
             .unwrap()
-            .settle_ms,
+            .settle,
         5
     );
     // Even if it is empty, as for getenv(3).
     assert_eq!(
         with(&["RELOAD_SETTLE=", "RELOAD_SETTLE=6ms"])
             .unwrap()
-            .settle_ms,
+            .settle,
         100
     );
 }
@@ -542,7 +542,7 @@ fn errors_are_reported_in_the_format_asked_for_if_that_is_right() {
 fn the_default_quiet_time_gives_way_to_a_shorter_longest_time() {
     let environment = ["CONFIG_DIR=/a", "PROCESS_NAME=b", "RELOAD_SETTLE_MAX=50ms"];
     let config = parse(&mut environment.iter().map(|entry| entry.as_bytes())).unwrap();
-    assert_eq!((config.settle_ms, config.settle_max_ms), (50, 50));
+    assert_eq!((config.settle, config.settle_max), (50, 50));
 }
 
 fn text(bytes: &'static [u8]) -> &'static str {

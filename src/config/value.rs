@@ -3,16 +3,17 @@
 // The fast search behind `contains` is 200 bytes for a few hundred bytes to be searched once.
 #![allow(clippy::manual_contains)]
 
-use super::{AUTOMATIC, CommaList, Kind, Listen, MAX_CMDLINE, MAX_ROOTS, PATH_MAX};
-use crate::signal::{NotASignal, Signal};
-use crate::sys::SocketAddress;
-use crate::text::{is_same_word, is_utf8, parse_number, pieces};
-use crate::tree::NAME_MAX;
+use super::{AUTOMATIC, CommaList, Kind, Listen, MAX_CMDLINE, MAX_ROOTS};
+use crate::base::file::{NAME_MAX, PATH_MAX};
+use crate::base::signal::{NotASignal, Signal};
+use crate::base::sys::SocketAddress;
+use crate::base::text::{is_same_word, is_utf8, parse_number, pieces};
+use crate::base::time::Millis;
+use crate::base::words::Words;
 use crate::words;
-use crate::words::Words;
 
 /// No duration is longer than this: a thousand hours.
-const MAX_DURATION_MS: u64 = 1000 * 3_600_000;
+const MAX_DURATION: Millis = Millis(1000 * 3_600_000);
 
 impl Kind {
     /// The number that a value stands for; 0 for what is taken as text. Or what is wrong with it and what would be right.
@@ -140,7 +141,7 @@ fn duration_ms(value: &[u8]) -> Result<u64, Words> {
     };
     number
         .and_then(|number| number.checked_mul(unit_ms))
-        .filter(|ms| *ms <= MAX_DURATION_MS)
+        .filter(|ms| Millis(*ms) <= MAX_DURATION)
         .ok_or(words!(", which is too long; at most 1000h work"))
 }
 

@@ -2,13 +2,15 @@
 
 use super::value::listen;
 use super::{AUTOMATIC, COUNT, CommaList, Config, KINDS, Kind, PollInterval, Setting, Var};
+use crate::base::signal::{NotASignal, Signal};
+use crate::base::text::is_utf8;
+use crate::base::time::Millis;
+use crate::base::words::Words;
 use crate::confirm::Mode;
-use crate::log::{Format, Level, Log};
 use crate::process::{Matcher, Select};
-use crate::signal::{NotASignal, Signal};
-use crate::text::is_utf8;
+use crate::report::Report;
+use crate::report::old_log::{Format, Level, Log};
 use crate::words;
-use crate::words::Words;
 
 /// The values by their settings, without the blanks around them; `None` for one that is not set.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,11 +47,11 @@ impl<'e> Values<'e> {
             roots: CommaList::default(),
             matcher: Matcher::default(),
             select: Select::Main,
-            min_age_ms: 0,
+            min_age: Millis::ZERO,
             signal: Signal::HUP,
-            settle_ms: 0,
-            settle_max_ms: 0,
-            min_interval_ms: 0,
+            settle: Millis::ZERO,
+            settle_max: Millis::ZERO,
+            min_interval: Millis::ZERO,
             guard: false,
             catch_up: false,
             confirm: Mode::Off,
@@ -66,13 +68,13 @@ impl<'e> Values<'e> {
         if self.is_on(Var::ProcessSelect) {
             config.select = Select::All;
         }
-        config.min_age_ms = self.number(Var::ProcessMinAge);
+        config.min_age = Millis(self.number(Var::ProcessMinAge));
         if let Some(signal) = Signal::from_number(self.number(Var::ReloadSignal) as u32) {
             config.signal = signal;
         }
-        config.settle_ms = self.number(Var::ReloadSettle);
-        config.settle_max_ms = self.number(Var::ReloadSettleMax);
-        config.min_interval_ms = self.number(Var::ReloadMinInterval);
+        config.settle = Millis(self.number(Var::ReloadSettle));
+        config.settle_max = Millis(self.number(Var::ReloadSettleMax));
+        config.min_interval = Millis(self.number(Var::ReloadMinInterval));
         config.guard = self.is_on(Var::ReloadGuard);
         config.catch_up = self.is_on(Var::ReloadCatchUp);
         config.confirm = match self.number(Var::ReloadConfirm) {
@@ -83,7 +85,7 @@ impl<'e> Values<'e> {
         config.poll = match self.number(Var::ConfigPollInterval) {
             0 => PollInterval::Never,
             AUTOMATIC => PollInterval::Automatic,
-            ms => PollInterval::Every(ms),
+            ms => PollInterval::Every(Millis(ms)),
         };
         config.verbose = self.verbose();
         config.log_format = self.log_format();
@@ -158,7 +160,7 @@ impl<'e> Values<'e> {
 
     /// Writes one line for each setting that is wrong. Whether there was any.
     #[inline(never)]
-    pub fn report(&self, log: &mut Log) -> bool {
+    pub fn report(&self, report: &mut Report) -> bool {
         let mut are_wrong = false;
         for setting in Setting::all() {
             let Err(advice) = self.read(setting) else {
@@ -166,7 +168,7 @@ impl<'e> Values<'e> {
             };
             are_wrong = true;
             let value = self.0[setting.0].unwrap_or_default();
-            let line = log.line(Level::Error).value(setting.name());
+            let line = report.old.line(Level::Error).value(setting.name());
             if !value.is_empty() {
                 // Enough to recognise it by; the advice after it must not be cut off.
                 line.say(words!(" is "))
@@ -182,7 +184,7 @@ impl<'e> Values<'e> {
             line.send();
         }
         if self.names_no_process() {
-            log.line(Level::Error)
+            report.old.line(Level::Error)
                 .say(words!("none of PROCESS_NAME, PROCESS_CMDLINE and PROCESS_PID_FILE is set; say which process to signal, for example PROCESS_NAME=nginx"))
                 .send();
             are_wrong = true;

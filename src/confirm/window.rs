@@ -1,12 +1,12 @@
 //! The time after a signal in which files are expected to be opened. Pure.
 
+use crate::base::time::{Instant, Millis};
 use crate::fingerprint::hash;
-use crate::reload::Instant;
 
 /// How long after a signal something is expected to happen, in milliseconds. A JVM takes a second or two.
-pub(super) const WINDOW_MS: u64 = 5_000;
+pub(super) const WINDOW: Millis = Millis(5_000);
 /// How long after the first file the others are counted, in milliseconds.
-const COUNT_MS: u64 = 200;
+const COUNT: Millis = Millis(200);
 /// So many different files are counted.
 const FILES_MAX: usize = 64;
 
@@ -68,8 +68,8 @@ impl Window {
     /// When the outcome is clear.
     pub(super) fn deadline(&self) -> Instant {
         match self.opened {
-            Some(at) => at.plus_ms(COUNT_MS),
-            None => self.sent.plus_ms(WINDOW_MS),
+            Some(at) => at.plus(COUNT),
+            None => self.sent.plus(WINDOW),
         }
     }
 
@@ -81,7 +81,7 @@ impl Window {
         Some(match self.opened {
             Some(at) => Outcome::Confirmed {
                 files: self.count as u32,
-                after_ms: at.ms_since(self.sent),
+                after_ms: at.since(self.sent).0,
             },
             None if self.is_blurred => Outcome::Unknown,
             None => Outcome::Unread,
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     fn at(ms: u64) -> Instant {
-        Instant::from_nanoseconds(1_000_000_000_000).plus_ms(ms)
+        Instant::from_nanoseconds(1_000_000_000_000).plus(Millis(ms))
     }
 
     #[test]

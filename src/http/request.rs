@@ -1,6 +1,6 @@
 //! Requests, byte by byte, as far as two methods and three pages need it; RFC 9112. Pure.
 
-use crate::text::{piece, pieces, place};
+use crate::base::text::{piece, pieces, place};
 
 /// The longest head of a request, in bytes: nothing is kept of it but the line at hand.
 pub const HEAD_MAX: u16 = 8192;

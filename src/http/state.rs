@@ -1,17 +1,19 @@
 //! What is told of the present: numbers, and what stands in the way of being ready.
 
 use super::Page;
+use crate::base::sys;
+use crate::base::time::{Instant, Millis};
 use crate::config::Config;
 use crate::deliver::Delivery;
-use crate::log::{Format, Level, Log};
-use crate::metrics::{Metric, Metrics};
-use crate::reload::{Instant, Waiting};
-use crate::sys;
+use crate::reload::Waiting;
+use crate::report::Report;
+use crate::report::old_log::{Format, Level, Log};
+use crate::report::old_metrics::{Metric, Metrics};
 use crate::watch::Watch;
 use crate::words;
 
 /// A reload may be pending so long before the sidecar counts as not ready, in milliseconds.
-const PENDING_MAX_MS: u64 = 60_000;
+const PENDING_MAX: Millis = Millis(60_000);
 
 /// All that the pages tell of.
 pub struct State<'s, 'c> {
@@ -32,55 +34,56 @@ pub struct State<'s, 'c> {
 impl State<'_, '_> {
     /// Every root is watched or compared at intervals, and no reload has been pending for too long.
     pub fn is_ready(&self) -> bool {
-        !self.is_blind() && self.pending_ms().is_none_or(|ms| ms <= PENDING_MAX_MS)
+        !self.is_blind() && self.pending_ms().is_none_or(|ms| ms <= PENDING_MAX)
     }
 
     fn is_blind(&self) -> bool {
         !self.is_polling && self.watch.is_incomplete()
     }
 
-    fn pending_ms(&self) -> Option<u64> {
+    fn pending_ms(&self) -> Option<Millis> {
         let (since, waiting) = self.pending?;
-        waiting.map(|_| self.now.ms_since(since))
+        waiting.map(|_| self.now.since(since))
     }
 
     /// The numbers, brought up to date.
-    pub fn metrics<'l>(&self, log: &'l mut Log) -> &'l Metrics {
+    pub fn metrics<'l>(&self, report: &'l mut Report) -> &'l Metrics {
         let pending_s = self.pending.map_or(0, |(since, _)| {
-            (sys::wall_ms() - self.now.ms_since(since)) / 1000
+            (sys::wall_ms() - self.now.since(since).0) / 1000
         });
-        let metrics = &mut log.metrics;
+        let metrics = &mut report.old.metrics;
         metrics.set(Metric::PendingSince, pending_s);
         metrics.set(Metric::Watches, self.watch.watches() as u64);
         metrics.set(Metric::Polling, self.is_polling.into());
-        &log.metrics
+        &report.old.metrics
     }
 
     /// What stands in the way of being ready, or may do so.
-    pub fn readiness(&self, page: &mut Page, log: &mut Log) {
-        log.set(Format::Plain, false);
+    pub fn readiness(&self, page: &mut Page, report: &mut Report) {
+        report.old.set(Format::Plain, false);
         let mut missing = self.watch.missing();
         for root in self.config.roots.iter() {
             if missing & 1 != 0 {
-                let line = log.line(Level::Info).value(root);
+                let line = report.old.line(Level::Info).value(root);
                 page.push(line.say(words!(" is missing or cannot be read")).finish());
             }
             missing >>= 1;
         }
         if self.is_blind() {
-            let line = log.line(Level::Info);
+            let line = report.old.line(Level::Info);
             page.push(line.say(words!("inotify is refused or does not see everything, and CONFIG_POLL_INTERVAL is 0: changes may go unnoticed")).finish());
         }
         if let Some((since, Some(reason))) = self.pending {
-            let line = log
+            let line = report
+                .old
                 .line(Level::Info)
                 .say(words!("a reload is pending for "));
-            line.number(self.now.ms_since(since) / 1000)
+            line.number(self.now.since(since).as_secs())
                 .say(words!(" s: "));
             self.delivery.explain(line, reason, self.config);
             page.push(line.finish());
         }
-        log.set(self.config.log_format, self.config.verbose);
+        report.old.set(self.config.log_format, self.config.verbose);
     }
 }
 
@@ -101,7 +104,7 @@ mod tests {
                 delivery: &Delivery::new(),
                 is_polling: false,
                 pending,
-                now: since.plus_ms(ms),
+                now: since.plus(Millis(ms)),
             };
             state.is_ready()
         };

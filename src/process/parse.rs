@@ -1,39 +1,14 @@
 //! What stands in the files of `/proc`, and in process files; proc(5). Pure.
 
-use crate::log::Log;
-use crate::reload::Instant;
-use crate::text::{parse_number, piece, pieces, place};
+pub(super) use crate::base::comm::COMM_MAX;
+pub use crate::base::comm::Comm;
+use crate::base::text::{parse_number, piece, pieces, place};
+use crate::base::time::{Instant, TICK};
+use crate::report::old_log::Log;
 use rustix::process::Pid;
 
-/// The kernel cuts names to this many bytes; `PR_SET_NAME` in prctl(2).
-pub(super) const COMM_MAX: usize = 15;
-/// Start times are in these units on every architecture that this program is built for: `USER_HZ`, proc(5).
-pub const TICK_MS: u64 = 10;
 /// A kernel thread; `PF_KTHREAD` in the kernel's sched.h.
 pub(super) const KERNEL_THREAD: u64 = 0x0020_0000;
-/// A process's name as the kernel keeps it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Comm {
-    bytes: [u8; COMM_MAX],
-    len: u8,
-}
-
-impl Comm {
-    pub(super) fn new(name: &[u8]) -> Self {
-        let mut comm = Self::default();
-        for (to, from) in comm.bytes.iter_mut().zip(name) {
-            *to = *from;
-            comm.len += 1;
-        }
-        comm
-    }
-
-    /// Any bytes but NUL.
-    pub fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..self.len.into()).unwrap_or_default()
-    }
-}
-
 /// One process as it was when it was read. Id and start time together are never used twice.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Process {
@@ -75,7 +50,7 @@ pub fn parse_stat(pid: Pid, stat: &[u8]) -> Option<Process> {
             4 => process.parent = self::pid(field),
             9 => process.is_alive &= number(field)? & KERNEL_THREAD == 0,
             22 => {
-                let nanoseconds = number(field)?.checked_mul(TICK_MS * 1_000_000)?;
+                let nanoseconds = number(field)?.checked_mul(TICK.0 * 1_000_000)?;
                 process.start = Instant::from_nanoseconds(nanoseconds);
                 return Some(process);
             }

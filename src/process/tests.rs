@@ -2,7 +2,7 @@
 
 use super::parse::{COMM_MAX, KERNEL_THREAD, argument_name};
 use super::*;
-use crate::reload::Instant;
+use crate::base::time::{Instant, Millis};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -1028,9 +1028,9 @@ fn the_proc_of_this_machine_is_understood() {
         fs::read("/proc/self/comm").unwrap().trim_ascii_end()
     );
     assert_eq!(process.parent, rustix::process::getppid());
-    let age_ms = crate::sys::now().ms_since(process.start);
+    let age_ms = crate::base::sys::now().since(process.start);
     assert!(
-        process.start < crate::sys::now() && age_ms < 3_600_000,
+        process.start < crate::base::sys::now() && age_ms < 3_600_000,
         "{age_ms} ms"
     );
     assert_eq!(

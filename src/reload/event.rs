@@ -1,65 +1,17 @@
 //! What the state machine is told, and what it answers.
 
+use crate::base::time::{Instant, Millis, TICK};
 use crate::fingerprint::Fingerprint;
-use crate::process::TICK_MS;
-
-/// A point in time: nanoseconds since boot (`CLOCK_BOOTTIME`). Only ever compared and moved, never read here.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Instant(pub(super) u64);
-
-impl Instant {
-    /// Earlier than anything that happens.
-    pub(super) const BOOT: Self = Self(0);
-    /// Later than anything that happens.
-    pub const NEVER: Self = Self(u64::MAX);
-
-    /// The moment so long after boot.
-    pub const fn from_nanoseconds(nanoseconds: u64) -> Self {
-        Self(nanoseconds)
-    }
-
-    /// Moved into the future.
-    #[must_use]
-    // Not inlined: it is called in many places.
-    #[inline(never)]
-    pub const fn plus_ms(self, ms: u64) -> Self {
-        Self(self.0.saturating_add(ms.saturating_mul(1_000_000)))
-    }
-
-    /// Moved into the past, though not before boot.
-    #[must_use]
-    pub const fn minus_ms(self, ms: u64) -> Self {
-        self.minus_nanoseconds(ms.saturating_mul(1_000_000))
-    }
-
-    /// The same, by nanoseconds.
-    #[must_use]
-    pub const fn minus_nanoseconds(self, nanoseconds: u64) -> Self {
-        Self(self.0.saturating_sub(nanoseconds))
-    }
-
-    /// Nanoseconds from `earlier` to here, 0 if it is not earlier.
-    pub const fn nanoseconds_since(self, earlier: Self) -> u64 {
-        self.0.saturating_sub(earlier.0)
-    }
-
-    /// Milliseconds from `earlier` to here, 0 if it is not earlier.
-    // Not inlined: it is called in many places.
-    #[inline(never)]
-    pub const fn ms_since(self, earlier: Self) -> u64 {
-        self.nanoseconds_since(earlier) / 1_000_000
-    }
-}
 
 /// The settings that the machine works by, in milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {
     /// Quiet time after the last event before a look.
-    pub settle_ms: u64,
+    pub settle: Millis,
     /// A look comes at the latest this long after the first event.
-    pub settle_max_ms: u64,
+    pub settle_max: Millis,
     /// Least time between two signals.
-    pub min_interval_ms: u64,
+    pub min_interval: Millis,
 }
 
 /// What inotify had to say, the strongest of a batch; later variants are stronger.
@@ -124,7 +76,7 @@ impl Order {
         start <= self.started_before
             || self
                 .started_between
-                .is_some_and(|(first, last)| first < start.plus_ms(TICK_MS) && start <= last)
+                .is_some_and(|(first, last)| first < start.plus(TICK) && start <= last)
     }
 
     /// Whether there were processes to tell even if none is there now.

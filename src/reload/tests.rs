@@ -7,9 +7,9 @@ mod totality;
 mod world;
 
 const TIMING: Timing = Timing {
-    settle_ms: 100,
-    settle_max_ms: 2_000,
-    min_interval_ms: 1_000,
+    settle: Millis(100),
+    settle_max: Millis(2_000),
+    min_interval: Millis(1_000),
 };
 
 const WRITING: Event = Event::Changed(Change::Writing, Instant::NEVER);
@@ -19,7 +19,7 @@ const WOKE: Event = Event::Woke;
 
 /// So many milliseconds into the test; the machine booted long before.
 fn at(ms: u64) -> Instant {
-    Instant::from_nanoseconds(1_000_000_000_000).plus_ms(ms)
+    Instant::from_nanoseconds(1_000_000_000_000).plus(Millis(ms))
 }
 
 /// What a look sees of the content of this number.
@@ -265,12 +265,12 @@ fn the_last_step_of_an_update_is_looked_at_at_once() {
 #[test]
 fn without_quiet_time_every_event_is_looked_at_at_once() {
     let mut machine = Machine::with(Timing {
-        settle_ms: 0,
+        settle: Millis(0),
         ..TIMING
     });
     machine.looks(FINISHED, 0);
     let mut machine = Machine::with(Timing {
-        settle_max_ms: 0,
+        settle_max: Millis(0),
         ..TIMING
     });
     machine.looks(WRITING, 0);
@@ -417,8 +417,8 @@ fn a_disturbed_look_within_the_least_interval_holds_the_delivery_up_for_the_next
 #[test]
 fn a_disturbed_look_without_quiet_time_is_not_repeated_in_the_same_breath() {
     let mut machine = Machine::with(Timing {
-        settle_ms: 0,
-        settle_max_ms: 0,
+        settle: Millis(0),
+        settle_max: Millis(0),
         ..TIMING
     });
     machine.looks(FINISHED, 0);
@@ -539,13 +539,13 @@ fn a_delivery_waits_for_the_look_that_is_due() {
 fn a_reload_that_waits_is_tried_again_after_pauses_that_double_up_to_five_seconds() {
     let mut machine = Machine::held(Waiting::NoProcess);
     let mut now_ms = 100;
-    for pause_ms in [200, 400, 800, 1_600, 3_200, 5_000, 5_000, 5_000] {
+    for pause in [200, 400, 800, 1_600, 3_200, 5_000, 5_000, 5_000] {
         machine.delivers(WOKE, now_ms);
         assert_eq!(
-            machine.sleeps(held(Waiting::NoProcess), now_ms, Some(now_ms + pause_ms)),
+            machine.sleeps(held(Waiting::NoProcess), now_ms, Some(now_ms + pause)),
             None
         );
-        now_ms += pause_ms;
+        now_ms += pause;
     }
 }
 
@@ -558,7 +558,7 @@ fn the_reason_is_said_once_and_then_once_a_minute() {
         .deadline()
         .filter(|deadline| *deadline < at(200_000))
     {
-        let now_ms = deadline.ms_since(at(0));
+        let now_ms = deadline.since(at(0));
         machine.delivers(WOKE, now_ms);
         if let (_, Some(note)) = machine.0.step(held(Waiting::NotPermitted), deadline) {
             assert_eq!(note, Note::StillWaiting(Waiting::NotPermitted));
@@ -1115,9 +1115,9 @@ fn a_stop_says_whether_something_is_left_undelivered() {
 
 #[test]
 fn instants_move_and_compare_without_overflow() {
-    assert_eq!(Instant::NEVER.plus_ms(1), Instant::NEVER);
-    assert_eq!(at(0).plus_ms(u64::MAX), Instant::NEVER);
-    assert_eq!(at(5).ms_since(at(3)), 2);
-    assert_eq!(at(3).ms_since(at(5)), 0);
+    assert_eq!(Instant::NEVER.plus(Millis(1)), Instant::NEVER);
+    assert_eq!(at(0).plus(Millis(u64::MAX)), Instant::NEVER);
+    assert_eq!(at(5).since(at(3)), 2);
+    assert_eq!(at(3).since(at(5)), 0);
     assert_eq!(at(1).nanoseconds_since(at(0)), 1_000_000);
 }

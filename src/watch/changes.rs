@@ -5,8 +5,8 @@
 //! place. The more entries, the more chance: among ten it takes one change in a hundred thousand, among a hundred one in seven
 //! hundred, among a thousand every seventh.
 
+use crate::base::text::Word;
 use crate::fingerprint::Fingerprint;
-use crate::text::Word;
 
 /// Bloom filters of a word each. A part's bits are all in one word.
 type Parts = [u64; 64];

@@ -1,9 +1,9 @@
 //! What inotify's events mean; inotify(7). Pure.
 
-use crate::log::Log;
+use crate::base::words::Words;
 use crate::reload::Change;
+use crate::report::old_log::Log;
 use crate::words;
-use crate::words::Words;
 use rustix::fs::inotify::ReadFlags;
 
 /// What one event means.

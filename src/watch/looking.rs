@@ -1,14 +1,15 @@
 //! One look while it is taken: what the walk comes across is armed, counted and, where it counts by less than its content, said.
 
-use super::{Changes, Look, RETRY_MS, Watch, advise};
+use super::{Changes, Look, RETRY, Watch, advise};
+use crate::base::file::{descriptor_path, is_shortage};
+use crate::base::time::Instant;
 use crate::config::CommaList;
 use crate::confirm::Openings;
 use crate::fingerprint::Fingerprint;
-use crate::log::{Level, Log};
-use crate::metrics::Metric;
 use crate::mount;
-use crate::read::is_shortage;
-use crate::reload::Instant;
+use crate::report::Report;
+use crate::report::old_log::{Level, Log};
+use crate::report::old_metrics::Metric;
 use crate::tree::{self, Armed, Part, Shortfall, Visit, Volume};
 use crate::words;
 use rustix::fd::BorrowedFd;
@@ -33,7 +34,7 @@ pub(super) struct Looking<'l> {
     pub(super) watch: &'l mut Watch,
     pub(super) openings: &'l mut Openings,
     pub(super) changes: &'l mut Changes,
-    pub(super) log: &'l mut Log,
+    pub(super) report: &'l mut Report,
     pub(super) interrupted: &'l dyn Fn() -> bool,
     pub(super) now: Instant,
     pub(super) look: Look,
@@ -47,10 +48,10 @@ impl Looking<'_> {
     /// Walks every root. The fingerprint of everything, unless it was broken off.
     pub(super) fn walk(&mut self, roots: CommaList<'_>) -> Fingerprint {
         self.changes.begin();
-        self.log.metrics.set(Metric::RootsMissing, 0);
+        self.report.old.metrics.set(Metric::RootsMissing, 0);
         let mut fingerprint = Fingerprint::default();
         for (at, root) in roots.iter().enumerate() {
-            self.log.metrics.set(Metric::Roots, at as u64 + 1);
+            self.report.old.metrics.set(Metric::Roots, at as u64 + 1);
             let before = fingerprint;
             let walked = tree::walk(root, &mut fingerprint, self);
             if self.broken_off {
@@ -71,21 +72,25 @@ impl Looking<'_> {
         let Err(errno) = walked else {
             *told &= !bit;
             if was_missing {
-                let line = self.log.line(Level::Info).value(root);
+                let line = self.report.old.line(Level::Info).value(root);
                 line.say(words!(" is there again")).send();
             }
             return;
         };
         *told |= bit;
         self.look.missing |= bit;
-        self.log.metrics.add(Metric::RootsMissing, 1);
+        self.report.old.metrics.add(Metric::RootsMissing, 1);
         // That the root itself comes is told by an event; that it can be read, perhaps not.
         self.look.incomplete |= errno != Errno::NOENT;
         self.look.short |= is_shortage(errno);
         if was_missing {
             return;
         }
-        let line = self.log.line(Level::Warn).say(words!("cannot read "));
+        let line = self
+            .report
+            .old
+            .line(Level::Warn)
+            .say(words!("cannot read "));
         line.value(root).say(words!(": ")).errno(errno);
         if errno == Errno::NOENT {
             line.say(words!("; is the volume mounted? Waiting for it"));
@@ -112,7 +117,7 @@ impl Visit for Looking<'_> {
             Part::File => CONTENT,
             Part::Itself => ITSELF,
         };
-        let mut path = tree::descriptor_path(fd);
+        let mut path = descriptor_path(fd);
         match inotify::add_watch(inotify, path.as_c_str(), mask | WatchFlags::MASK_ADD) {
             Ok(watch) => {
                 self.watch.relied.set(watch, part);
@@ -127,10 +132,10 @@ impl Visit for Looking<'_> {
             // Of a directory that may only be passed through, being renamed is the least event.
             Err(Errno::ACCESS) if matches!(part, Part::Itself | Part::File) => Armed::Denied,
             Err(errno) => {
-                self.log.metrics.add(Metric::WatchErrors, 1);
+                self.report.old.metrics.add(Metric::WatchErrors, 1);
                 self.watch
                     .refused
-                    .get_or_insert((errno, self.now.plus_ms(RETRY_MS)));
+                    .get_or_insert((errno, self.now.plus(RETRY)));
                 Armed::Known
             }
         }
@@ -188,7 +193,7 @@ impl Visit for Looking<'_> {
         if core::mem::replace(told, 1) > 0 {
             return;
         }
-        let line = self.log.line(Level::Warn);
+        let line = self.report.old.line(Level::Warn);
         match shortfall {
             Shortfall::Unreadable(errno) => {
                 line.say(words!("cannot read "));
@@ -231,7 +236,7 @@ impl Visit for Looking<'_> {
         let (name, is_remote) = mount::file_system(stat.f_type as u64);
         self.look.remote |= is_remote;
         if is_remote && !core::mem::replace(&mut self.watch.last.remote, true) {
-            let line = self.log.line(Level::Warn);
+            let line = self.report.old.line(Level::Warn);
             push_path(line, fd, b"");
             line.say(words!(" is on ")).value(name);
             line.say(words!(", where inotify does not tell of changes made elsewhere; the content is compared at intervals, too (CONFIG_POLL_INTERVAL)")).send();
@@ -254,7 +259,7 @@ impl Visit for Looking<'_> {
 /// The path of an entry of an open directory; without a name, of what is open.
 fn push_path(line: &mut Log, directory: BorrowedFd<'_>, name: &[u8]) {
     let mut path = [0; 1024];
-    let mut link = tree::descriptor_path(directory);
+    let mut link = descriptor_path(directory);
     let length = rustix::fs::readlinkat_raw(CWD, link.as_c_str(), &mut path).unwrap_or(0);
     if length > 0 {
         line.value(&path[..length]);

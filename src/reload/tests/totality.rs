@@ -12,9 +12,9 @@ use std::rc::Rc;
 use std::sync::LazyLock;
 
 const TIMING: Timing = Timing {
-    settle_ms: 100,
-    settle_max_ms: 300,
-    min_interval_ms: 500,
+    settle: Millis(100),
+    settle_max: Millis(300),
+    min_interval: Millis(500),
 };
 
 /// A machine with what an observer knows of it.
@@ -59,7 +59,7 @@ impl Observed {
         let machine_demanded = self.reload.demanded;
         let settling = self.reload.settling;
         let before = self.path.take();
-        self.path = Some(Rc::new(Step(before, self.now.ms_since(at(0)), event)));
+        self.path = Some(Rc::new(Step(before, self.now.since(at(0)), event)));
         self.action = self.reload.step(event, self.now).0;
         match event {
             Event::Changed(..) => {
@@ -71,9 +71,9 @@ impl Observed {
             }
             Event::Looked { disturbed, .. } => {
                 let steady = disturbed.is_none();
-                let put_off = self.first_event.filter(|first| {
-                    first.plus_ms(TIMING.settle_max_ms) > self.now && !machine_demanded
-                });
+                let put_off = self
+                    .first_event
+                    .filter(|first| first.plus(TIMING.settle_max) > self.now && !machine_demanded);
                 let found = self.reload.settling.and_then(|settling| settling.found);
                 self.first_event = match (steady, settling) {
                     // Without an event, another look has to find the same.
@@ -143,7 +143,7 @@ impl Observed {
             "what is owed has a beginning",
         );
         if let (Some(first), false) = (self.first_event, self.action == Action::Look) {
-            let limit = first.plus_ms(TIMING.settle_max_ms).max(self.now.plus_ms(1));
+            let limit = first.plus(TIMING.settle_max).max(self.now.plus(Millis(1)));
             self.must(
                 deadline.is_some_and(|deadline| deadline <= limit),
                 "a look follows after the longest time",
@@ -157,7 +157,7 @@ impl Observed {
             Action::Deliver(order) => {
                 let interval_is_over = self
                     .last_signal
-                    .is_none_or(|last| last.plus_ms(TIMING.min_interval_ms) <= self.now);
+                    .is_none_or(|last| last.plus(TIMING.min_interval) <= self.now);
                 self.must(
                     interval_is_over || self.demanded,
                     "two signals keep the least interval",
@@ -202,7 +202,7 @@ impl Observed {
         let machine = &self.reload;
         let number = |it: Option<Fingerprint>| it.map_or(NONE, Fingerprint::number);
         let until = |it: Option<Instant>| it.map_or(NONE, |it| self.until(it));
-        let interval = |it: Instant| it.plus_ms(TIMING.min_interval_ms);
+        let interval = |it: Instant| it.plus(TIMING.min_interval);
         let (settling, owed) = (machine.settling, machine.owed);
         let of_this_generation = (self.delivering)
             .filter(|(generation, _)| *generation == machine.generation)
@@ -226,12 +226,12 @@ impl Observed {
             until(settling.map(|it| it.due)),
             number(settling.and_then(|it| it.found)),
             until(owed.map(|it| it.next)),
-            owed.map_or(NONE, |it| it.pause_ms),
+            owed.map_or(NONE, |it| it.pause),
             number(machine.delivered),
             number(Some(machine.seen)),
             until(machine.last_signal.map(interval)),
             until(self.last_signal.map(interval)),
-            until((self.first_event).map(|it| it.plus_ms(TIMING.settle_max_ms))),
+            until((self.first_event).map(|it| it.plus(TIMING.settle_max))),
             number(of_this_generation),
             (flags.iter()).fold(0, |bits, flag| bits << 1 | u64::from(*flag)),
         ]
@@ -262,14 +262,14 @@ impl Observed {
 
     /// What can come of it: each event that is let through, at once, soon, and when the machine is due.
     fn successors(&self, lets_through: LetsThrough, mut visit: impl FnMut(Self)) {
-        let to_deadline_ms = (self.reload.deadline()).map_or(0, |at| at.ms_since(self.now));
-        let mut waits_ms = [0, SOON_MS, to_deadline_ms];
+        let to_deadline_ms = (self.reload.deadline()).map_or(0, |at| at.since(self.now));
+        let mut waits_ms = [0, SOON, to_deadline_ms];
         waits_ms.sort_unstable();
         for (at, ms) in waits_ms.into_iter().enumerate() {
             if waits_ms[..at].contains(&ms) {
                 continue;
             }
-            let now = self.now.plus_ms(ms);
+            let now = self.now.plus(Millis(ms));
             for event in alphabet(now).filter(|event| lets_through(self, event)) {
                 let mut next = self.clone();
                 next.now = now;
@@ -281,7 +281,7 @@ impl Observed {
 }
 
 /// Less than any of the times that the machine works by.
-const SOON_MS: u64 = 30;
+const SOON: Millis = Millis(30);
 
 /// Which event may come in which state.
 type LetsThrough = fn(&Observed, &Event) -> bool;
@@ -363,7 +363,7 @@ fn alphabet(now: Instant) -> impl Iterator<Item = Event> {
     let young = Event::Attempted(Attempt {
         signalled: 0,
         waiting: Some(Waiting::TooYoung),
-        ready_at: Some(now.plus_ms(200)),
+        ready_at: Some(now.plus(Millis(200))),
     });
     let timed = [young, started(None), started(Some(now))];
     TIMELESS.iter().copied().chain(timed)

@@ -25,17 +25,17 @@
 
 use super::super::*;
 use super::{Random, content};
-use crate::process::TICK_MS;
+use crate::base::time::{Millis, TICK};
 
 const TIMING: Timing = Timing {
-    settle_ms: 100,
-    settle_max_ms: 2_000,
-    min_interval_ms: 1_000,
+    settle: Millis(100),
+    settle_max: Millis(2_000),
+    min_interval: Millis(1_000),
 };
 /// How often the content is compared where there are no events.
-const POLL_MS: u64 = 5_000;
+const POLL: Millis = Millis(5_000);
 /// Long enough for everything that is not hindered: a burst, the least interval and the longest pause.
-const CALM_MS: u64 = TIMING.settle_max_ms + TIMING.min_interval_ms + LONGEST_PAUSE_MS;
+const CALM: Millis = Millis(TIMING.settle_max + TIMING.min_interval + LONGEST_PAUSE);
 
 /// What can happen. Contents and processes by number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -98,7 +98,7 @@ struct App {
 struct World {
     reload: Reload,
     now: Instant,
-    min_age_ms: u64,
+    min_age: Millis,
     disk: usize,
     /// There are no events: what changed is found by comparing at intervals.
     blind: bool,
@@ -129,8 +129,8 @@ struct World {
 
 impl World {
     /// One process runs that has read what is there.
-    fn new(min_age_ms: u64) -> Self {
-        let mut world = Self::before_start(min_age_ms);
+    fn new(min_age: Millis) -> Self {
+        let mut world = Self::before_start(min_age);
         world.handle(Event::Started {
             fingerprint: content(0),
             catch_up: None,
@@ -159,12 +159,12 @@ impl World {
         }
     }
 
-    fn before_start(min_age_ms: u64) -> Self {
+    fn before_start(min_age: Millis) -> Self {
         let now = super::at(0);
         let mut world = Self {
             reload: Reload::new(TIMING),
             now,
-            min_age_ms,
+            min_age,
             disk: 0,
             blind: false,
             last_look: now,
@@ -187,7 +187,7 @@ impl World {
             broken: None,
         };
         world.start(0);
-        world.now = now.plus_ms(3_600_000);
+        world.now = now.plus(Millis(3_600_000));
         world
     }
 
@@ -226,7 +226,7 @@ impl World {
                     // When it happened nobody knows: between the last look and now.
                     self.last_event = self.now;
                     for app in self.apps.iter_mut().flatten() {
-                        let uncertain = app.start.plus_ms(TICK_MS) > self.last_look;
+                        let uncertain = app.start.plus(TICK) > self.last_look;
                         app.stirred |= uncertain;
                         app.amid |= uncertain;
                     }
@@ -242,7 +242,7 @@ impl World {
             }
             Poll => self.handle(Event::PollDue),
             Pass(ms) => self.pass(ms),
-            Freeze(ms) => self.now = self.now.plus_ms(ms),
+            Freeze(ms) => self.now = self.now.plus(Millis(ms)),
         }
         true
     }
@@ -256,7 +256,7 @@ impl World {
     }
 
     fn start(&mut self, at: usize) {
-        let tick_ns = TICK_MS * 1_000_000;
+        let tick_ns = TICK * 1_000_000;
         let start = Instant::from_nanoseconds(self.now.0 / tick_ns * tick_ns);
         self.apps[at] = Some(App {
             pid: self.next_pid,
@@ -277,7 +277,7 @@ impl World {
         for app in self.apps.iter_mut().flatten() {
             app.stirred = true;
             // Its start may as well have come after this.
-            app.amid |= app.start.plus_ms(TICK_MS) > self.now;
+            app.amid |= app.start.plus(TICK) > self.now;
         }
     }
 
@@ -294,12 +294,12 @@ impl World {
     }
 
     fn pass(&mut self, ms: u64) {
-        let end = self.now.plus_ms(ms);
+        let end = self.now.plus(Millis(ms));
         while self.broken.is_none() && !self.is_stopped {
             let deadline = self.reload.deadline().map(|at| (at, Event::Woke));
             let poll_at = self
                 .blind
-                .then(|| (self.last_look.plus_ms(POLL_MS), Event::PollDue));
+                .then(|| (self.last_look.plus(POLL), Event::PollDue));
             let next = [deadline, poll_at]
                 .into_iter()
                 .flatten()
@@ -391,7 +391,7 @@ impl World {
             else {
                 continue;
             };
-            let ready_at = app.start.plus_ms(self.min_age_ms);
+            let ready_at = app.start.plus(self.min_age);
             if ready_at > self.now {
                 if attempt.waiting.is_none() {
                     attempt.waiting = Some(Waiting::TooYoung);
@@ -411,7 +411,7 @@ impl World {
         if attempt.signalled > 0 {
             let interval_is_over = self
                 .last_signal
-                .is_none_or(|last| last.plus_ms(TIMING.min_interval_ms) <= self.now);
+                .is_none_or(|last| last.plus(TIMING.min_interval) <= self.now);
             self.must(
                 interval_is_over || self.demanded,
                 "two signals keep the least interval",
@@ -464,13 +464,13 @@ impl World {
         let mut later = self.clone();
         later.during = None;
         later.apply(Continue);
-        later.pass(CALM_MS + POLL_MS + self.min_age_ms);
+        later.pass(CALM + POLL + self.min_age);
         later.all_know(self.denied);
         later.denied = [false; 2];
         if later.apps == [None; 2] {
             later.start(0);
         }
-        later.pass(CALM_MS + self.min_age_ms);
+        later.pass(CALM + self.min_age);
         later.all_know([false; 2]);
         later.must(
             later.reload.deadline().is_none(),

@@ -3,12 +3,12 @@
 //! Byte-pair encoding: a byte that is none of their characters stands for two others, which may stand for two others themselves.
 //! Pure.
 
-use crate::config::PATH_MAX;
-use crate::sys::Terminated;
-use crate::text::{Text, Word, piece};
+use crate::base::file::PATH_MAX;
+use crate::base::sys::Terminated;
+use crate::base::text::{Text, Word, piece};
 use core::fmt;
 
-/// Text of the program's own. Made by [`words!`](crate::words!), written by [`Log::say`](crate::log::Log::say).
+/// Text of the program's own. Made by [`words!`](crate::words!), written by [`Log::say`](crate::report::old_log::Log::say).
 #[derive(Clone, Copy, Debug)]
 pub struct Words(Terminated);
 
@@ -17,8 +17,8 @@ pub struct Words(Terminated);
 macro_rules! words {
     ($($text:expr),+) => {{
         const TEXT: &str = concat!($($text),+);
-        const PACKED: [u8; $crate::words::packed(TEXT).1] = $crate::words::pack(TEXT);
-        const { $crate::words::Words::new(&PACKED) }
+        const PACKED: [u8; $crate::base::words::packed(TEXT).1] = $crate::base::words::pack(TEXT);
+        const { $crate::base::words::Words::new(&PACKED) }
     }};
 }
 

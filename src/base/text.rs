@@ -1,7 +1,8 @@
 //! Text of bounded length on the stack: what other programs use a growing string for.
 
-use crate::sys;
+use crate::base::sys;
 use core::ffi::CStr;
+use core::fmt::{self, Write};
 
 /// At most `N` bytes of text. What does not fit is left out as a whole, and so is all that follows it, so that the text is
 /// always a prefix of what was meant, cut between two pushes and never inside one.
@@ -21,6 +22,13 @@ impl<const N: usize> Text<N> {
             len: 0,
             room: N,
         }
+    }
+
+    /// Returns the text of a value.
+    pub fn of(value: &dyn fmt::Display) -> Self {
+        let mut text = Self::new();
+        let _ = write!(text, "{value}");
+        text
     }
 
     /// Adds all of `bytes`, or nothing and marks the text as cut.
@@ -114,6 +122,13 @@ impl<const N: usize> Text<N> {
     /// What was added so far.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
+    }
+}
+
+impl<const N: usize> Write for Text<N> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.push(text.as_bytes());
+        Ok(())
     }
 }
 

@@ -1,9 +1,9 @@
 //! What is counted, as `/metrics` gives it in the Prometheus text format. Pure.
 
+use crate::base::text::piece;
+use crate::base::words::Words;
 use crate::http::Page;
-use crate::text::piece;
 use crate::words;
-use crate::words::Words;
 
 /// Each metric, in the order of [`TABLE`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -137,85 +137,5 @@ fn unpack(table: &mut Page) {
 impl Default for Metrics {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::text::pieces;
-
-    #[test]
-    fn every_metric_has_its_row() {
-        for (metric, name) in [
-            (Metric::BuildInfo, "build_info"),
-            (Metric::Reloads, "reloads_total"),
-            (Metric::ReloadsFailed, "reloads_failed_total"),
-            (Metric::LastReloadSuccessful, "last_reload_successful"),
-            (
-                Metric::LastReloadSuccessTime,
-                "last_reload_success_timestamp_seconds",
-            ),
-            (Metric::Watches, "watches"),
-            (Metric::WatchEvents, "watch_events_total"),
-            (Metric::WatchErrors, "watch_errors_total"),
-            (Metric::Changes, "changes_total"),
-            (Metric::Signals, "signals_total"),
-            (Metric::Retries, "retries_total"),
-            (Metric::PendingSince, "pending_since_timestamp_seconds"),
-            (Metric::GuardWaits, "guard_waits_total"),
-            (Metric::Confirmations, "confirmations_total"),
-            (Metric::Unconfirmed, "unconfirmed_total"),
-            (Metric::TargetExits, "target_exits_total"),
-            (Metric::QueueOverflows, "queue_overflows_total"),
-            (Metric::Polls, "polls_total"),
-            (Metric::Roots, "roots"),
-            (Metric::RootsMissing, "roots_missing"),
-            (Metric::Polling, "polling"),
-            (Metric::LogLinesDropped, "log_lines_dropped_total"),
-        ] {
-            let mut table = Page::new();
-            unpack(&mut table);
-            let row = pieces(table.as_bytes(), b'\n')
-                .nth(metric as usize)
-                .unwrap();
-            assert_eq!(str::from_utf8(row).unwrap().split(' ').next(), Some(name));
-        }
-        // What comes after the last one is nothing.
-        let mut table = Page::new();
-        unpack(&mut table);
-        assert_eq!(pieces(table.as_bytes(), b'\n').count(), COUNT + 1);
-    }
-
-    #[test]
-    fn the_page_has_room_for_the_highest_numbers() {
-        let mut page = Page::new();
-        // As much as stands before it at most.
-        page.push(&[b' '; 200]);
-        Metrics([u64::MAX; COUNT]).render(&mut page);
-        assert!(!page.is_cut());
-    }
-
-    #[test]
-    fn a_metric_is_told_with_its_help_and_its_type() {
-        let mut metrics = Metrics::new();
-        metrics.add(Metric::Signals, 2);
-        metrics.add(Metric::Signals, 1);
-        metrics.set(Metric::Roots, 64);
-        let mut page = Page::new();
-        metrics.render(&mut page);
-        let text = str::from_utf8(page.as_bytes()).unwrap();
-        for lines in [
-            "# HELP reloader_signals_total Signals sent.\n# TYPE reloader_signals_total counter\nreloader_signals_total 3\n",
-            "# HELP reloader_roots Paths of CONFIG_DIR.\n# TYPE reloader_roots gauge\nreloader_roots 64\n",
-            concat!(
-                "# TYPE reloader_build_info gauge\nreloader_build_info{version=\"",
-                env!("CARGO_PKG_VERSION"),
-                "\"} 1\n"
-            ),
-            "reloader_last_reload_successful 1\n",
-        ] {
-            assert!(text.contains(lines), "{text}");
-        }
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! Pure: no system call. Numbers come from `libc`, so that they are right on every architecture.
 
-use crate::log::Log;
-use crate::text::{Word, is_same_word, parse_number};
+use crate::base::text::{Word, is_same_word, parse_number};
+use crate::report::old_log::Log;
+use core::fmt::{self, Display};
 
 /// A signal that can be sent: 1 to 31, or 34 to 64. (32 and 33 belong to the C library's threads.)
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -105,6 +106,12 @@ static TABLE: [Named; 37] = [
 impl Named {
     fn name(&self) -> &[u8] {
         self.name.trim_ascii_end()
+    }
+}
+
+impl Display for Signal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(str::from_utf8(self.name().as_bytes()).unwrap_or_default())
     }
 }
 

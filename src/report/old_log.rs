@@ -7,16 +7,14 @@
 //! {"time":"2026-11-23T15:16:27.123Z","level":"info","message":"signal sent","signal":"SIGHUP","pid":7,"process":"nginx"}
 //! ```
 
-mod encode;
-
-use crate::config::PATH_MAX;
-use crate::metrics::{Metric, Metrics};
-use crate::sys;
-use crate::text::{Text, Word, hexadecimal};
+use crate::base::file::PATH_MAX;
+use crate::base::sys;
+use crate::base::text::{Text, Word, hexadecimal};
+use crate::base::words::Words;
+pub use crate::report::old_encode::errno_text;
+use crate::report::old_encode::{Quote, is_plain, push_escaped, push_time};
+use crate::report::old_metrics::{Metric, Metrics};
 use crate::words;
-use crate::words::Words;
-pub use encode::errno_text;
-use encode::{Quote, is_plain, push_escaped, push_time};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
@@ -358,6 +356,3 @@ impl Default for Log {
         Self::new()
     }
 }
-
-#[cfg(test)]
-mod tests;

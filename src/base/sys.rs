@@ -1,8 +1,8 @@
 //! The only `unsafe` of the program: what rustix has no safe call for.
 #![allow(unsafe_code)]
 
-use crate::reload::Instant;
-use crate::signal::Signal;
+use crate::base::signal::Signal;
+use crate::base::time::Instant;
 use core::ffi::{CStr, c_char, c_int};
 use core::ptr::{self, NonNull};
 use rustix::event::Timespec;

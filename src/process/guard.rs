@@ -1,9 +1,9 @@
 //! The guard: a signal whose arrival would end or stop the process is held back.
 
+use crate::base::signal::{DefaultAction, Signal};
+use crate::base::words::Words;
 use crate::process::{Proc, Status};
-use crate::signal::{DefaultAction, Signal};
 use crate::words;
-use crate::words::Words;
 use rustix::process::Pid;
 
 /// What would come of sending the signal.

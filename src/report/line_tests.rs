@@ -2,12 +2,12 @@ use super::*;
 use std::string::String;
 use std::vec::Vec;
 
-const NOON_MS: u64 = 1_795_435_200_123;
+const NOON: Millis = Millis(1_795_435_200_123);
 
 fn line(format: Format, compose: impl FnOnce(&mut Log)) -> String {
     let mut log = Log::new();
     log.set(format, false);
-    compose(log.open(Level::Info, NOON_MS));
+    compose(log.open(Level::Info, NOON));
     String::from_utf8(log.finish().to_vec()).expect("a line is UTF-8 whatever went in")
 }
 
@@ -25,7 +25,7 @@ fn times_are_rfc_3339_in_utc() {
         (951_782_400_000, "2000-02-29T00:00:00.000Z"),
         (951_868_800_000, "2000-03-01T00:00:00.000Z"),
         (1_709_164_800_000, "2024-02-29T00:00:00.000Z"),
-        (NOON_MS, "2026-11-23T12:00:00.123Z"),
+        (NOON, "2026-11-23T12:00:00.123Z"),
         (4_107_542_399_000, "2100-02-28T23:59:59.000Z"),
         (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
     ] {
@@ -95,7 +95,7 @@ fn a_line_too_long_is_cut_and_still_whole() {
             for in_key in [false, true] {
                 let mut log = Log::new();
                 log.set(format, false);
-                let written = log.open(Level::Warn, NOON_MS);
+                let written = log.open(Level::Warn, NOON);
                 if in_key {
                     written
                         .say(words!("cut"))

@@ -1,10 +1,14 @@
 //! Reading descriptors into buffers of a fixed size.
 
-use crate::config::PATH_MAX;
-use crate::text::Text;
-use rustix::fd::{BorrowedFd, OwnedFd};
+use crate::base::text::{Text, Word};
+use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{self, CWD, Mode, OFlags};
 use rustix::io::{self, Errno};
+
+/// The longest path with its final NUL, in bytes; `PATH_MAX` in limits.h.
+pub const PATH_MAX: usize = 4096;
+/// The longest file name, in bytes; `NAME_MAX` in limits.h.
+pub const NAME_MAX: usize = 255;
 
 /// Whether descriptors or memory are short: that passes, and says nothing about what was to be opened.
 pub fn is_shortage(errno: Errno) -> bool {
@@ -21,6 +25,14 @@ pub fn open_path(path: &[u8], flags: OFlags) -> io::Result<OwnedFd> {
     let mut name = Text::<PATH_MAX>::new();
     name.push(path);
     fs::openat(CWD, name.as_c_str(), flags | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// The path by which an open file can be named again; proc_pid_fd(5).
+pub fn descriptor_path(fd: BorrowedFd<'_>) -> Word {
+    let mut path = Word::new();
+    path.push(b"/proc/self/fd/");
+    path.push_number(fd.as_raw_fd() as u64, 0);
+    path
 }
 
 /// Reads until the end or until the buffer is full. Returns how much was read.

@@ -1,13 +1,13 @@
 //! How values, times and errors are written in a line. Pure.
 
-use crate::text::{Text, Word, character, hexadecimal};
+use crate::base::text::{Text, Word, character, hexadecimal};
+use crate::base::words::Words;
 use crate::words;
-use crate::words::Words;
 use rustix::io::Errno;
 
 /// Where bytes from outside go, which decides how they are escaped.
 #[derive(Clone, Copy)]
-pub(super) enum Quote {
+pub(crate) enum Quote {
     /// Inside a JSON string.
     Json,
     /// Inside a quoted value of a text line.
@@ -17,7 +17,7 @@ pub(super) enum Quote {
 }
 
 /// Whether a value can stand in a text line without quotation marks.
-pub(super) fn is_plain(value: &[u8]) -> bool {
+pub(crate) fn is_plain(value: &[u8]) -> bool {
     !value.is_empty()
         && value
             .iter()
@@ -26,7 +26,7 @@ pub(super) fn is_plain(value: &[u8]) -> bool {
 
 /// Adds bytes from outside so that no terminal and no parser takes them for something else: control characters (C0, DEL and
 /// C1) and bytes that are not UTF-8 become `\xNN`, in JSON with the backslash doubled.
-pub(super) fn push_escaped<const N: usize>(text: &mut Text<N>, mut bytes: &[u8], quote: Quote) {
+pub(crate) fn push_escaped<const N: usize>(text: &mut Text<N>, mut bytes: &[u8], quote: Quote) {
     while let [first, after @ ..] = bytes {
         let Some(character) = character(bytes) else {
             push_byte(text, *first, quote);
@@ -62,7 +62,7 @@ fn push_byte<const N: usize>(text: &mut Text<N>, byte: u8, quote: Quote) {
 }
 
 /// Adds a time as RFC 3339 writes it, in UTC with milliseconds.
-pub(super) fn push_time<const N: usize>(text: &mut Text<N>, wall_ms: u64) {
+pub(crate) fn push_time<const N: usize>(text: &mut Text<N>, wall_ms: u64) {
     const DAY_S: u64 = 86_400;
     let second = wall_ms / 1000 % DAY_S;
     // Counting is shorter than calculating, and a few dozen years take no time.

@@ -1,8 +1,8 @@
 //! Where a path leads: name by name, as path_resolution(7) says, because every directory on the way decides what is read in
 //! the end, and is armed.
 
-use crate::config::PATH_MAX;
-use crate::sys;
+use crate::base::file::PATH_MAX;
+use crate::base::sys;
 use crate::tree::{Armed, Part, Visit, kind_of};
 use core::ffi::CStr;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -1,0 +1,10 @@
+//! What everything else is built from. Knows nothing of reloading.
+
+pub mod comm;
+pub mod encode;
+pub mod file;
+pub mod signal;
+pub mod sys;
+pub mod text;
+pub mod time;
+pub mod words;

@@ -1,0 +1,81 @@
+//! What the program says of itself. What can be said is one list, [`facts`]; a log line and metrics are two ways to say it.
+//!
+//! Whoever decides something hands over a fact and formats nothing:
+//!
+//! ```text
+//! report.tell(Delivering::Sent { signal, process, after })
+//!   -> 2026-11-23T15:16:27.123Z info  signal sent signal=SIGHUP pid=7 process=nginx after_ms=3
+//!   -> reloader_signals_total 1
+//! ```
+
+pub mod facts;
+pub mod line;
+pub mod log;
+pub mod metrics;
+pub mod old_encode;
+pub mod old_log;
+pub mod old_metrics;
+pub mod print;
+
+use crate::base::sys;
+use core::fmt;
+use line::{Format, Level, Line};
+use log::Log;
+use metrics::Metrics;
+
+/// Something worth a log line, a metric, or both.
+pub trait Fact {
+    /// Returns how much it matters; `None` if it is only counted.
+    fn level(&self) -> Option<Level>;
+    /// Writes the message and adds its keys.
+    fn describe(&self, line: &mut Line) -> fmt::Result;
+    /// Updates the metrics.
+    fn count(&self, _metrics: &mut Metrics) {}
+}
+
+/// The log and the metrics.
+#[derive(Debug)]
+pub struct Report {
+    /// Where log lines go.
+    pub log: Log,
+    /// What was counted so far.
+    pub metrics: Metrics,
+    pub old: old_log::Log,
+}
+
+impl Report {
+    /// Returns a report that writes text and drops debug lines.
+    pub const fn new() -> Self {
+        Self {
+            log: Log::new(),
+            metrics: Metrics::new(),
+            old: old_log::Log::new(),
+        }
+    }
+
+    /// Sets how lines are written from now on, and which matter enough.
+    pub const fn set(&mut self, format: Format, min_level: Level) {
+        self.log.format = format;
+        self.log.min_level = min_level;
+    }
+
+    /// Counts a fact and logs it, if it matters enough.
+    pub fn tell(&mut self, fact: &dyn Fact) {
+        fact.count(&mut self.metrics);
+        let Some(level) = fact.level().filter(|level| *level >= self.log.min_level) else {
+            return;
+        };
+        let mut line = Line::new(self.log.format, level, sys::wall_ms());
+        // Writing into a line cannot fail: what does not fit is cut.
+        let _ = fact.describe(&mut line);
+        if !self.log.send(&mut line) {
+            self.metrics.log_lines_dropped_total += 1;
+        }
+    }
+}
+
+impl Default for Report {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,53 @@
+//! The HTTP endpoint, seen from both ends.
+
+use crate::base::encode::{Bytes, Name};
+use crate::report::Fact;
+use crate::report::line::{Level, Line};
+use core::fmt::{self, Write};
+use rustix::io::Errno;
+
+/// What goes wrong at LISTEN_ADDR.
+#[derive(Clone, Copy, Debug)]
+pub enum Serving<'f> {
+    /// The address cannot be listened on.
+    CannotListen {
+        /// `LISTEN_ADDR`.
+        address: &'f [u8],
+        /// Why.
+        errno: Errno,
+    },
+    /// A connection cannot be accepted.
+    CannotAccept(Errno),
+    /// `health` got no answer.
+    NoAnswer(Errno),
+}
+
+impl Fact for Serving<'_> {
+    fn level(&self) -> Option<Level> {
+        Some(match self {
+            Self::CannotAccept(_) => Level::Warn,
+            Self::CannotListen { .. } | Self::NoAnswer(_) => Level::Error,
+        })
+    }
+
+    fn describe(&self, line: &mut Line) -> fmt::Result {
+        match *self {
+            Self::CannotListen { address, errno } => write!(
+                line,
+                "cannot listen on LISTEN_ADDR \"{}\": {}; give a free port over 1023 and an address of this Pod",
+                Bytes(address),
+                Name(errno)
+            ),
+            Self::CannotAccept(errno) => write!(
+                line,
+                "cannot accept a connection at LISTEN_ADDR: {}; trying again every second",
+                Name(errno)
+            ),
+            Self::NoAnswer(errno) => write!(
+                line,
+                "no answer at LISTEN_ADDR: {}; is the sidecar running with the same LISTEN_ADDR?",
+                Name(errno)
+            ),
+        }
+    }
+}

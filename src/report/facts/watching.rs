@@ -1,0 +1,243 @@
+//! The watched tree: what is seen, what cannot be seen, and what inotify says.
+
+use super::Optional;
+use crate::base::encode::{Bytes, Name};
+use crate::report::Fact;
+use crate::report::line::{Level, Line};
+use crate::report::metrics::Metrics;
+use core::fmt::{self, Display, Write};
+use rustix::io::Errno;
+
+/// What happens to the tree and its watches.
+#[derive(Clone, Copy)]
+pub enum Watching<'f> {
+    /// inotify reported an event.
+    Event {
+        /// The watch descriptor; -1 for an overflow.
+        watch: i32,
+        /// The entry's name; empty for the watched directory or file itself.
+        name: &'f [u8],
+        /// The names of the event's bits, as in inotify(7), separated by commas.
+        events: &'f [u8],
+    },
+    /// What the events of one batch come to.
+    Batch(&'static str),
+    /// A scan begins.
+    Scanning,
+    /// The mount table has changed.
+    MountsChanged,
+    /// inotify is refused, altogether or for a part of the tree.
+    Refused(Errno),
+    /// One more system call of inotify's was refused; said by [`Watching::Refused`].
+    RefusedAgain,
+    /// Nothing is refused any more.
+    Works,
+    /// The event queue overflowed.
+    Overflowed {
+        /// It was said less than a minute ago.
+        is_repeated: bool,
+    },
+    /// Events cannot be read.
+    Unreadable(Errno),
+    /// How many roots there are, and how many of them cannot be read.
+    Roots {
+        /// Paths in CONFIG_DIR.
+        count: u64,
+        /// Those that cannot be read.
+        missing: u64,
+    },
+    /// A root cannot be read.
+    RootMissing {
+        /// Its path, as in the settings.
+        root: &'f [u8],
+        /// Why.
+        errno: Errno,
+    },
+    /// A root can be read again.
+    RootBack {
+        /// Its path, as in the settings.
+        root: &'f [u8],
+    },
+    /// An entry cannot be read.
+    EntryUnreadable {
+        /// Its path.
+        path: &'f [u8],
+        /// Why.
+        errno: Errno,
+        /// Descriptors or memory are short, which passes.
+        is_shortage: bool,
+    },
+    /// Every entry can be read again.
+    AllReadable,
+    /// A directory lies too deep.
+    TooDeep {
+        /// Its path.
+        path: &'f [u8],
+        /// How many levels are watched.
+        levels: usize,
+    },
+    /// A root holds too many entries.
+    TooMany {
+        /// The first entry that is left out.
+        path: &'f [u8],
+        /// How many are watched.
+        entries: u32,
+    },
+    /// Part of the tree is on a file system that other machines can change.
+    Remote {
+        /// Where.
+        path: &'f [u8],
+        /// The file system's name.
+        file_system: &'static str,
+    },
+    /// A subPath mount.
+    SubPath {
+        /// Where it is mounted.
+        path: &'f [u8],
+    },
+}
+
+/// Returns what to do about an error, continuing the sentence; inotify(7), `/proc` interfaces.
+fn advice(errno: Errno) -> Option<&'static str> {
+    match errno {
+        Errno::MFILE => Some(". Raise the limit of open files"),
+        Errno::NFILE => Some(". Raise fs.file-max on the node"),
+        Errno::NOSPC => Some(". Raise fs.inotify.max_user_watches on the node"),
+        Errno::NOSYS => Some(". This kernel has no inotify"),
+        Errno::ACCESS => Some(". Run the sidecar as a user who may read the directories"),
+        _ => None,
+    }
+}
+
+/// What to do where inotify itself is refused.
+fn inotify_advice(errno: Errno) -> Option<&'static str> {
+    if errno == Errno::MFILE {
+        Some(". Raise fs.inotify.max_user_instances on the node, or the limit of open files")
+    } else {
+        advice(errno)
+    }
+}
+
+impl Fact for Watching<'_> {
+    fn level(&self) -> Option<Level> {
+        match self {
+            Self::RefusedAgain | Self::Roots { .. } | Self::Overflowed { is_repeated: true } => {
+                None
+            }
+            Self::Event { .. } | Self::Batch(_) | Self::Scanning | Self::MountsChanged => {
+                Some(Level::Debug)
+            }
+            Self::Works | Self::RootBack { .. } | Self::AllReadable => Some(Level::Info),
+            Self::Refused(_)
+            | Self::Overflowed { is_repeated: false }
+            | Self::RootMissing { .. }
+            | Self::EntryUnreadable { .. }
+            | Self::TooDeep { .. }
+            | Self::TooMany { .. }
+            | Self::Remote { .. }
+            | Self::SubPath { .. } => Some(Level::Warn),
+            Self::Unreadable(_) => Some(Level::Error),
+        }
+    }
+
+    fn describe(&self, line: &mut Line) -> fmt::Result {
+        match *self {
+            Self::Event {
+                watch,
+                name,
+                events,
+            } => {
+                line.write_str("event")?;
+                line.key_number("watch", watch as u64)
+                    .key("name", name)
+                    .key("events", events);
+                Ok(())
+            }
+            Self::Batch(meaning) => line.write_str(meaning),
+            Self::Scanning => line.write_str("reading everything"),
+            Self::MountsChanged => line.write_str("the mount table has changed"),
+            Self::Refused(errno) => write!(
+                line,
+                "inotify is refused: {}; comparing the content at intervals instead{}",
+                Name(errno),
+                Optional(inotify_advice(errno))
+            ),
+            Self::Works => line.write_str("inotify works again"),
+            Self::Overflowed { .. } => line.write_str(
+                "the inotify queue overflowed and events were lost; reading everything again. If this goes on, raise fs.inotify.max_queued_events on the node",
+            ),
+            Self::Unreadable(errno) => write!(
+                line,
+                "cannot read inotify events: {}; setting all watches again",
+                Name(errno)
+            ),
+            Self::RootMissing { root, errno } => describe_missing(line, &Bytes(root), errno),
+            Self::RootBack { root } => write!(line, "{} is there again", Bytes(root)),
+            Self::EntryUnreadable {
+                path,
+                errno,
+                is_shortage: true,
+            } => write!(
+                line,
+                "cannot read {}: {}; trying again at intervals{}",
+                Bytes(path),
+                Name(errno),
+                Optional(advice(errno))
+            ),
+            Self::EntryUnreadable { path, errno, .. } => write!(
+                line,
+                "cannot read {}: {}; using its size and time instead. Other unreadable files are not reported",
+                Bytes(path),
+                Name(errno)
+            ),
+            Self::AllReadable => line.write_str("every file can be read again"),
+            Self::TooDeep { path, levels } => write!(
+                line,
+                "{} is more than {levels} levels deep and is not watched. Other such directories are not reported",
+                Bytes(path)
+            ),
+            Self::TooMany { path, entries } => write!(
+                line,
+                "{} and what follows it is not watched: there are more than {entries} entries",
+                Bytes(path)
+            ),
+            Self::Remote { path, file_system } => write!(
+                line,
+                "{} is on {file_system}, where inotify misses changes made elsewhere; comparing the content at intervals as well (CONFIG_POLL_INTERVAL)",
+                Bytes(path)
+            ),
+            Self::SubPath { path } => write!(
+                line,
+                "{} is a subPath mount, which Kubernetes never updates; mount the whole volume instead",
+                Bytes(path)
+            ),
+            Self::RefusedAgain | Self::Roots { .. } => Ok(()),
+        }
+    }
+
+    fn count(&self, metrics: &mut Metrics) {
+        match *self {
+            Self::Event { .. } => metrics.watch_events_total += 1,
+            Self::RefusedAgain | Self::Unreadable(_) => metrics.watch_errors_total += 1,
+            Self::Overflowed { .. } => metrics.queue_overflows_total += 1,
+            Self::Roots { count, missing } => {
+                (metrics.roots, metrics.roots_missing) = (count, missing);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn describe_missing(line: &mut Line, root: &dyn Display, errno: Errno) -> fmt::Result {
+    if errno == Errno::NOENT {
+        return write!(
+            line,
+            "cannot read {root}: ENOENT; is the volume mounted? Waiting for it"
+        );
+    }
+    let (errno, advice) = (Name(errno), Optional(advice(errno)));
+    write!(
+        line,
+        "cannot read {root}: {errno}; trying again at intervals{advice}"
+    )
+}

@@ -1,0 +1,106 @@
+//! Where log lines go: one `write` each, which never blocks and never ends the program.
+
+use super::line::{Format, LINE_MAX, Level, Line};
+use crate::base::sys;
+use core::fmt::Write;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+
+/// Writes lines to standard error, those of [`Format::Plain`] to standard output.
+#[derive(Debug)]
+pub struct Log {
+    pub(super) format: Format,
+    pub(super) min_level: Level,
+    /// How many lines the descriptor did not take since the last one that it did.
+    dropped: u64,
+    /// The last line was taken in part only, as by a full disk: the next one begins with a line feed.
+    is_torn: bool,
+    /// Takes the lines in place of standard error.
+    #[cfg(fuzzing)]
+    pub sink: Option<fn(&[u8])>,
+}
+
+impl Log {
+    /// Returns a log that writes text and drops debug lines.
+    pub const fn new() -> Self {
+        Self {
+            format: Format::Text,
+            min_level: Level::Info,
+            dropped: 0,
+            is_torn: false,
+            #[cfg(fuzzing)]
+            sink: None,
+        }
+    }
+
+    /// Returns true if every line was written.
+    pub const fn is_intact(&self) -> bool {
+        self.dropped == 0
+    }
+
+    /// Writes one line. Returns false if it had to be dropped, which is said as soon as a line can be written again.
+    pub fn send(&mut self, line: &mut Line) -> bool {
+        let is_written = self.write(line.finish());
+        if !is_written {
+            self.dropped += 1;
+        } else if self.dropped > 0 {
+            let mut line = Line::new(self.format, Level::Warn, sys::wall_ms());
+            let _ = line
+                .write_str("lines before this were dropped, because standard error took no more");
+            line.key_number("dropped", self.dropped);
+            if self.write(line.finish()) {
+                self.dropped = 0;
+            }
+        }
+        is_written
+    }
+
+    fn write(&mut self, line: &[u8]) -> bool {
+        #[cfg(fuzzing)]
+        if let Some(sink) = self.sink {
+            sink(line);
+            return true;
+        }
+        if self.format == Format::Plain {
+            return write_all(line);
+        }
+        let stderr = sys::stderr();
+        // A pipe is ready when it takes a whole line, a socket long before it is full: after this the write does not block.
+        let mut ready = [PollFd::new(&stderr, PollFlags::OUT)];
+        let is_ready = matches!(poll(&mut ready, Some(&sys::AT_ONCE)), Ok(1))
+            && ready[0].revents().contains(PollFlags::OUT);
+        if !is_ready {
+            return false;
+        }
+        let mut mended = [b'\n'; LINE_MAX];
+        let line = match mended.get_mut(1..=line.len()) {
+            Some(room) if self.is_torn => {
+                room.copy_from_slice(line);
+                &mended[..=line.len()]
+            }
+            _ => line,
+        };
+        let written = rustix::io::write(stderr, line);
+        let is_whole = written == Ok(line.len());
+        self.is_torn = written.is_ok() && !is_whole || written.is_err() && self.is_torn;
+        is_whole
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Writes to standard output for as long as it takes. Returns false on an error.
+pub(super) fn write_all(mut bytes: &[u8]) -> bool {
+    while !bytes.is_empty() {
+        match rustix::io::write(sys::stdout(), bytes) {
+            Ok(written) => bytes = &bytes[written..],
+            Err(Errno::INTR) => {}
+            Err(_) => return false,
+        }
+    }
+    true
+}
