@@ -173,7 +173,7 @@ impl<'c> Sidecar<'c> {
                     .old
                     .tell(Level::Info, words!("asked by SIGUSR1 to signal now"));
                 self.watch.arm_anew();
-                self.handle(Event::Demanded, report);
+                self.handle(Event::Requested, report);
             }
             // Events do not tell when they came: since there was none, and if the program has slept, since it woke.
             let has_slept = !resumed && woke.since(entered) > Millis::ZERO;
@@ -362,7 +362,7 @@ impl<'c> Sidecar<'c> {
                     }
                     return;
                 }
-                Action::Look => {
+                Action::Scan => {
                     let mut disturbed = None;
                     if !self.watch.is_current() {
                         if !self.look(report) {
@@ -371,11 +371,11 @@ impl<'c> Sidecar<'c> {
                         self.drained_at = sys::now();
                         disturbed = self.watch.drain(report);
                     }
-                    Event::Looked {
+                    Event::Scanned(crate::reload::Scan {
                         fingerprint: self.watch.last().fingerprint,
                         disturbed,
                         armed_new: self.watch.take_armed_new(),
-                    }
+                    })
                 }
                 Action::Deliver(order) => {
                     let since = self.reload.changed_since().unwrap_or(Instant::NEVER);
@@ -481,7 +481,7 @@ impl<'c> Sidecar<'c> {
                 self.delivery.explain(line, reason, self.config);
                 line.send();
             }
-            Note::Arrived { after_ms } => report
+            Note::Arrived(Millis(after_ms)) => report
                 .old
                 .line(Level::Info)
                 .say(words!("the pending reload is delivered"))

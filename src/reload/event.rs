@@ -1,24 +1,46 @@
-//! What the state machine is told, and what it answers.
+//! The events that the state machine takes, and the actions it asks for. Pure.
 
 use crate::base::time::{Instant, Millis, TICK};
 use crate::fingerprint::Fingerprint;
 
-/// The settings that the machine works by, in milliseconds.
+/// The settings that the machine works by.
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {
-    /// Quiet time after the last event before a look.
+    /// Quiet time after the last event before a scan.
     pub settle: Millis,
-    /// A look comes at the latest this long after the first event.
+    /// A scan is made at the latest this long after the first event.
     pub settle_max: Millis,
     /// Least time between two signals.
     pub min_interval: Millis,
 }
 
-/// What inotify had to say, the strongest of a batch; later variants are stronger.
+impl Timing {
+    /// Returns when to scan after a change.
+    pub(super) fn due(&self, change: Change, limit: Instant, now: Instant) -> Instant {
+        match change {
+            Change::Writing => limit,
+            Change::Finished | Change::Gone => limit.min(now.plus(self.settle)),
+            Change::Complete => now,
+        }
+    }
+
+    /// Returns when to scan again after a scan that was disturbed. Never at once: the loop has to serve everything else even where
+    /// something disturbs every scan.
+    pub(super) fn due_after_scan(&self, change: Change, limit: Instant, now: Instant) -> Instant {
+        let due = match change {
+            // There is nothing to settle.
+            Change::Gone => now,
+            Change::Writing | Change::Finished | Change::Complete => self.due(change, limit, now),
+        };
+        due.max(now.plus(Millis(1)))
+    }
+}
+
+/// The strongest change in a batch of inotify events; later variants are stronger.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Change {
-    /// A directory on the way to the content is gone. Where others hold it open, that is told late: after the last step of an
-    /// update, perhaps while the look is taken that the step has led to.
+    /// A directory on the way to the content is gone. While other processes hold it open, the event comes late: after the last step
+    /// of an update, perhaps during the scan that followed it.
     Gone,
     /// A file was written to and is still open, so more is likely to come: the quiet time does not end this.
     Writing,
@@ -37,41 +59,48 @@ pub enum Waiting {
     PidFile,
     /// EPERM.
     NotPermitted,
-    /// The process has just started.
+    /// The process has only just started.
     TooYoung,
-    /// The signal's arrival would end or stop the process.
+    /// The signal would end or stop the process.
     Guarded,
-    /// The process ignores the signal, and has started not long ago.
+    /// The process ignores the signal and has started not long ago.
     Ignored,
-    /// The system call failed in another way, or `/proc` could not be read.
+    /// The system call failed in another way, or `/proc` cannot be read.
     Failed,
 }
 
-/// What came of an attempt to deliver.
+impl Waiting {
+    /// Returns true if there is no process to wait for.
+    pub(super) fn is_nobody(self) -> bool {
+        matches!(self, Self::NoProcess | Self::PidFile)
+    }
+}
+
+/// The result of an attempt to deliver.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Attempt {
-    /// So many processes were signalled now.
+    /// How many processes were signalled.
     pub signalled: u32,
-    /// The reason of the first process that could not be signalled.
+    /// Why the first process that could not be signalled was not.
     pub waiting: Option<Waiting>,
-    /// When that one is worth another try, if that is known.
+    /// When to try that one again, if known.
     pub ready_at: Option<Instant>,
 }
 
-/// Whom to signal: the processes that may have read something else than what is there now.
+/// Which processes to signal: those that may have read something else than what is there now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Order {
-    /// The content changed last at this time: whoever started before it has read something older.
+    /// When the content last changed: a process that started before has read something older.
     pub started_before: Instant,
-    /// The content was another for a while: whoever started in it may have read that.
+    /// While the content was another: a process that started in between may have read that.
     pub started_between: Option<(Instant, Instant)>,
-    /// Goes up with each new content, so that no process is told of the same content twice.
+    /// Goes up with each new content, so that no process is signalled twice for the same one.
     pub generation: u32,
 }
 
 impl Order {
-    /// Whether a process is to be told that started at `start` or, because start times are cut to the clock tick, within a tick
-    /// after it. Where that leaves it open, the process is rather told once too often.
+    /// Returns true if a process that started at `start` is to be signalled. Start times are cut to the clock tick; where that leaves
+    /// it open, the process gets a signal too many rather than none.
     pub fn concerns(&self, start: Instant) -> bool {
         start <= self.started_before
             || self
@@ -79,38 +108,54 @@ impl Order {
                 .is_some_and(|(first, last)| first < start.plus(TICK) && start <= last)
     }
 
-    /// Whether there were processes to tell even if none is there now.
+    /// Returns true if processes needed a signal even if none is there any more.
     pub(super) fn is_for_everyone(&self) -> bool {
         self.started_before > Instant::BOOT
     }
+
+    /// Returns true for the catch-up at the sidecar's start.
+    pub(super) fn is_since_boot(&self) -> bool {
+        self.started_between
+            .is_some_and(|(from, _)| from == Instant::BOOT)
+    }
+
+    /// Includes the processes that started between `first`, or the time already included, and `last`.
+    pub(super) fn extend(&mut self, first: Instant, last: Instant) {
+        let since = self.started_between.map_or(first, |(since, _)| since);
+        self.started_between = Some((since, last));
+    }
 }
 
-/// What the machine is told.
+/// The result of [`Action::Scan`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Scan {
+    /// What was seen.
+    pub fingerprint: Fingerprint,
+    /// What changed during the scan, so that it is uncertain what was read.
+    pub disturbed: Option<Change>,
+    /// A watch was set that was not there before: what happened there until now has had no event.
+    pub armed_new: bool,
+}
+
+/// What the machine takes in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Event {
-    /// The first look, taken when everything was armed.
+    /// The first scan, made once everything was watched.
     Started {
         /// What was seen.
         fingerprint: Fingerprint,
-        /// When the content changed last, if a process from before it is to be signalled.
+        /// When the content last changed, if a process from before then is to be signalled.
         catch_up: Option<Instant>,
     },
-    /// Something may have changed, and nothing before this moment. That may be some time ago: the program was stopped, or busy, or
-    /// waited for a processor. One that lies ahead stands for now.
+    /// Something may have changed, but nothing earlier than this. That can be a while ago: the program was stopped, busy, or waited
+    /// for a processor. An instant in the future counts as now.
     Changed(Change, Instant),
-    /// The result of [`Action::Look`].
-    Looked {
-        /// What was seen.
-        fingerprint: Fingerprint,
-        /// What changed while it was being read, so that it is uncertain what was read.
-        disturbed: Option<Change>,
-        /// Something was armed that was not before: what happened there until now has had no event.
-        armed_new: bool,
-    },
+    /// The result of [`Action::Scan`].
+    Scanned(Scan),
     /// The result of [`Action::Deliver`].
     Attempted(Attempt),
-    /// SIGUSR1: look and signal now.
-    Demanded,
+    /// SIGUSR1: scan and signal now.
+    Requested,
     /// The signal had no effect and is to be sent again.
     Unconfirmed,
     /// The content is to be compared without an event: at an interval, or because something was mounted or unmounted.
@@ -121,23 +166,23 @@ pub enum Event {
     Stopped,
 }
 
-/// What is to be done next.
+/// What to do next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Action {
-    /// Nothing until an event or [`Reload::deadline`].
+    /// Nothing until an event or [`Reload::deadline`](super::Reload::deadline).
     Sleep,
-    /// Read everything and answer with [`Event::Looked`].
-    Look,
+    /// Read everything and answer with [`Event::Scanned`].
+    Scan,
     /// Signal, and answer with [`Event::Attempted`].
     Deliver(Order),
     /// End the program.
     Exit {
-        /// A reload was owed or may have been.
+        /// A reload was or may have been pending.
         undelivered: bool,
     },
 }
 
-/// Something worth a log line, beside the action.
+/// Something worth reporting, beside the action.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Note {
     /// The content differs from what was last seen.
@@ -149,16 +194,13 @@ pub enum Note {
     },
     /// Events came, and the content is what was last delivered.
     Unchanged,
-    /// The content came back to what was delivered before it could be delivered.
+    /// The content went back to what was delivered before it could be delivered.
     Reverted,
-    /// The reload waits; said when the reason changes and then once a minute.
+    /// The reload waits; reported when the reason changes and then once a minute.
     StillWaiting(Waiting),
-    /// A reload that had to wait has been delivered.
-    Arrived {
-        /// How long it took since the first event, in milliseconds.
-        after_ms: u64,
-    },
-    /// What was on disk at the start has been told to a process from before its newest change.
+    /// A reload that had to wait was delivered, this long after the first event.
+    Arrived(Millis),
+    /// A process from before the newest change on disk was signalled at the start.
     CaughtUp,
     /// All matching processes started after the change.
     NotNeeded,

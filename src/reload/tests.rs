@@ -1,6 +1,7 @@
 //! The machine by examples; by every sequence of events, in `totality`; by what it does to a world, in `world`.
 
 use super::*;
+use crate::base::time::Millis;
 use crate::fingerprint::{Entry, Key, Kind};
 
 mod totality;
@@ -42,19 +43,19 @@ impl Random {
 }
 
 fn looked(number: usize) -> Event {
-    Event::Looked {
+    Event::Scanned(Scan {
         fingerprint: content(number),
         disturbed: None,
         armed_new: false,
-    }
+    })
 }
 
 fn looked_unsteadily(number: usize) -> Event {
-    Event::Looked {
+    Event::Scanned(Scan {
         fingerprint: content(number),
         disturbed: Some(Change::Finished),
         armed_new: false,
-    }
+    })
 }
 
 /// So many were signalled, and nobody is left.
@@ -169,7 +170,7 @@ impl Machine {
 
     #[track_caller]
     fn looks(&mut self, event: Event, now_ms: u64) {
-        assert_eq!(self.0.step(event, at(now_ms)), (Action::Look, None));
+        assert_eq!(self.0.step(event, at(now_ms)), (Action::Scan, None));
     }
 
     #[track_caller]
@@ -315,7 +316,7 @@ fn a_process_that_started_meanwhile_and_cannot_be_told_is_waited_for() {
     machine.delivers(WOKE, 2_000);
     assert_eq!(
         machine.sleeps(told(1), 2_000, None),
-        Some(Note::Arrived { after_ms: 2_000 })
+        Some(Note::Arrived(Millis(2_000)))
     );
 }
 
@@ -378,17 +379,19 @@ fn what_was_accepted_unsteadily_is_told_at_once_and_looked_at_again() {
 #[test]
 fn a_demand_is_looked_at_again_as_well_if_it_was_disturbed() {
     let mut machine = Machine::started();
-    machine.looks(Event::Demanded, 5_000);
+    machine.looks(Event::Requested, 5_000);
     machine.delivers(looked_unsteadily(1), 5_001);
     machine.sleeps(told(1), 5_002, Some(5_101));
 }
 
 #[test]
 fn a_look_during_which_a_directory_went_is_taken_again_at_once() {
-    let gone = |number| Event::Looked {
-        fingerprint: content(number),
-        disturbed: Some(Change::Gone),
-        armed_new: false,
+    let gone = |number| {
+        Event::Scanned(Scan {
+            fingerprint: content(number),
+            disturbed: Some(Change::Gone),
+            armed_new: false,
+        })
     };
     let mut machine = Machine::started();
     machine.looks(COMPLETE, 0);
@@ -442,7 +445,7 @@ fn who_started_before_a_disturbance_is_told_if_the_look_may_have_seen_what_came_
 #[test]
 fn who_was_signalled_while_the_content_was_changing_is_told_again_when_it_has_come_to_rest() {
     let mut machine = Machine::started();
-    machine.looks(Event::Demanded, 0);
+    machine.looks(Event::Requested, 0);
     // The content changes now, is read by the process, and is changed back.
     let first = machine.delivers(looked_unsteadily(0), 1);
     machine.sleeps(told(1), 1, Some(101));
@@ -464,7 +467,7 @@ fn who_was_signalled_while_the_content_was_changing_is_told_again_when_it_has_co
 #[test]
 fn content_that_never_comes_to_rest_but_stays_the_same_gives_no_more_signals() {
     let mut machine = Machine::started();
-    machine.looks(Event::Demanded, 0);
+    machine.looks(Event::Requested, 0);
     machine.delivers(looked_unsteadily(0), 1);
     machine.sleeps(told(1), 1, Some(101));
     for ms in (100..2_000).step_by(100) {
@@ -558,7 +561,7 @@ fn the_reason_is_said_once_and_then_once_a_minute() {
         .deadline()
         .filter(|deadline| *deadline < at(200_000))
     {
-        let now_ms = deadline.since(at(0));
+        let now_ms = deadline.since(at(0)).0;
         machine.delivers(WOKE, now_ms);
         if let (_, Some(note)) = machine.0.step(held(Waiting::NotPermitted), deadline) {
             assert_eq!(note, Note::StillWaiting(Waiting::NotPermitted));
@@ -609,7 +612,7 @@ fn the_arrival_of_what_was_pending_is_said_with_how_long_it_took() {
     machine.delivers(WOKE, 350);
     assert_eq!(
         machine.sleeps(told(1), 350, None),
-        Some(Note::Arrived { after_ms: 350 })
+        Some(Note::Arrived(Millis(350)))
     );
 }
 
@@ -655,7 +658,7 @@ fn what_only_some_were_told_stays_owed_to_the_others_under_the_same_generation()
     assert_eq!(machine.delivers(WOKE, 1_000), order);
     assert_eq!(
         machine.sleeps(told(1), 1_000, None),
-        Some(Note::Arrived { after_ms: 1_000 })
+        Some(Note::Arrived(Millis(1_000)))
     );
 }
 
@@ -668,7 +671,7 @@ fn a_reload_has_arrived_when_those_who_were_not_told_are_gone() {
     machine.delivers(WOKE, 1_000);
     assert_eq!(
         machine.sleeps(told(0), 1_000, None),
-        Some(Note::Arrived { after_ms: 1_000 })
+        Some(Note::Arrived(Millis(1_000)))
     );
 }
 
@@ -875,10 +878,12 @@ fn a_signal_is_not_sent_again_where_another_is_to_come_or_may_be() {
 fn what_is_armed_for_the_first_time_may_have_changed_until_now() {
     let mut machine = Machine::started();
     machine.sleeps(FINISHED, 0, Some(100));
-    let armed_new = |number| Event::Looked {
-        fingerprint: content(number),
-        disturbed: None,
-        armed_new: true,
+    let armed_new = |number| {
+        Event::Scanned(Scan {
+            fingerprint: content(number),
+            disturbed: None,
+            armed_new: true,
+        })
     };
     assert!(
         machine
@@ -940,11 +945,11 @@ fn a_comparison_without_an_event_does_not_cut_short_what_is_settling() {
     );
     machine.sleeps(WRITING, 1_050, Some(2_000));
     machine.looks(Event::PollDue, 1_400);
-    let disturbed = Event::Looked {
+    let disturbed = Event::Scanned(Scan {
         fingerprint: content(1),
         disturbed: Some(Change::Complete),
         armed_new: false,
-    };
+    });
     assert_eq!(machine.sleeps(disturbed, 1_500, Some(1_501)), None);
     machine.looks(WOKE, 1_501);
     let (order, note) = machine.delivers_noting(looked(2), 1_501);
@@ -957,7 +962,7 @@ fn a_comparison_without_an_event_does_not_cut_short_what_is_settling() {
 #[test]
 fn on_demand_everyone_is_signalled_at_once_though_nothing_changed() {
     let mut machine = Machine::told();
-    machine.looks(Event::Demanded, 10);
+    machine.looks(Event::Requested, 10);
     let order = machine.delivers(looked(1), 11);
     assert!(order.concerns(at(10)));
     assert_eq!(machine.sleeps(told(1), 11, None), None);
@@ -970,14 +975,14 @@ fn on_demand_everyone_is_signalled_at_once_though_nothing_changed() {
 fn a_demand_does_not_wait_for_content_that_keeps_changing() {
     let mut machine = Machine::started();
     machine.sleeps(WRITING, 0, Some(2_000));
-    machine.looks(Event::Demanded, 10);
+    machine.looks(Event::Requested, 10);
     machine.delivers(looked_unsteadily(1), 11);
 }
 
 #[test]
 fn a_demand_overtakes_the_pause_of_a_pending_reload() {
     let mut machine = Machine::held(Waiting::Guarded);
-    machine.looks(Event::Demanded, 10);
+    machine.looks(Event::Requested, 10);
     let order = machine.delivers(looked(1), 10);
     assert_eq!(order.generation, 2);
     assert_eq!(machine.sleeps(held(Waiting::Guarded), 10, Some(210)), None);
@@ -986,7 +991,7 @@ fn a_demand_overtakes_the_pause_of_a_pending_reload() {
 #[test]
 fn a_demand_that_cannot_be_met_stays_pending_even_if_the_content_comes_back() {
     let mut machine = Machine::started();
-    machine.looks(Event::Demanded, 0);
+    machine.looks(Event::Requested, 0);
     machine.delivers(looked(0), 0);
     let note = machine.sleeps(held(Waiting::NotPermitted), 0, Some(100));
     assert_eq!(note, Some(Note::StillWaiting(Waiting::NotPermitted)));
@@ -998,14 +1003,14 @@ fn a_demand_that_cannot_be_met_stays_pending_even_if_the_content_comes_back() {
     assert!(machine.delivers(WOKE, 420).concerns(at(0)));
     assert_eq!(
         machine.sleeps(told(1), 420, None),
-        Some(Note::Arrived { after_ms: 420 })
+        Some(Note::Arrived(Millis(420)))
     );
 }
 
 #[test]
 fn a_process_that_started_after_the_demand_has_read_what_is_there_and_is_not_signalled() {
     let mut machine = Machine::started();
-    machine.looks(Event::Demanded, 0);
+    machine.looks(Event::Requested, 0);
     machine.delivers(looked(0), 1);
     machine.sleeps(held(Waiting::NoProcess), 1, Some(101));
     let order = machine.delivers(WOKE, 101);
@@ -1016,7 +1021,7 @@ fn a_process_that_started_after_the_demand_has_read_what_is_there_and_is_not_sig
 #[test]
 fn a_demand_waives_the_least_interval_for_one_signal_only() {
     let mut machine = Machine::told();
-    machine.looks(Event::Demanded, 10);
+    machine.looks(Event::Requested, 10);
     machine.delivers(looked(1), 10);
     machine.sleeps(told_but(1, Waiting::NotPermitted), 10, Some(1_010));
     machine.looks(COMPLETE, 500);
@@ -1026,7 +1031,7 @@ fn a_demand_waives_the_least_interval_for_one_signal_only() {
 #[test]
 fn a_demand_nobody_could_be_told_of_still_waives_the_least_interval_when_the_content_changes() {
     let mut machine = Machine::told();
-    machine.looks(Event::Demanded, 10);
+    machine.looks(Event::Requested, 10);
     machine.delivers(looked(1), 10);
     machine.sleeps(held(Waiting::NotPermitted), 10, Some(110));
     machine.looks(COMPLETE, 50);
@@ -1073,7 +1078,7 @@ fn catching_up_is_not_cancelled_by_content_that_changes_and_comes_back() {
     machine.delivers(WOKE, 420);
     assert_eq!(
         machine.sleeps(told(1), 420, None),
-        Some(Note::Arrived { after_ms: 420 })
+        Some(Note::Arrived(Millis(420)))
     );
     // From then on it is content 0 that was delivered.
     machine.looks(COMPLETE, 2_000);
@@ -1109,15 +1114,4 @@ fn a_stop_says_whether_something_is_left_undelivered() {
         !machine.leaves_undelivered(250),
         "the content is what was delivered"
     );
-}
-
-// Instants.
-
-#[test]
-fn instants_move_and_compare_without_overflow() {
-    assert_eq!(Instant::NEVER.plus(Millis(1)), Instant::NEVER);
-    assert_eq!(at(0).plus(Millis(u64::MAX)), Instant::NEVER);
-    assert_eq!(at(5).since(at(3)), 2);
-    assert_eq!(at(3).since(at(5)), 0);
-    assert_eq!(at(1).nanoseconds_since(at(0)), 1_000_000);
 }

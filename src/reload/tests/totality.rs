@@ -5,6 +5,7 @@ use super::super::*;
 use super::{
     COMPLETE, FINISHED, WOKE, WRITING, at, content, held, looked, looked_unsteadily, told, told_but,
 };
+use crate::base::time::Millis;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
@@ -56,25 +57,25 @@ impl Observed {
 
     fn step(&mut self, event: Event) {
         let asked = self.action;
-        let machine_demanded = self.reload.demanded;
-        let settling = self.reload.settling;
+        let machine_demanded = self.reload.is_requested;
+        let settling = self.reload.burst;
         let before = self.path.take();
-        self.path = Some(Rc::new(Step(before, self.now.since(at(0)), event)));
+        self.path = Some(Rc::new(Step(before, self.now.since(at(0)).0, event)));
         self.action = self.reload.step(event, self.now).0;
         match event {
             Event::Changed(..) => {
                 self.first_event.get_or_insert(self.now);
             }
-            Event::Demanded => {
+            Event::Requested => {
                 self.demanded = true;
                 self.first_event.get_or_insert(self.now);
             }
-            Event::Looked { disturbed, .. } => {
+            Event::Scanned(Scan { disturbed, .. }) => {
                 let steady = disturbed.is_none();
                 let put_off = self
                     .first_event
                     .filter(|first| first.plus(TIMING.settle_max) > self.now && !machine_demanded);
-                let found = self.reload.settling.and_then(|settling| settling.found);
+                let found = self.reload.burst.and_then(|settling| settling.found);
                 self.first_event = match (steady, settling) {
                     // Without an event, another look has to find the same.
                     _ if found.is_some() => put_off.or(Some(self.now)),
@@ -116,11 +117,11 @@ impl Observed {
 
     fn check(&mut self, event: Event) {
         let Reload {
-            settling,
-            owed,
+            burst: settling,
+            pending: owed,
             delivered,
             seen,
-            unsure,
+            is_unsure: unsure,
             ..
         } = self.reload;
         // Before the first look nothing is known, and nothing is owed.
@@ -142,7 +143,7 @@ impl Observed {
             self.reload.changed_since().is_some() == owed.is_some(),
             "what is owed has a beginning",
         );
-        if let (Some(first), false) = (self.first_event, self.action == Action::Look) {
+        if let (Some(first), false) = (self.first_event, self.action == Action::Scan) {
             let limit = first.plus(TIMING.settle_max).max(self.now.plus(Millis(1)));
             self.must(
                 deadline.is_some_and(|deadline| deadline <= limit),
@@ -171,7 +172,7 @@ impl Observed {
                     "one generation, one content",
                 );
             }
-            Action::Look => self.must(
+            Action::Scan => self.must(
                 settling.is_some() || event == Event::PollDue,
                 "a look has a cause",
             ),
@@ -192,7 +193,9 @@ impl Observed {
 
     /// How long it is until then. It makes no difference how long ago something was that is over.
     fn until(&self, instant: Instant) -> u64 {
-        instant.nanoseconds_since(self.now)
+        instant
+            .as_nanoseconds()
+            .saturating_sub(self.now.as_nanoseconds())
     }
 
     /// All that what comes next depends on. Of what is past, that is only that it is past: when a change began and ended is
@@ -203,21 +206,21 @@ impl Observed {
         let number = |it: Option<Fingerprint>| it.map_or(NONE, Fingerprint::number);
         let until = |it: Option<Instant>| it.map_or(NONE, |it| self.until(it));
         let interval = |it: Instant| it.plus(TIMING.min_interval);
-        let (settling, owed) = (machine.settling, machine.owed);
+        let (settling, owed) = (machine.burst, machine.pending);
         let of_this_generation = (self.delivering)
             .filter(|(generation, _)| *generation == machine.generation)
             .map(|(_, content)| content);
         let flags = [
             settling.is_some(),
             owed.is_some_and(|it| it.order.is_for_everyone()),
-            owed.is_some_and(|it| it.said.is_some()),
-            owed.is_some_and(|it| it.partly),
-            owed.is_some_and(|it| it.demanded),
-            machine.demanded,
-            machine.unsure,
+            owed.is_some_and(|it| it.reported.is_some()),
+            owed.is_some_and(|it| it.is_partial),
+            owed.is_some_and(|it| it.is_requested),
+            machine.is_requested,
+            machine.is_unsure,
             self.is_started,
             self.demanded,
-            self.action == Action::Look,
+            self.action == Action::Scan,
             matches!(self.action, Action::Deliver(_)),
             matches!(self.action, Action::Exit { .. }),
         ];
@@ -226,7 +229,7 @@ impl Observed {
             until(settling.map(|it| it.due)),
             number(settling.and_then(|it| it.found)),
             until(owed.map(|it| it.next)),
-            owed.map_or(NONE, |it| it.pause),
+            owed.map_or(NONE, |it| it.pause.0),
             number(machine.delivered),
             number(Some(machine.seen)),
             until(machine.last_signal.map(interval)),
@@ -240,30 +243,34 @@ impl Observed {
     /// Everything there is to a state, as seen from now. (Orders are numbered; that they differ is what counts.)
     fn identity(&self) -> impl Eq + Hash + use<> {
         let machine = &self.reload;
-        let ago = |instant: Instant| instant.0.wrapping_sub(self.now.0);
+        let ago = |instant: Instant| {
+            instant
+                .as_nanoseconds()
+                .wrapping_sub(self.now.as_nanoseconds())
+        };
         (
             self.key(),
             machine
-                .settling
+                .burst
                 .map(|it| [it.first, it.last, it.limit, it.due].map(ago)),
-            machine.owed.map(|it| {
+            machine.pending.map(|it| {
                 (
                     [it.order.started_before, it.since, it.next].map(ago),
                     it.order
                         .started_between
                         .map(|(first, last)| [first, last].map(ago)),
-                    it.said.map(|(reason, at)| (reason as u8, ago(at))),
+                    it.reported.map(|(reason, at)| (reason as u8, ago(at))),
                 )
             }),
-            [Some(machine.looked_at), machine.last_signal].map(|it| it.map(ago)),
+            [Some(machine.scanned_at), machine.last_signal].map(|it| it.map(ago)),
             [self.last_signal, self.first_event].map(|it| it.map(ago)),
         )
     }
 
     /// What can come of it: each event that is let through, at once, soon, and when the machine is due.
     fn successors(&self, lets_through: LetsThrough, mut visit: impl FnMut(Self)) {
-        let to_deadline_ms = (self.reload.deadline()).map_or(0, |at| at.since(self.now));
-        let mut waits_ms = [0, SOON, to_deadline_ms];
+        let to_deadline_ms = (self.reload.deadline()).map_or(0, |at| at.since(self.now).0);
+        let mut waits_ms = [0, SOON.0, to_deadline_ms];
         waits_ms.sort_unstable();
         for (at, ms) in waits_ms.into_iter().enumerate() {
             if waits_ms[..at].contains(&ms) {
@@ -339,17 +346,17 @@ fn alphabet(now: Instant) -> impl Iterator<Item = Event> {
             looked(1),
             looked_unsteadily(0),
             looked_unsteadily(1),
-            Event::Looked {
+            Event::Scanned(Scan {
                 fingerprint: content(1),
                 disturbed: Some(Change::Gone),
                 armed_new: false,
-            },
+            }),
             told(0),
             told(1),
             told_but(1, Waiting::NotPermitted),
             held(Waiting::NoProcess),
             held(Waiting::Guarded),
-            Event::Demanded,
+            Event::Requested,
             Event::PollDue,
             Event::Unconfirmed,
             WOKE,
@@ -376,7 +383,7 @@ fn anything(_: &Observed, event: &Event) -> bool {
 
 /// What can come while the machine's last action is carried out, as `run.rs` does it.
 fn answers(observed: &Observed, event: &Event) -> bool {
-    let is_of_a_look = matches!(event, Event::Looked { .. });
+    let is_of_a_look = matches!(event, Event::Scanned(Scan { .. }));
     let is_of_a_delivery = matches!(event, Event::Attempted(_));
     if !observed.is_started && !matches!(observed.action, Action::Exit { .. }) {
         // The first look was broken off for a signal, for which any other look is broken off as well. Nothing was sent yet.
@@ -386,7 +393,7 @@ fn answers(observed: &Observed, event: &Event) -> bool {
         _ if matches!(event, Event::Started { .. }) => false,
         Action::Sleep => !is_of_a_look && !is_of_a_delivery,
         // A look is broken off for a signal, and then the loop comes round to anything else.
-        Action::Look => !is_of_a_delivery,
+        Action::Scan => !is_of_a_delivery,
         Action::Deliver(_) => is_of_a_delivery,
         Action::Exit { .. } => false,
     }

@@ -35,7 +35,7 @@ const TIMING: Timing = Timing {
 /// How often the content is compared where there are no events.
 const POLL: Millis = Millis(5_000);
 /// Long enough for everything that is not hindered: a burst, the least interval and the longest pause.
-const CALM: Millis = Millis(TIMING.settle_max + TIMING.min_interval + LONGEST_PAUSE);
+const CALM: Millis = Millis(TIMING.settle_max.0 + TIMING.min_interval.0 + pending::LONGEST_PAUSE.0);
 
 /// What can happen. Contents and processes by number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -140,7 +140,7 @@ impl World {
 
     /// One process runs that has read what was there before the sidecar started.
     fn behind() -> Self {
-        let mut world = Self::before_start(0);
+        let mut world = Self::before_start(Millis(0));
         world.apps[0].as_mut().unwrap().read = 2;
         let catch_up = Some(world.now);
         world.pass(60_000);
@@ -155,7 +155,7 @@ impl World {
     fn blind() -> Self {
         Self {
             blind: true,
-            ..Self::new(0)
+            ..Self::new(Millis(0))
         }
     }
 
@@ -207,7 +207,7 @@ impl World {
             WriteDuringLook(_) | WriteBeforeReading(_) | DemandDuringLook => self.during = Some(op),
             WriteUnheard(new) => {
                 // The look that is due arms it.
-                if self.reload.settling.is_none() || self.blind {
+                if self.reload.burst.is_none() || self.blind {
                     return false;
                 }
                 self.stir(new);
@@ -238,7 +238,7 @@ impl World {
             Start(_) | End(_) | Restart(_) | Deny(_) | Allow(_) | Stop | Continue => return false,
             Demand => {
                 self.demand();
-                self.handle(Event::Demanded);
+                self.handle(Event::Requested);
             }
             Poll => self.handle(Event::PollDue),
             Pass(ms) => self.pass(ms),
@@ -256,8 +256,8 @@ impl World {
     }
 
     fn start(&mut self, at: usize) {
-        let tick_ns = TICK * 1_000_000;
-        let start = Instant::from_nanoseconds(self.now.0 / tick_ns * tick_ns);
+        let tick_ns = TICK.0 * 1_000_000;
+        let start = Instant::from_nanoseconds(self.now.as_nanoseconds() / tick_ns * tick_ns);
         self.apps[at] = Some(App {
             pid: self.next_pid,
             start,
@@ -319,7 +319,7 @@ impl World {
         let during = self.during.take();
         if let Some(DemandDuringLook) = during {
             self.demand();
-            return Event::Demanded;
+            return Event::Requested;
         }
         if let Some(WriteBeforeReading(new)) = during {
             self.stir(new);
@@ -344,11 +344,11 @@ impl World {
         }
         let steady = during.is_none() || self.blind;
         self.unsteady |= !steady;
-        Event::Looked {
+        Event::Scanned(Scan {
             fingerprint,
             disturbed: (!steady).then_some(Change::Finished),
             armed_new,
-        }
+        })
     }
 
     fn handle(&mut self, mut event: Event) {
@@ -365,7 +365,7 @@ impl World {
                     }
                     return;
                 }
-                Action::Look => self.look(),
+                Action::Scan => self.look(),
                 Action::Deliver(order) => Event::Attempted(self.attempt(order)),
                 Action::Exit { .. } => return self.must(false, "ends only when asked to"),
             }
@@ -464,13 +464,13 @@ impl World {
         let mut later = self.clone();
         later.during = None;
         later.apply(Continue);
-        later.pass(CALM + POLL + self.min_age);
+        later.pass((CALM + POLL + self.min_age).0);
         later.all_know(self.denied);
         later.denied = [false; 2];
         if later.apps == [None; 2] {
             later.start(0);
         }
-        later.pass(CALM + self.min_age);
+        later.pass((CALM + self.min_age).0);
         later.all_know([false; 2]);
         later.must(
             later.reload.deadline().is_none(),
@@ -537,7 +537,11 @@ fn every_short_story_of_one_process_ends_well() {
         Pass(100),
         Pass(1_000),
     ];
-    for world in [World::new(0), World::new(2_000), World::behind()] {
+    for world in [
+        World::new(Millis(0)),
+        World::new(Millis(2_000)),
+        World::behind(),
+    ] {
         let tried = explore(&world, &alphabet, 5, &mut Vec::new());
         assert!(tried > 10_000, "{tried}");
     }
@@ -566,7 +570,7 @@ fn every_short_story_of_two_processes_ends_well() {
         Pass(50),
         Pass(2_000),
     ];
-    for world in [World::new(0), World::behind()] {
+    for world in [World::new(Millis(0)), World::behind()] {
         let tried = explore(&world, &alphabet, 4, &mut Vec::new());
         assert!(tried > 10_000, "{tried}");
     }
@@ -577,9 +581,9 @@ fn long_random_stories_end_well() {
     for seed in 0..10_000 {
         let mut random = Random(seed);
         let world = [
-            World::new(0),
-            World::new(2_000),
-            World::new(60_000),
+            World::new(Millis(0)),
+            World::new(Millis(2_000)),
+            World::new(Millis(60_000)),
             World::behind(),
             World::blind(),
         ][random.below(5)]

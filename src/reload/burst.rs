@@ -1,0 +1,54 @@
+//! Debouncing: events that follow each other closely are one burst, and one scan follows it. Pure.
+
+use super::event::{Change, Timing};
+use crate::base::time::Instant;
+use crate::fingerprint::Fingerprint;
+
+/// Events have come and the scan for them is still to be made.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Burst {
+    /// Nothing happened earlier than this.
+    pub(super) first: Instant,
+    /// The last event.
+    pub(super) last: Instant,
+    /// The scan is not put off any longer than this.
+    pub(super) limit: Instant,
+    /// When to scan.
+    pub(super) due: Instant,
+    /// What a scan without an event has found. Without events, only a second scan that finds the same shows that the writer is done.
+    pub(super) found: Option<Fingerprint>,
+}
+
+impl Burst {
+    /// Takes in another event.
+    pub(super) fn extend(&mut self, change: Change, since: Instant, now: Instant, timing: Timing) {
+        self.first = self.first.min(since);
+        self.last = now;
+        self.due = timing.due(change, self.limit, now);
+        self.found = None;
+    }
+
+    /// Returns true if a scan found something else than the last one without an event.
+    pub(super) fn differs(&self, fingerprint: Fingerprint) -> bool {
+        self.found.is_some_and(|found| found != fingerprint)
+    }
+
+    /// Returns true if more is likely to come, so that a scan that came across `change` does not count yet.
+    pub(super) fn is_open(&self, change: Option<Change>, now: Instant) -> bool {
+        // A scan without an event may come amid a burst.
+        now < self.limit && (change.is_some() || now < self.due)
+    }
+
+    /// Puts the scan off after one that came across `change`.
+    pub(super) fn put_off(
+        &mut self,
+        change: Change,
+        found: Fingerprint,
+        now: Instant,
+        timing: Timing,
+    ) {
+        self.last = now;
+        self.due = timing.due_after_scan(change, self.limit, now);
+        self.found = self.found.map(|_| found);
+    }
+}
