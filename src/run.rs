@@ -1,64 +1,59 @@
-//! The sidecar itself: opens everything, then waits in one `poll` for whatever comes first.
+//! The sidecar itself: opens everything, then waits in one poll(2) for whatever comes first.
+//!
+//! Each turn of the loop takes what has come and feeds it to the state machine in [`reload`](crate::reload), which says what to do.
 
+mod act;
+mod ready;
+
+use crate::base::signal::Signal;
 use crate::base::sys;
 use crate::base::time::{Deadline, Instant, Millis, TICK};
-use crate::base::words::Words;
 use crate::config::{Config, PollInterval};
-use crate::confirm::{Confirm, TARGETS_MAX};
-use crate::deliver::{self, Delivery, Means, tell_news};
-use crate::http::{CONNECTIONS_MAX, Http, State};
+use crate::confirm::Confirm;
+use crate::deliver::{self, Delivery};
+use crate::http::{Http, State};
 use crate::mount;
 use crate::process::Proc;
-use crate::reload::{Action, Change, Event, Note, Reload, Timing, Waiting};
+use crate::reload::{Action, Change, Event, Reload, Timing, Waiting};
 use crate::report::Report;
-use crate::report::old_log::{Level, Log};
-use crate::report::old_metrics::Metric;
+use crate::report::facts::lifecycle::{Counted, Lifecycle};
+use crate::report::facts::serving::Serving;
+use crate::report::facts::watching::Watching;
 use crate::sandbox;
 use crate::watch::{Changes, Watch};
-use crate::words;
 use core::mem::ManuallyDrop;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::io::{self, Errno};
+use ready::{Ready, Waits};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::io::Errno;
 use rustix::process::{Pid, getpid};
 
 /// Asked to stop.
 pub const EXIT_STOPPED: i32 = 0;
-/// The operating system refused what the program cannot do without.
+/// The operating system refused what the program cannot run without.
 pub const EXIT_REFUSED: i32 = 1;
-/// How often the content is compared where inotify does not tell, in milliseconds.
-const POLL: Millis = Millis(5_000);
+/// How often the content is compared where inotify does not tell of changes.
+const AUTOMATIC_INTERVAL: Millis = Millis(5_000);
 
-/// Runs until it is asked to stop. Returns the exit code.
-// Not inlined: what `main` needs before this is not kept on the stack.
+/// Runs until asked to stop. Returns the exit code.
+// Not inlined: keeps what `main` needs before this off the stack.
 #[inline(never)]
 pub fn run(config: &Config<'_>, report: &mut Report) -> i32 {
     match Sidecar::open(config) {
         // The kernel closes everything at the end of the program, which is near.
         Ok(sidecar) => ManuallyDrop::new(sidecar).run(report),
         Err((what, errno)) => {
-            report_refusal(report, what, errno);
+            report.tell(&Lifecycle::Refused { what, errno });
             EXIT_REFUSED
         }
     }
 }
 
-/// What cannot be done where [`Proc::own`] fails.
-pub const OWN_ENTRY: Words = words!("read its own entry in /proc");
-
-/// Reports what the program cannot do without.
-pub fn report_refusal(report: &mut Report, what: Words, errno: Errno) {
-    report
-        .old
-        .line(Level::Error)
-        .say(words!("cannot "))
-        .say(what)
-        .say(words!(": "));
-    report
-        .old
-        .errno(errno)
-        .say(words!("; the program cannot do without it"))
-        .send();
+/// Opens `/proc`, which nothing works without.
+///
+/// # Errors
+/// What could not be done, to follow "cannot", and why.
+pub fn open_proc() -> Result<Proc, (&'static str, Errno)> {
+    Proc::own().map_err(|errno| ("read its own entry in /proc", errno))
 }
 
 struct Sidecar<'c> {
@@ -71,20 +66,32 @@ struct Sidecar<'c> {
     confirm: Confirm,
     changes: Changes,
     http: Http,
-    /// Why the last attempt at the pending reload has failed.
+    /// The first scan is complete.
+    is_watching: bool,
+    /// Why the last attempt at the pending reload failed.
     waiting: Option<Waiting>,
-    last_look: Instant,
-    /// There was no event left at this time.
+    last_scan: Instant,
+    /// When the inotify queue was last seen empty.
     drained_at: Instant,
+}
+
+/// The signals that came to the sidecar.
+#[derive(Default)]
+struct Signals {
+    /// SIGTERM or SIGINT.
+    stop: Option<Signal>,
+    /// SIGUSR1.
+    is_requested: bool,
+    /// SIGCONT.
+    is_resumed: bool,
 }
 
 impl<'c> Sidecar<'c> {
     #[inline(never)]
-    fn open(config: &'c Config<'c>) -> Result<Self, (Words, Errno)> {
+    fn open(config: &'c Config<'c>) -> Result<Self, (&'static str, Errno)> {
         let signals =
             sys::signal_descriptor(&[libc::SIGTERM, libc::SIGINT, libc::SIGUSR1, libc::SIGCONT])
-                .map_err(|errno| (words!("receive signals by signalfd"), errno))?;
-        let proc = Proc::own().map_err(|errno| (OWN_ENTRY, errno))?;
+                .map_err(|errno| ("receive signals by signalfd", errno))?;
         let timing = Timing {
             settle: config.settle,
             settle_max: config.settle_max,
@@ -93,41 +100,23 @@ impl<'c> Sidecar<'c> {
         Ok(Self {
             config,
             signals,
-            proc,
+            proc: open_proc()?,
             watch: Watch::new(),
             reload: Reload::new(timing),
             delivery: Delivery::new(),
             confirm: Confirm::new(config),
             changes: Changes::new(),
             http: Http::new(),
+            is_watching: false,
             waiting: None,
-            last_look: sys::now(),
+            last_scan: sys::now(),
             drained_at: sys::now(),
         })
     }
 
-    /// Whether it was possible, if it is wanted.
-    fn listen(&mut self, report: &mut Report) -> bool {
-        let Some(listen) = self.config.listen else {
-            return true;
-        };
-        let opened = self.http.open(&listen.address);
-        if let Err(errno) = opened {
-            let line = report
-                .old
-                .line(Level::Error)
-                .say(words!("cannot listen on LISTEN_ADDR, "));
-            line.quoted(listen.text).say(words!(": ")).errno(errno);
-            line.say(words!(
-                "; give a free port over 1023, and an address of this Pod"
-            ))
-            .send();
-        }
-        opened.is_ok()
-    }
-
     fn run(&mut self, report: &mut Report) -> i32 {
-        if !self.listen(report) {
+        if let Err((address, errno)) = self.listen() {
+            report.tell(&Serving::CannotListen { address, errno });
             return EXIT_REFUSED;
         }
         self.introduce(report);
@@ -135,422 +124,203 @@ impl<'c> Sidecar<'c> {
             sandbox::enter(self.config, report);
         }
         mount::report_sub_paths(self.config.roots, report);
-        let mut is_watching = self.start(report);
+        self.start(report);
         loop {
-            let had_waited = self.proc.waited_for_processor();
-            let entered = sys::now();
-            let waited = self.wait();
-            // When there was something to do; a processor to do it may have come later.
-            let late = self.proc.waited_for_processor().wrapping_sub(had_waited);
-            let woke = sys::now().minus_nanoseconds(late);
-            if let Err(errno) = waited {
-                report
-                    .old
-                    .line(Level::Error)
-                    .say(words!("cannot wait for events: poll: "))
-                    .errno(errno)
-                    .send();
-                // Out of memory, perhaps: that it comes back at once is not to be expected.
-                let second = Timespec {
-                    tv_sec: 1,
-                    tv_nsec: 0,
-                };
-                let _ = poll(&mut [], Some(&second));
+            let ready = self.wait(report);
+            let signals = self.take_signals();
+            if let Some(signal) = signals.stop {
+                self.stop(signal, report);
+                return EXIT_STOPPED;
             }
-            let (mut demanded, mut resumed) = (false, false);
-            while let Some(signal) = sys::next_signal(self.signals.as_fd()) {
-                match signal {
-                    libc::SIGUSR1 => demanded = true,
-                    libc::SIGCONT => resumed = true,
-                    _ => return self.stop(signal, report),
-                }
+            if !self.is_watching {
+                self.start(report);
             }
-            if !is_watching {
-                is_watching = self.start(report);
+            if signals.is_requested {
+                self.reload_on_request(report);
             }
-            if demanded {
-                report
-                    .old
-                    .tell(Level::Info, words!("asked by SIGUSR1 to signal now"));
-                self.watch.arm_anew();
-                self.handle(Event::Requested, report);
-            }
-            // Events do not tell when they came: since there was none, and if the program has slept, since it woke.
-            let has_slept = !resumed && woke.since(entered) > Millis::ZERO;
-            for _ in 0..2 {
-                let mut since = core::mem::replace(&mut self.drained_at, sys::now());
-                if has_slept {
-                    since = since.max(woke);
-                }
-                let Some(change) = self.watch.drain(report) else {
-                    break;
-                };
-                let why = match change {
-                    Change::Gone => words!("a directory on the way is gone"),
-                    Change::Writing => words!("a file is being written"),
-                    Change::Finished => words!("something was changed"),
-                    Change::Complete => words!("an update is complete"),
-                };
-                report.old.line(Level::Debug).say(why).send();
-                self.handle(Event::Changed(change, since), report);
-                if !self.watch.is_swapped() {
-                    break;
-                }
-                // Ahead of the update's last step, which may have come meanwhile: there is nothing left then but to signal.
-                self.look(report);
-            }
+            self.take_events(ready.slept_until.filter(|_| !signals.is_resumed), report);
             let now = sys::now();
-            if self
-                .reload
-                .deadline()
-                .is_some_and(|deadline| deadline <= now)
-            {
-                self.handle(Event::Woke, report);
-            }
-            let ready = waited.unwrap_or(PollFlags::empty());
-            let mounts_changed = ready.contains(PollFlags::PRI);
-            if mounts_changed {
-                report
-                    .old
-                    .tell(Level::Debug, words!("the mount table has changed"));
-            }
-            let is_due = self.poll_at().is_some_and(|at| at <= now);
-            report.old.metrics.add(Metric::Polls, is_due.into());
-            if mounts_changed || is_due {
-                self.watch.doubt();
-                self.handle(Event::PollDue, report);
-            }
-            if self.confirm.due(self.config, now, report) {
-                report.old.metrics.add(Metric::Retries, 1);
-                self.handle(Event::Unconfirmed, report);
-            }
-            self.confirm.rest(self.reload.deadline().is_some());
-            let is_resumed = self.http.deadline().is_some_and(|at| at <= now);
-            if ready.intersects(PollFlags::RDNORM | PollFlags::HUP | PollFlags::ERR) || is_resumed {
-                self.serve(report);
-            }
+            self.wake_if_due(now, report);
+            self.compare_if_due(ready.mounts, now, report);
+            self.confirm_if_due(now, report);
+            self.serve(ready.http, now, report);
         }
     }
 
-    /// Takes the first look. Whether it was not broken off: nobody has to be told of what was there before, so nothing is lost
-    /// then.
-    fn start(&mut self, report: &mut Report) -> bool {
-        if !self.look(report) {
-            return false;
-        }
-        let look = *self.watch.last();
-        // Everything is: that says nothing about the first change.
-        self.watch.take_armed_new();
-        self.changes.tell();
-        self.delivery.acquaint(self.config, &self.proc);
-        report
-            .old
-            .line(Level::Info)
-            .say(words!("watching"))
-            .key_number("files", look.files.into())
-            .key_number("directories", look.directories.into())
-            .send();
-        let started = Event::Started {
-            fingerprint: look.fingerprint,
-            catch_up: self.config.catch_up.then(|| {
-                // A process that started within the tick after it may have read what was there before.
-                let age_ms = sys::wall_ms().saturating_sub(look.newest_ms + TICK.0);
-                sys::now().minus(Millis(age_ms))
-            }),
+    /// Opens the listener, if one is configured.
+    fn listen(&mut self) -> Result<(), (&'c [u8], Errno)> {
+        let Some(listen) = self.config.listen else {
+            return Ok(());
         };
-        self.handle(started, report);
-        true
+        self.http
+            .open(&listen.address)
+            .map_err(|errno| (listen.text, errno))
     }
 
     fn introduce(&self, report: &mut Report) {
-        let config = self.config;
-        let line = report.old.line(Level::Info).say(words!("started"));
-        line.key("version", env!("CARGO_PKG_VERSION").as_bytes())
-            .key("config_dir", config.roots.as_bytes());
-        deliver::name_matcher(line, config);
-        if let Some(listen) = config.listen {
-            line.key("listen_addr", listen.text);
-        }
-        config.signal.name_in(line).send();
+        report.tell(&Lifecycle::Started {
+            config_dir: self.config.roots.as_bytes(),
+            wanted: deliver::wanted(&self.config.matcher),
+            listen_addr: self.config.listen.map(|listen| listen.text),
+            signal: self.config.signal,
+        });
         if getpid() == Pid::INIT {
-            report
-                .old
-                .line(Level::Warn)
-                .say(words!("this is process 1 of its namespace: "))
-                .say(deliver::NOT_SHARED)
-                .send();
+            report.tell(&Lifecycle::IsProcessOne);
         }
     }
 
-    /// Sleeps until something comes or is due. All that is ready is told in one: PRI if the mount table has changed, RDNORM if a
-    /// request has come.
-    fn wait(&self) -> io::Result<PollFlags> {
-        let timeout = Deadline::NONE
+    /// Makes the first scan. If a signal interrupts it, nothing is lost: no process has to be told of what was there before.
+    fn start(&mut self, report: &mut Report) {
+        self.is_watching = self.scan(report);
+        if !self.is_watching {
+            return;
+        }
+        let found = *self.watch.last();
+        // Everything is new: that says nothing about the first change.
+        self.watch.take_armed_new();
+        self.changes.tell();
+        self.delivery.acquaint(self.config, &self.proc);
+        report.tell(&Lifecycle::Watching {
+            files: found.files,
+            directories: found.directories,
+        });
+        let catch_up = self.config.catch_up.then(|| {
+            // A process that started within the tick after it may have read what was there before.
+            let newest = found.newest_ms + TICK.0;
+            sys::now().minus(Millis(sys::wall_ms().saturating_sub(newest)))
+        });
+        let started = Event::Started {
+            fingerprint: found.fingerprint,
+            catch_up,
+        };
+        self.handle(started, report);
+    }
+
+    fn stop(&mut self, signal: Signal, report: &mut Report) {
+        if let (Action::Exit { undelivered: true }, _) =
+            self.reload.step(Event::Stopped, sys::now())
+        {
+            report.tell(&Lifecycle::StoppedUndelivered);
+        }
+        report.tell(&Lifecycle::Stopped(signal));
+    }
+}
+
+// One turn of the loop.
+
+impl Sidecar<'_> {
+    /// Sleeps until something comes or is due.
+    fn wait(&self, report: &mut Report) -> Ready {
+        let deadline = Deadline::NONE
             .or_earlier(self.reload.deadline())
-            .or_earlier(self.poll_at())
+            .or_earlier(self.compare_at())
             .or_earlier(self.confirm.deadline())
-            .or_earlier(self.http.deadline())
-            .timeout(sys::now());
-        let mut polled = Polled {
-            descriptors: core::array::from_fn(|_| PollFd::new(&self.signals, PollFlags::IN)),
-            count: 1,
-        };
-        if let Some(inotify) = self.watch.inotify() {
-            polled.add(inotify, PollFlags::IN);
-        }
-        for fd in self.confirm.descriptors() {
-            polled.add(fd, PollFlags::IN);
-        }
-        // Nothing else is polled for these two, so that they tell what has come.
-        if let Some(mounts) = self.watch.mounts() {
-            polled.add(mounts, PollFlags::PRI);
-        }
-        for fd in self.http.descriptors() {
-            polled.add(fd, PollFlags::RDNORM);
-        }
-        let polled = &mut polled.descriptors[..polled.count];
-        match poll(polled, timeout.as_ref()) {
-            Ok(_) => {
-                let all = polled.iter();
-                Ok(all.fold(PollFlags::empty(), |all, one| all | one.revents()))
-            }
-            Err(Errno::INTR) => Ok(PollFlags::empty()),
-            Err(errno) => Err(errno),
-        }
+            .or_earlier(self.http.deadline());
+        let mut waits = Waits::new(&self.signals);
+        waits.for_events(self.watch.inotify());
+        waits.for_events(self.confirm.descriptors());
+        waits.for_mounts(self.watch.mounts());
+        waits.for_http(self.http.descriptors());
+        waits.wait(deadline, &self.proc, report)
     }
 
-    fn poll_at(&self) -> Option<Instant> {
-        let interval_ms = match self.config.poll {
-            PollInterval::Every(ms) => Some(ms),
-            PollInterval::Automatic if self.watch.is_blind() => Some(POLL),
-            PollInterval::Automatic | PollInterval::Never => None,
-        };
-        interval_ms.map(|ms| self.last_look.plus(ms))
+    fn take_signals(&self) -> Signals {
+        let mut signals = Signals::default();
+        while let Some(number) = sys::next_signal(self.signals.as_fd()) {
+            match number {
+                libc::SIGUSR1 => signals.is_requested = true,
+                libc::SIGCONT => signals.is_resumed = true,
+                _ => signals.stop = Signal::from_number(number.unsigned_abs()),
+            }
+        }
+        signals
     }
 
-    /// Feeds one event to the state machine and carries out what it asks for, until it asks to sleep.
-    fn handle(&mut self, event: Event, report: &mut Report) {
-        let mut event = event;
-        loop {
-            let (action, note) = self.reload.step(event, sys::now());
-            let mut news = None;
-            if let Some(note) = note {
-                count(note, report);
-            }
-            match note {
-                Some(Note::Changed { before, after }) => {
-                    self.confirm.content_changed();
-                    self.changes.tell();
-                    self.waiting = None;
-                    news = Some((before, after, self.changes.names()));
-                    if !matches!(action, Action::Deliver(_)) {
-                        tell_news(report, &mut news);
-                    }
-                }
-                Some(note) => self.tell(note, report),
-                None => {}
-            }
-            event = match action {
-                Action::Sleep | Action::Exit { .. } => {
-                    if let Some(deadline) = self.reload.deadline() {
-                        report
-                            .old
-                            .line(Level::Debug)
-                            .say(words!("waiting"))
-                            .key_number("due_ms", deadline.since(sys::now()).0)
-                            .send();
-                    }
-                    return;
-                }
-                Action::Scan => {
-                    let mut disturbed = None;
-                    if !self.watch.is_current() {
-                        if !self.look(report) {
-                            return;
-                        }
-                        self.drained_at = sys::now();
-                        disturbed = self.watch.drain(report);
-                    }
-                    Event::Scanned(crate::reload::Scan {
-                        fingerprint: self.watch.last().fingerprint,
-                        disturbed,
-                        armed_new: self.watch.take_armed_new(),
-                    })
-                }
-                Action::Deliver(order) => {
-                    let since = self.reload.changed_since().unwrap_or(Instant::NEVER);
-                    let mut means = Means {
-                        config: self.config,
-                        proc: &self.proc,
-                        report: &mut *report,
-                        confirm: &mut self.confirm,
-                        news,
-                    };
-                    let attempt = self.delivery.attempt(order, since, &mut means);
-                    let again = self.waiting.is_some() && self.reload.pending_since().is_some();
-                    self.waiting = attempt.waiting;
-                    report.old.metrics.add(Metric::Retries, again.into());
-                    report
-                        .old
-                        .metrics
-                        .add(Metric::Signals, attempt.signalled.into());
-                    if attempt.signalled > 0 && self.waiting.is_none() {
-                        report.old.metrics.add(Metric::Reloads, 1);
-                        report.old.metrics.set(Metric::LastReloadSuccessful, 1);
-                        report
-                            .old
-                            .metrics
-                            .set(Metric::LastReloadSuccessTime, sys::wall_ms() / 1000);
-                    }
-                    Event::Attempted(attempt)
-                }
+    fn reload_on_request(&mut self, report: &mut Report) {
+        report.tell(&Lifecycle::Requested);
+        self.watch.arm_anew();
+        self.handle(Event::Requested, report);
+    }
+
+    /// Takes inotify's events. They do not say when they happened: not before the queue was last empty, nor, if the program has
+    /// slept, before it woke.
+    fn take_events(&mut self, slept_until: Option<Instant>, report: &mut Report) {
+        // The second time round is for an update that has become visible but is not complete: reading it ahead of its last step
+        // leaves nothing to do then but to signal.
+        for _ in 0..2 {
+            let drained_at = core::mem::replace(&mut self.drained_at, sys::now());
+            let since = slept_until.map_or(drained_at, |woke| drained_at.max(woke));
+            let Some(change) = self.watch.drain(report) else {
+                return;
             };
+            report.tell(&Watching::Batch(match change {
+                Change::Gone => "a directory on the way is gone",
+                Change::Writing => "a file is being written",
+                Change::Finished => "something was changed",
+                Change::Complete => "an update is complete",
+            }));
+            self.handle(Event::Changed(change, since), report);
+            if !self.watch.is_swapped() {
+                return;
+            }
+            self.scan(report);
         }
     }
 
-    fn serve(&mut self, report: &mut Report) {
+    fn wake_if_due(&mut self, now: Instant, report: &mut Report) {
+        if is_due(self.reload.deadline(), now) {
+            self.handle(Event::Woke, report);
+        }
+    }
+
+    /// Compares the content without an event: at an interval, or because something was mounted or unmounted.
+    fn compare_if_due(&mut self, mounts_changed: bool, now: Instant, report: &mut Report) {
+        if mounts_changed {
+            report.tell(&Watching::MountsChanged);
+        }
+        let is_due = is_due(self.compare_at(), now);
+        if is_due {
+            report.tell(&Counted::Polled);
+        }
+        if mounts_changed || is_due {
+            self.watch.doubt();
+            self.handle(Event::PollDue, report);
+        }
+    }
+
+    fn compare_at(&self) -> Option<Instant> {
+        let interval = match self.config.poll {
+            PollInterval::Every(interval) => Some(interval),
+            PollInterval::Automatic => self.watch.is_blind().then_some(AUTOMATIC_INTERVAL),
+            PollInterval::Never => None,
+        };
+        interval.map(|interval| self.last_scan.plus(interval))
+    }
+
+    fn confirm_if_due(&mut self, now: Instant, report: &mut Report) {
+        if self.confirm.due(self.config, now, report) {
+            report.tell(&Counted::Retried);
+            self.handle(Event::Unconfirmed, report);
+        }
+        self.confirm.rest(self.reload.deadline().is_some());
+    }
+
+    fn serve(&mut self, has_request: bool, now: Instant, report: &mut Report) {
+        if !has_request && !is_due(self.http.deadline(), now) {
+            return;
+        }
         let state = State {
             config: self.config,
             watch: &self.watch,
             delivery: &self.delivery,
-            is_polling: self.poll_at().is_some(),
+            is_polling: self.compare_at().is_some(),
             pending: (self.reload.pending_since()).map(|since| (since, self.waiting)),
-            now: sys::now(),
+            now,
         };
         self.http.serve(&state, report);
     }
-
-    /// False where a signal to this program is waiting, which goes first.
-    fn look(&mut self, report: &mut Report) -> bool {
-        let signals = &self.signals;
-        let interrupted = || {
-            poll(
-                &mut [PollFd::new(signals, PollFlags::IN)],
-                Some(&sys::AT_ONCE),
-            )
-            .is_ok_and(|ready| ready > 0)
-        };
-        report.old.tell(Level::Debug, words!("reading everything"));
-        let now = sys::now();
-        let openings = self.confirm.before_look(now);
-        let is_whole = self.watch.look(
-            self.config.roots,
-            now,
-            openings,
-            &mut self.changes,
-            report,
-            &interrupted,
-        );
-        let files = is_whole.then_some(self.watch.last().files);
-        self.confirm.after_look(files);
-        self.last_look = sys::now();
-        // One that came at the end goes first, too: after SIGCONT nobody knows what was read when.
-        let is_valid = is_whole && !interrupted();
-        if !is_valid {
-            self.watch.doubt();
-        }
-        is_valid
-    }
-
-    fn tell(&mut self, note: Note, report: &mut Report) {
-        match note {
-            // Said with its names when that is due.
-            Note::Changed { .. } => {}
-            Note::Unchanged => report
-                .old
-                .tell(Level::Debug, words!("the content is the same, no signal")),
-            Note::Reverted => {
-                self.changes.tell();
-                report.old.tell(
-                    Level::Info,
-                    words!("the content is again what it was; the pending reload is cancelled"),
-                );
-            }
-            Note::CaughtUp => report.old.tell(
-                Level::Info,
-                words!(
-                    "the process had started before the newest change of what was there at start"
-                ),
-            ),
-            Note::NotNeeded => report.old.tell(
-                Level::Info,
-                words!("no signal needed: the process started after the change"),
-            ),
-            Note::StillWaiting(reason) => {
-                let line = report.old.line(Level::Warn).say(words!("reload pending: "));
-                self.delivery.explain(line, reason, self.config);
-                line.send();
-            }
-            Note::Arrived(Millis(after_ms)) => report
-                .old
-                .line(Level::Info)
-                .say(words!("the pending reload is delivered"))
-                .key_number("after_ms", after_ms)
-                .send(),
-        }
-    }
-
-    fn stop(&mut self, signal: i32, report: &mut Report) -> i32 {
-        if let (Action::Exit { undelivered: true }, _) =
-            self.reload.step(Event::Stopped, sys::now())
-        {
-            report.old.tell(
-                Level::Warn,
-                words!("stopping while a reload is pending: the last change was not delivered"),
-            );
-        }
-        report
-            .old
-            .line(Level::Info)
-            .say(words!("stopped by "))
-            .say(if signal == libc::SIGINT {
-                words!("SIGINT")
-            } else {
-                words!("SIGTERM")
-            })
-            .send();
-        EXIT_STOPPED
-    }
 }
 
-/// What is polled.
-struct Polled<'s> {
-    descriptors: [PollFd<'s>; 5 + TARGETS_MAX + CONNECTIONS_MAX],
-    count: usize,
-}
-
-impl<'s> Polled<'s> {
-    fn add(&mut self, fd: BorrowedFd<'s>, flags: PollFlags) {
-        if let Some(place) = self.descriptors.get_mut(self.count) {
-            *place = PollFd::from_borrowed_fd(fd, flags);
-            self.count += 1;
-        }
-    }
-}
-
-/// Counts what a note tells of.
-fn count(note: Note, report: &mut Report) {
-    let (metric, is_successful) = match note {
-        Note::Changed { .. } => (Some(Metric::Changes), None),
-        Note::StillWaiting(reason) => match reason {
-            Waiting::Guarded => (Some(Metric::GuardWaits), None),
-            // What passes by itself is no failure.
-            Waiting::TooYoung | Waiting::Ignored => (None, None),
-            Waiting::NoProcess | Waiting::PidFile | Waiting::NotPermitted | Waiting::Failed => {
-                report.old.metrics.add(Metric::Reloads, 1);
-                (Some(Metric::ReloadsFailed), Some(0))
-            }
-        },
-        Note::Reverted | Note::NotNeeded => (None, Some(1)),
-        Note::Unchanged | Note::CaughtUp | Note::Arrived { .. } => (None, None),
-    };
-    if let Some(metric) = metric {
-        report.old.metrics.add(metric, 1);
-    }
-    if let Some(is_successful) = is_successful {
-        report
-            .old
-            .metrics
-            .set(Metric::LastReloadSuccessful, is_successful);
-    }
+fn is_due(deadline: Option<Instant>, now: Instant) -> bool {
+    deadline.is_some_and(|at| at <= now)
 }

@@ -1,0 +1,150 @@
+//! What the state machine asks for: scans, deliveries and reports.
+
+use super::{Sidecar, ready};
+use crate::base::sys;
+use crate::base::time::Instant;
+use crate::deliver::{Means, tell_news};
+use crate::fingerprint::Fingerprint;
+use crate::reload::{Action, Event, Note, Order, Scan};
+use crate::report::Report;
+use crate::report::facts::delivering::Delivering;
+use crate::report::facts::lifecycle::{Counted, Lifecycle};
+use crate::report::facts::watching::Watching;
+use rustix::fd::AsFd;
+
+/// The content before and after a change.
+type Change = (Fingerprint, Fingerprint);
+
+impl Sidecar<'_> {
+    /// Feeds one event to the state machine and does what it asks for, until it asks to sleep.
+    pub(super) fn handle(&mut self, event: Event, report: &mut Report) {
+        let mut event = event;
+        loop {
+            let (action, note) = self.reload.step(event, sys::now());
+            let change = self.take_note(note, report);
+            event = match action {
+                Action::Deliver(order) => self.deliver(order, change, report),
+                Action::Scan => {
+                    self.tell_change(change, report);
+                    let Some(scan) = self.scan_if_needed(report) else {
+                        return;
+                    };
+                    Event::Scanned(scan)
+                }
+                Action::Sleep | Action::Exit { .. } => {
+                    self.tell_change(change, report);
+                    if let Some(deadline) = self.reload.deadline() {
+                        report.tell(&Lifecycle::Sleeping {
+                            due: deadline.since(sys::now()),
+                        });
+                    }
+                    return;
+                }
+            };
+        }
+    }
+
+    /// Reports a note; a change of the content is returned instead, because the application must not wait for the log: with a
+    /// delivery due, the change is reported after the first signal.
+    fn take_note(&mut self, note: Option<Note>, report: &mut Report) -> Option<Change> {
+        match note? {
+            Note::Changed { before, after } => {
+                self.confirm.content_changed();
+                self.changes.tell();
+                self.waiting = None;
+                Some((before, after))
+            }
+            note => {
+                self.tell(note, report);
+                None
+            }
+        }
+    }
+
+    fn tell_change(&mut self, change: Option<Change>, report: &mut Report) {
+        let mut news = change.map(|(before, after)| (before, after, self.changes.names()));
+        tell_news(report, &mut news);
+    }
+
+    /// Scans unless nothing has happened since the last scan. Returns `None` if a signal interrupted it.
+    fn scan_if_needed(&mut self, report: &mut Report) -> Option<Scan> {
+        let mut disturbed = None;
+        if !self.watch.is_current() {
+            if !self.scan(report) {
+                return None;
+            }
+            self.drained_at = sys::now();
+            disturbed = self.watch.drain(report);
+        }
+        Some(Scan {
+            fingerprint: self.watch.last().fingerprint,
+            disturbed,
+            armed_new: self.watch.take_armed_new(),
+        })
+    }
+
+    /// Reads everything. Returns false if a signal to the sidecar came, which goes first.
+    pub(super) fn scan(&mut self, report: &mut Report) -> bool {
+        let signals = self.signals.as_fd();
+        let interrupted = || ready::is_readable(signals);
+        report.tell(&Watching::Scanning);
+        let now = sys::now();
+        let openings = self.confirm.before_look(now);
+        let is_whole = self.watch.look(
+            self.config.roots,
+            now,
+            openings,
+            &mut self.changes,
+            report,
+            &interrupted,
+        );
+        let files = is_whole.then_some(self.watch.last().files);
+        self.confirm.after_look(files);
+        self.last_scan = sys::now();
+        // A signal that came at the end counts too: after SIGCONT it is unknown what was read when.
+        let is_valid = is_whole && !interrupted();
+        if !is_valid {
+            self.watch.doubt();
+        }
+        is_valid
+    }
+
+    fn deliver(&mut self, order: Order, change: Option<Change>, report: &mut Report) -> Event {
+        let since = self.reload.changed_since().unwrap_or(Instant::NEVER);
+        let mut means = Means {
+            config: self.config,
+            proc: &self.proc,
+            report: &mut *report,
+            confirm: &mut self.confirm,
+            news: change.map(|(before, after)| (before, after, self.changes.names())),
+        };
+        let attempt = self.delivery.attempt(order, since, &mut means);
+        if self.waiting.is_some() && self.reload.pending_since().is_some() {
+            report.tell(&Counted::Retried);
+        }
+        self.waiting = attempt.waiting;
+        if attempt.signalled > 0 && self.waiting.is_none() {
+            let at = sys::wall_ms() / 1000;
+            report.tell(&Delivering::Delivered { at });
+        }
+        Event::Attempted(attempt)
+    }
+
+    fn tell(&mut self, note: Note, report: &mut Report) {
+        if note == Note::Reverted {
+            self.changes.tell();
+        }
+        report.tell(&match note {
+            // Reported with the names of what changed, once that is known.
+            Note::Changed { .. } => return,
+            Note::Unchanged => Delivering::Unchanged,
+            Note::Reverted => Delivering::Reverted,
+            Note::CaughtUp => Delivering::CaughtUp,
+            Note::NotNeeded => Delivering::NotNeeded,
+            Note::Arrived(after) => Delivering::Arrived(after),
+            Note::StillWaiting(reason) => {
+                Delivering::Pending(self.delivery.obstacle(reason, self.config))
+            }
+        });
+    }
+}

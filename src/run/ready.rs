@@ -1,0 +1,102 @@
+//! What the program waits for, and what has come.
+
+use crate::base::encode::Name;
+use crate::base::sys;
+use crate::base::time::{Deadline, Instant, Millis};
+use crate::confirm::TARGETS_MAX;
+use crate::http::CONNECTIONS_MAX;
+use crate::process::Proc;
+use crate::report::Report;
+use crate::report::facts::lifecycle::Lifecycle;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::{BorrowedFd, OwnedFd};
+use rustix::io::Errno;
+
+/// The pause after poll(2) has failed: out of memory, perhaps, so that it is not expected to work at once.
+const PAUSE: Timespec = Timespec {
+    tv_sec: 1,
+    tv_nsec: 0,
+};
+
+/// What has come.
+pub(super) struct Ready {
+    /// The mount table has changed.
+    pub(super) mounts: bool,
+    /// An HTTP client wants something.
+    pub(super) http: bool,
+    /// When the program woke, if it has slept.
+    pub(super) slept_until: Option<Instant>,
+}
+
+/// The descriptors to wait for.
+pub(super) struct Waits<'s> {
+    descriptors: [PollFd<'s>; 5 + TARGETS_MAX + CONNECTIONS_MAX],
+    count: usize,
+}
+
+impl<'s> Waits<'s> {
+    pub(super) fn new(signals: &'s OwnedFd) -> Self {
+        Self {
+            descriptors: core::array::from_fn(|_| PollFd::new(signals, PollFlags::IN)),
+            count: 1,
+        }
+    }
+
+    pub(super) fn for_events(&mut self, fds: impl IntoIterator<Item = BorrowedFd<'s>>) {
+        self.add(fds, PollFlags::IN);
+    }
+
+    // Nothing else is waited for with PRI and RDNORM, so that these tell what has come.
+
+    pub(super) fn for_mounts(&mut self, fds: impl IntoIterator<Item = BorrowedFd<'s>>) {
+        self.add(fds, PollFlags::PRI);
+    }
+
+    pub(super) fn for_http(&mut self, fds: impl IntoIterator<Item = BorrowedFd<'s>>) {
+        self.add(fds, PollFlags::RDNORM);
+    }
+
+    fn add(&mut self, fds: impl IntoIterator<Item = BorrowedFd<'s>>, flags: PollFlags) {
+        for fd in fds {
+            if let Some(slot) = self.descriptors.get_mut(self.count) {
+                *slot = PollFd::from_borrowed_fd(fd, flags);
+                self.count += 1;
+            }
+        }
+    }
+
+    /// Sleeps until something comes, or until the deadline.
+    pub(super) fn wait(mut self, deadline: Deadline, proc: &Proc, report: &mut Report) -> Ready {
+        let had_waited = proc.waited_for_processor();
+        let slept_from = sys::now();
+        let descriptors = &mut self.descriptors[..self.count];
+        let result = poll(descriptors, deadline.timeout(slept_from).as_ref());
+        // When there was something to do; a processor to do it may have come later.
+        let late = proc.waited_for_processor().wrapping_sub(had_waited);
+        let woke = sys::now().minus_nanoseconds(late);
+        let mut events = PollFlags::empty();
+        match result {
+            Ok(_) => {
+                events = descriptors
+                    .iter()
+                    .fold(events, |all, one| all | one.revents())
+            }
+            Err(Errno::INTR) => {}
+            Err(errno) => {
+                report.tell(&Lifecycle::PollFailed(errno));
+                let _ = poll(&mut [], Some(&PAUSE));
+            }
+        }
+        Ready {
+            mounts: events.contains(PollFlags::PRI),
+            http: events.intersects(PollFlags::RDNORM | PollFlags::HUP | PollFlags::ERR),
+            slept_until: (woke.since(slept_from) > Millis::ZERO).then_some(woke),
+        }
+    }
+}
+
+/// Returns true if a descriptor can be read without waiting.
+pub(super) fn is_readable(fd: BorrowedFd<'_>) -> bool {
+    let mut descriptors = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];
+    poll(&mut descriptors, Some(&sys::AT_ONCE)).is_ok_and(|ready| ready > 0)
+}
