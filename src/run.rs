@@ -4,6 +4,7 @@
 
 mod act;
 mod ready;
+mod sidecar;
 
 use crate::base::signal::Signal;
 use crate::base::sys;
@@ -26,6 +27,8 @@ use ready::{Ready, Waits};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{Pid, getpid};
+use sidecar::Sidecar;
+pub use sidecar::open_proc;
 
 /// Asked to stop.
 pub const EXIT_STOPPED: i32 = 0;
@@ -48,33 +51,6 @@ pub fn run(config: &Config<'_>, report: &mut Report) -> i32 {
     }
 }
 
-/// Opens `/proc`, which nothing works without.
-///
-/// # Errors
-/// What could not be done, to follow "cannot", and why.
-pub fn open_proc() -> Result<Proc, (&'static str, Errno)> {
-    Proc::own().map_err(|errno| ("read its own entry in /proc", errno))
-}
-
-struct Sidecar<'c> {
-    config: &'c Config<'c>,
-    signals: OwnedFd,
-    proc: Proc,
-    watch: Watch,
-    reload: Reload,
-    delivery: Delivery,
-    confirm: Confirm,
-    changes: Changes,
-    http: Http,
-    /// The first scan is complete.
-    is_watching: bool,
-    /// Why the last attempt at the pending reload failed.
-    waiting: Option<Waiting>,
-    last_scan: Instant,
-    /// When the inotify queue was last seen empty.
-    drained_at: Instant,
-}
-
 /// The signals that came to the sidecar.
 #[derive(Default)]
 struct Signals {
@@ -86,34 +62,7 @@ struct Signals {
     is_resumed: bool,
 }
 
-impl<'c> Sidecar<'c> {
-    #[inline(never)]
-    fn open(config: &'c Config<'c>) -> Result<Self, (&'static str, Errno)> {
-        let signals =
-            sys::signal_descriptor(&[libc::SIGTERM, libc::SIGINT, libc::SIGUSR1, libc::SIGCONT])
-                .map_err(|errno| ("receive signals by signalfd", errno))?;
-        let timing = Timing {
-            settle: config.settle,
-            settle_max: config.settle_max,
-            min_interval: config.min_interval,
-        };
-        Ok(Self {
-            config,
-            signals,
-            proc: open_proc()?,
-            watch: Watch::new(),
-            reload: Reload::new(timing),
-            delivery: Delivery::new(),
-            confirm: Confirm::new(config),
-            changes: Changes::new(),
-            http: Http::new(),
-            is_watching: false,
-            waiting: None,
-            last_scan: sys::now(),
-            drained_at: sys::now(),
-        })
-    }
-
+impl Sidecar<'_> {
     fn run(&mut self, report: &mut Report) -> i32 {
         if let Err((address, errno)) = self.listen() {
             report.tell(&Serving::CannotListen { address, errno });
@@ -144,28 +93,6 @@ impl<'c> Sidecar<'c> {
             self.compare_if_due(ready.mounts, now, report);
             self.confirm_if_due(now, report);
             self.serve(ready.http, now, report);
-        }
-    }
-
-    /// Opens the listener, if one is configured.
-    fn listen(&mut self) -> Result<(), (&'c [u8], Errno)> {
-        let Some(listen) = self.config.listen else {
-            return Ok(());
-        };
-        self.http
-            .open(&listen.address)
-            .map_err(|errno| (listen.text, errno))
-    }
-
-    fn introduce(&self, report: &mut Report) {
-        report.tell(&Lifecycle::Started {
-            config_dir: self.config.roots.as_bytes(),
-            wanted: deliver::wanted(&self.config.matcher),
-            listen_addr: self.config.listen.map(|listen| listen.text),
-            signal: self.config.signal,
-        });
-        if getpid() == Pid::INIT {
-            report.tell(&Lifecycle::IsProcessOne);
         }
     }
 

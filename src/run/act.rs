@@ -1,6 +1,7 @@
 //! What the state machine asks for: scans, deliveries and reports.
 
-use super::{Sidecar, ready};
+use super::ready;
+use super::sidecar::Sidecar;
 use crate::base::sys;
 use crate::base::time::Instant;
 use crate::deliver::{Means, tell_news};

@@ -26,6 +26,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod architecture;
 mod catch_up;
 mod check;
 mod commands;
