@@ -1,4 +1,4 @@
-//! The machine by examples; by every sequence of events, in `totality`; by what it does to a world, in `world`.
+//! The machine by example. `totality` tries every sequence of events, `world` judges what the machine does to processes and files.
 
 use super::*;
 use crate::base::time::Millis;
@@ -18,12 +18,12 @@ const FINISHED: Event = Event::Changed(Change::Finished, Instant::NEVER);
 const COMPLETE: Event = Event::Changed(Change::Complete, Instant::NEVER);
 const WOKE: Event = Event::Woke;
 
-/// So many milliseconds into the test; the machine booted long before.
+/// The instant this many milliseconds into the test; the machine booted long before.
 fn at(ms: u64) -> Instant {
     Instant::from_nanoseconds(1_000_000_000_000).plus(Millis(ms))
 }
 
-/// What a look sees of the content of this number.
+/// The fingerprint of content number `number`.
 fn content(number: usize) -> Fingerprint {
     let mut fingerprint = Fingerprint::default();
     fingerprint.add(Entry::of(Key::root(b"root"), Kind::Large, &[number as u64]));
@@ -42,7 +42,7 @@ impl Random {
     }
 }
 
-fn looked(number: usize) -> Event {
+fn scanned(number: usize) -> Event {
     Event::Scanned(Scan {
         fingerprint: content(number),
         disturbed: None,
@@ -50,7 +50,7 @@ fn looked(number: usize) -> Event {
     })
 }
 
-fn looked_unsteadily(number: usize) -> Event {
+fn scanned_amid_change(number: usize) -> Event {
     Event::Scanned(Scan {
         fingerprint: content(number),
         disturbed: Some(Change::Finished),
@@ -58,8 +58,8 @@ fn looked_unsteadily(number: usize) -> Event {
     })
 }
 
-/// So many were signalled, and nobody is left.
-fn told(signalled: u32) -> Event {
+/// An attempt that signalled this many processes and left none out.
+fn signalled(signalled: u32) -> Event {
     Event::Attempted(Attempt {
         signalled,
         waiting: None,
@@ -67,8 +67,8 @@ fn told(signalled: u32) -> Event {
     })
 }
 
-/// So many were signalled, and somebody is left.
-fn told_but(signalled: u32, reason: Waiting) -> Event {
+/// An attempt that signalled this many processes and could not signal another.
+fn signalled_except(signalled: u32, reason: Waiting) -> Event {
     Event::Attempted(Attempt {
         signalled,
         waiting: Some(reason),
@@ -76,8 +76,8 @@ fn told_but(signalled: u32, reason: Waiting) -> Event {
     })
 }
 
-fn held(reason: Waiting) -> Event {
-    told_but(0, reason)
+fn waiting(reason: Waiting) -> Event {
+    signalled_except(0, reason)
 }
 
 fn too_young(ready_ms: u64) -> Event {
@@ -95,11 +95,11 @@ fn changed(before: usize, after: usize) -> Note {
     }
 }
 
-/// A machine whose clock is set by hand, in milliseconds. Each step says what comes of it and gives the note.
+/// A machine whose clock is set by hand, in milliseconds. Each step asserts the action and returns the note.
 struct Machine(Reload);
 
 impl Machine {
-    /// It has seen content 0 at 0 ms.
+    /// Has seen content 0 at 0 ms.
     fn started() -> Self {
         Self::with(TIMING)
     }
@@ -120,13 +120,13 @@ impl Machine {
         machine
     }
 
-    /// A deadline passes, and a look is taken.
-    fn looks_and_delivers(&mut self, looked: Event, ms: u64) -> Order {
-        self.looks(WOKE, ms);
-        self.delivers(looked, ms)
+    /// A deadline passes and a scan is made.
+    fn scans_and_delivers(&mut self, scanned: Event, ms: u64) -> Order {
+        self.scans(WOKE, ms);
+        self.delivers(scanned, ms)
     }
 
-    /// It has seen content 0, and processes from before `ms` are to be told of it.
+    /// Has seen content 0, pending for processes that started before `ms`.
     fn catching_up(ms: u64) -> (Self, Order) {
         let mut machine = Self(Reload::new(TIMING));
         let started = Event::Started {
@@ -137,22 +137,22 @@ impl Machine {
         (machine, order)
     }
 
-    /// It has signalled at 0 ms, when content 1 came.
-    fn told() -> Self {
+    /// Signalled at 0 ms, when content 1 came.
+    fn signalled() -> Self {
         let mut machine = Self::started();
-        machine.looks(COMPLETE, 0);
-        machine.delivers(looked(1), 0);
-        machine.sleeps(told(1), 0, None);
+        machine.scans(COMPLETE, 0);
+        machine.delivers(scanned(1), 0);
+        machine.sleeps(signalled(1), 0, None);
         machine
     }
 
     /// Content 1 came at 0 ms and cannot be delivered; the next attempt is due at 100 ms.
-    fn held(reason: Waiting) -> Self {
+    fn waiting(reason: Waiting) -> Self {
         let mut machine = Self::started();
-        machine.looks(COMPLETE, 0);
-        machine.delivers(looked(1), 0);
+        machine.scans(COMPLETE, 0);
+        machine.delivers(scanned(1), 0);
         assert_eq!(
-            machine.sleeps(held(reason), 0, Some(100)),
+            machine.sleeps(waiting(reason), 0, Some(100)),
             Some(Note::StillWaiting(reason))
         );
         machine
@@ -169,7 +169,7 @@ impl Machine {
     }
 
     #[track_caller]
-    fn looks(&mut self, event: Event, now_ms: u64) {
+    fn scans(&mut self, event: Event, now_ms: u64) {
         assert_eq!(self.0.step(event, at(now_ms)), (Action::Scan, None));
     }
 
@@ -198,12 +198,12 @@ impl Machine {
 // Settling.
 
 #[test]
-fn a_change_is_looked_at_after_the_quiet_time() {
+fn a_change_is_scanned_after_the_quiet_time() {
     let mut machine = Machine::started();
     machine.sleeps(FINISHED, 0, Some(100));
     machine.sleeps(WOKE, 99, Some(100));
-    machine.looks(WOKE, 100);
-    let (order, note) = machine.delivers_noting(looked(1), 100);
+    machine.scans(WOKE, 100);
+    let (order, note) = machine.delivers_noting(scanned(1), 100);
     assert_eq!(note, Some(changed(0, 1)));
     assert_eq!(
         order,
@@ -213,77 +213,80 @@ fn a_change_is_looked_at_after_the_quiet_time() {
             generation: 1
         }
     );
-    assert_eq!(machine.sleeps(told(1), 101, None), None);
+    assert_eq!(machine.sleeps(signalled(1), 101, None), None);
 }
 
 #[test]
-fn the_quiet_time_begins_again_with_every_event() {
+fn every_event_restarts_the_quiet_time() {
     let mut machine = Machine::started();
     machine.sleeps(FINISHED, 0, Some(100));
     machine.sleeps(FINISHED, 60, Some(160));
     machine.sleeps(FINISHED, 159, Some(259));
-    machine.looks(WOKE, 259);
-    assert_eq!(machine.delivers(looked(1), 259).started_before, at(159));
+    machine.scans(WOKE, 259);
+    assert_eq!(machine.delivers(scanned(1), 259).started_before, at(159));
 }
 
 #[test]
-fn a_storm_is_looked_at_after_the_longest_time_counted_from_its_first_event() {
+fn a_storm_is_scanned_at_the_settle_maximum_after_its_first_event() {
     let mut machine = Machine::started();
     for ms in (0..1_900).step_by(50) {
         machine.sleeps(FINISHED, ms, Some(ms + 100));
     }
     machine.sleeps(FINISHED, 1_950, Some(2_000));
-    machine.looks(FINISHED, 2_000);
-    assert_eq!(machine.delivers(looked(1), 2_000).started_before, at(2_000));
+    machine.scans(FINISHED, 2_000);
+    assert_eq!(
+        machine.delivers(scanned(1), 2_000).started_before,
+        at(2_000)
+    );
 }
 
 #[test]
-fn a_file_that_stays_open_is_waited_for_up_to_the_longest_time() {
+fn a_file_that_stays_open_delays_the_scan_up_to_the_settle_maximum() {
     let mut machine = Machine::started();
     machine.sleeps(WRITING, 0, Some(2_000));
     machine.sleeps(WRITING, 500, Some(2_000));
     machine.sleeps(WOKE, 1_999, Some(2_000));
-    machine.looks(WOKE, 2_000);
+    machine.scans(WOKE, 2_000);
 }
 
 #[test]
-fn closing_the_file_ends_that_wait() {
+fn closing_the_file_starts_the_quiet_time() {
     let mut machine = Machine::started();
     machine.sleeps(FINISHED, 0, Some(100));
     machine.sleeps(WRITING, 50, Some(2_000));
     machine.sleeps(FINISHED, 700, Some(800));
-    machine.looks(WOKE, 800);
+    machine.scans(WOKE, 800);
 }
 
 #[test]
-fn the_last_step_of_an_update_is_looked_at_at_once() {
+fn the_last_step_of_an_update_is_scanned_at_once() {
     let mut machine = Machine::started();
     machine.sleeps(FINISHED, 0, Some(100));
-    machine.looks(COMPLETE, 3);
-    assert_eq!(machine.delivers(looked(1), 4).started_before, at(3));
+    machine.scans(COMPLETE, 3);
+    assert_eq!(machine.delivers(scanned(1), 4).started_before, at(3));
 }
 
 #[test]
-fn without_quiet_time_every_event_is_looked_at_at_once() {
+fn without_quiet_time_every_event_is_scanned_at_once() {
     let mut machine = Machine::with(Timing {
         settle: Millis(0),
         ..TIMING
     });
-    machine.looks(FINISHED, 0);
+    machine.scans(FINISHED, 0);
     let mut machine = Machine::with(Timing {
         settle_max: Millis(0),
         ..TIMING
     });
-    machine.looks(WRITING, 0);
+    machine.scans(WRITING, 0);
 }
 
 #[test]
-fn content_that_is_the_same_concerns_only_processes_that_started_meanwhile() {
+fn unchanged_content_concerns_only_processes_that_started_during_the_burst() {
     let mut machine = Machine::started();
     machine.sleeps(FINISHED, 1_000, Some(1_100));
     machine.sleeps(FINISHED, 1_050, Some(1_150));
-    machine.looks(WOKE, 1_150);
-    let (order, note) = machine.delivers_noting(looked(0), 1_150);
+    machine.scans(WOKE, 1_150);
+    let (order, note) = machine.delivers_noting(scanned(0), 1_150);
     assert_eq!(note, Some(Note::Unchanged));
     for (start_ms, concerned) in [(900, false), (1_000, true), (1_050, true), (1_051, false)] {
         assert_eq!(
@@ -293,35 +296,35 @@ fn content_that_is_the_same_concerns_only_processes_that_started_meanwhile() {
         );
     }
     // Nobody had to be told, and nothing is said of it.
-    assert_eq!(machine.sleeps(told(0), 1_150, None), None);
+    assert_eq!(machine.sleeps(signalled(0), 1_150, None), None);
 }
 
 #[test]
-fn where_no_process_is_there_nobody_can_have_read_what_was_there_for_a_moment() {
+fn without_a_process_a_brief_change_needs_no_signal() {
     for reason in [Waiting::NoProcess, Waiting::PidFile] {
         let mut machine = Machine::started();
-        machine.looks(COMPLETE, 0);
-        machine.delivers(looked(0), 0);
-        assert_eq!(machine.sleeps(held(reason), 0, None), None);
+        machine.scans(COMPLETE, 0);
+        machine.delivers(scanned(0), 0);
+        assert_eq!(machine.sleeps(waiting(reason), 0, None), None);
     }
 }
 
 #[test]
-fn a_process_that_started_meanwhile_and_cannot_be_told_is_waited_for() {
+fn a_process_that_started_during_the_burst_but_cannot_be_signalled_stays_pending() {
     let mut machine = Machine::started();
-    machine.looks(COMPLETE, 0);
-    machine.delivers(looked(0), 0);
+    machine.scans(COMPLETE, 0);
+    machine.delivers(scanned(0), 0);
     let note = machine.sleeps(too_young(2_000), 0, Some(2_000));
     assert_eq!(note, Some(Note::StillWaiting(Waiting::TooYoung)));
     machine.delivers(WOKE, 2_000);
     assert_eq!(
-        machine.sleeps(told(1), 2_000, None),
+        machine.sleeps(signalled(1), 2_000, None),
         Some(Note::Arrived(Millis(2_000)))
     );
 }
 
 #[test]
-fn a_start_time_cut_to_the_tick_before_a_change_may_be_one_after_it() {
+fn a_start_time_is_taken_as_up_to_one_tick_later() {
     // The change came at 1,003 ms; the process started at 1,005 ms, read it, and is said to have started at 1,000 ms.
     let order = Order {
         started_before: Instant::BOOT,
@@ -337,55 +340,55 @@ fn a_start_time_cut_to_the_tick_before_a_change_may_be_one_after_it() {
     }
 }
 
-// Looks that were disturbed.
+// Disturbed scans.
 
 #[test]
-fn what_changed_while_it_was_read_is_looked_at_again_after_the_quiet_time() {
+fn a_disturbed_scan_is_repeated_after_the_quiet_time() {
     let mut machine = Machine::started();
-    machine.looks(COMPLETE, 0);
-    assert_eq!(machine.sleeps(looked_unsteadily(1), 10, Some(110)), None);
-    machine.looks(WOKE, 110);
-    let (order, note) = machine.delivers_noting(looked(2), 110);
+    machine.scans(COMPLETE, 0);
+    assert_eq!(machine.sleeps(scanned_amid_change(1), 10, Some(110)), None);
+    machine.scans(WOKE, 110);
+    let (order, note) = machine.delivers_noting(scanned(2), 110);
     assert_eq!(note, Some(changed(0, 2)));
     assert_eq!(order.started_before, at(10));
 }
 
 #[test]
-fn what_never_stops_changing_counts_as_it_is_after_the_longest_time() {
+fn a_disturbed_scan_counts_at_the_settle_maximum() {
     let mut machine = Machine::started();
     machine.sleeps(WRITING, 0, Some(2_000));
-    machine.looks(WOKE, 2_000);
+    machine.scans(WOKE, 2_000);
     assert_eq!(
-        machine.delivers_noting(looked_unsteadily(1), 2_001).1,
+        machine.delivers_noting(scanned_amid_change(1), 2_001).1,
         Some(changed(0, 1))
     );
 }
 
 #[test]
-fn what_was_accepted_unsteadily_is_told_at_once_and_looked_at_again() {
+fn a_disturbed_scan_that_counts_is_delivered_and_then_repeated() {
     let mut machine = Machine::started();
     machine.sleeps(WRITING, 0, Some(2_000));
-    machine.looks(WOKE, 2_000);
-    machine.delivers(looked_unsteadily(1), 2_001);
-    machine.sleeps(told(1), 2_002, Some(2_101));
-    machine.looks(WOKE, 2_101);
+    machine.scans(WOKE, 2_000);
+    machine.delivers(scanned_amid_change(1), 2_001);
+    machine.sleeps(signalled(1), 2_002, Some(2_101));
+    machine.scans(WOKE, 2_101);
     assert_eq!(
-        machine.sleeps(looked(2), 2_101, Some(3_002)),
+        machine.sleeps(scanned(2), 2_101, Some(3_002)),
         Some(changed(1, 2))
     );
     assert_eq!(machine.delivers(WOKE, 3_002).started_before, at(2_001));
 }
 
 #[test]
-fn a_demand_is_looked_at_again_as_well_if_it_was_disturbed() {
+fn a_disturbed_scan_for_a_request_is_repeated_too() {
     let mut machine = Machine::started();
-    machine.looks(Event::Requested, 5_000);
-    machine.delivers(looked_unsteadily(1), 5_001);
-    machine.sleeps(told(1), 5_002, Some(5_101));
+    machine.scans(Event::Requested, 5_000);
+    machine.delivers(scanned_amid_change(1), 5_001);
+    machine.sleeps(signalled(1), 5_002, Some(5_101));
 }
 
 #[test]
-fn a_look_during_which_a_directory_went_is_taken_again_at_once() {
+fn a_scan_during_which_a_directory_went_is_repeated_at_once() {
     let gone = |number| {
         Event::Scanned(Scan {
             fingerprint: content(number),
@@ -394,158 +397,158 @@ fn a_look_during_which_a_directory_went_is_taken_again_at_once() {
         })
     };
     let mut machine = Machine::started();
-    machine.looks(COMPLETE, 0);
+    machine.scans(COMPLETE, 0);
     machine.sleeps(gone(1), 1, Some(2));
-    machine.looks(WOKE, 2);
-    machine.delivers(looked(1), 2);
+    machine.scans(WOKE, 2);
+    machine.delivers(scanned(1), 2);
     // As an event of its own it is one like others.
     let mut machine = Machine::started();
     machine.sleeps(Event::Changed(Change::Gone, Instant::NEVER), 0, Some(100));
 }
 
 #[test]
-fn a_disturbed_look_within_the_least_interval_holds_the_delivery_up_for_the_next_look_only() {
-    let mut machine = Machine::told();
+fn a_disturbed_scan_within_the_minimum_interval_delays_the_delivery_until_the_next_scan_only() {
+    let mut machine = Machine::signalled();
     machine.sleeps(WRITING, 100, Some(2_100));
-    machine.looks(WOKE, 2_100);
-    let order = machine.delivers(looked_unsteadily(2), 2_100);
-    machine.sleeps(told(1), 2_100, Some(2_200));
+    machine.scans(WOKE, 2_100);
+    let order = machine.delivers(scanned_amid_change(2), 2_100);
+    machine.sleeps(signalled(1), 2_100, Some(2_200));
     assert!(order.concerns(at(100)));
     // What changes for ever is told for ever, once in the longest time.
     machine.sleeps(WRITING, 2_150, Some(4_100));
-    machine.looks(WOKE, 4_100);
-    machine.delivers(looked_unsteadily(3), 4_100);
+    machine.scans(WOKE, 4_100);
+    machine.delivers(scanned_amid_change(3), 4_100);
 }
 
 #[test]
-fn a_disturbed_look_without_quiet_time_is_not_repeated_in_the_same_breath() {
+fn a_disturbed_scan_is_repeated_a_millisecond_later_at_the_earliest() {
     let mut machine = Machine::with(Timing {
         settle: Millis(0),
         settle_max: Millis(0),
         ..TIMING
     });
-    machine.looks(FINISHED, 0);
-    machine.delivers(looked_unsteadily(1), 0);
-    machine.sleeps(told(1), 0, Some(1));
+    machine.scans(FINISHED, 0);
+    machine.delivers(scanned_amid_change(1), 0);
+    machine.sleeps(signalled(1), 0, Some(1));
 }
 
 #[test]
-fn who_started_before_a_disturbance_is_told_if_the_look_may_have_seen_what_came_after() {
+fn a_process_that_started_before_a_disturbance_is_signalled() {
     let mut machine = Machine::started();
     machine.sleeps(WRITING, 0, Some(2_000));
     // A process starts at 1,000 ms; at 2,000 ms the content changes, is read, and its event is heard of.
-    machine.looks(WOKE, 2_000);
-    machine.delivers(looked_unsteadily(1), 2_001);
-    machine.sleeps(told(0), 2_001, Some(2_101));
-    machine.looks(WOKE, 2_101);
-    let order = machine.delivers(looked(1), 2_101);
+    machine.scans(WOKE, 2_000);
+    machine.delivers(scanned_amid_change(1), 2_001);
+    machine.sleeps(signalled(0), 2_001, Some(2_101));
+    machine.scans(WOKE, 2_101);
+    let order = machine.delivers(scanned(1), 2_101);
     assert!(order.concerns(at(1_000)));
 }
 
 #[test]
-fn who_was_signalled_while_the_content_was_changing_is_told_again_when_it_has_come_to_rest() {
+fn a_process_signalled_amid_a_change_is_signalled_again_once_the_content_rests() {
     let mut machine = Machine::started();
-    machine.looks(Event::Requested, 0);
+    machine.scans(Event::Requested, 0);
     // The content changes now, is read by the process, and is changed back.
-    let first = machine.delivers(looked_unsteadily(0), 1);
-    machine.sleeps(told(1), 1, Some(101));
-    machine.looks(WOKE, 101);
+    let first = machine.delivers(scanned_amid_change(0), 1);
+    machine.sleeps(signalled(1), 1, Some(101));
+    machine.scans(WOKE, 101);
     // While nothing comes to rest, nothing is repeated.
-    machine.sleeps(looked_unsteadily(0), 101, Some(201));
-    machine.looks(WOKE, 201);
-    machine.sleeps(looked(0), 201, Some(1_001));
+    machine.sleeps(scanned_amid_change(0), 101, Some(201));
+    machine.scans(WOKE, 201);
+    machine.sleeps(scanned(0), 201, Some(1_001));
     let second = machine.delivers(WOKE, 1_001);
     assert!(second.concerns(at(0)) && second.generation != first.generation);
-    machine.sleeps(told(1), 1_001, None);
-    machine.looks(COMPLETE, 3_000);
+    machine.sleeps(signalled(1), 1_001, None);
+    machine.scans(COMPLETE, 3_000);
     assert!(
-        !machine.delivers(looked(0), 3_000).concerns(at(0)),
+        !machine.delivers(scanned(0), 3_000).concerns(at(0)),
         "once is enough"
     );
 }
 
 #[test]
-fn content_that_never_comes_to_rest_but_stays_the_same_gives_no_more_signals() {
+fn endless_events_without_a_change_send_no_more_signals() {
     let mut machine = Machine::started();
-    machine.looks(Event::Requested, 0);
-    machine.delivers(looked_unsteadily(0), 1);
-    machine.sleeps(told(1), 1, Some(101));
+    machine.scans(Event::Requested, 0);
+    machine.delivers(scanned_amid_change(0), 1);
+    machine.sleeps(signalled(1), 1, Some(101));
     for ms in (100..2_000).step_by(100) {
         machine.sleeps(FINISHED, ms, Some((ms + 100).min(2_001)));
     }
-    machine.looks(WOKE, 2_001);
-    let order = machine.delivers(looked_unsteadily(0), 2_001);
+    machine.scans(WOKE, 2_001);
+    let order = machine.delivers(scanned_amid_change(0), 2_001);
     assert!(!order.concerns(Instant::from_nanoseconds(1)));
 }
 
 #[test]
-fn a_disturbed_look_that_signals_nobody_leaves_nobody_to_be_told_again() {
+fn a_disturbed_scan_that_signals_no_process_needs_no_second_signal() {
     let mut machine = Machine::started();
-    machine.looks(Event::PollDue, 5_000);
-    machine.sleeps(looked_unsteadily(0), 5_000, Some(5_100));
-    machine.looks(WOKE, 5_100);
-    assert!(!machine.delivers(looked(0), 5_100).concerns(at(0)));
+    machine.scans(Event::PollDue, 5_000);
+    machine.sleeps(scanned_amid_change(0), 5_000, Some(5_100));
+    machine.scans(WOKE, 5_100);
+    assert!(!machine.delivers(scanned(0), 5_100).concerns(at(0)));
 }
 
-// The least interval.
+// The minimum interval.
 
 #[test]
-fn the_first_change_is_told_at_once_and_those_within_the_least_interval_together_at_its_end() {
-    let mut machine = Machine::told();
-    machine.looks(COMPLETE, 100);
+fn changes_within_the_minimum_interval_are_merged_into_one_trailing_signal() {
+    let mut machine = Machine::signalled();
+    machine.scans(COMPLETE, 100);
     assert_eq!(
-        machine.sleeps(looked(2), 100, Some(1_000)),
+        machine.sleeps(scanned(2), 100, Some(1_000)),
         Some(changed(1, 2))
     );
-    machine.looks(COMPLETE, 300);
+    machine.scans(COMPLETE, 300);
     assert_eq!(
-        machine.sleeps(looked(3), 300, Some(1_000)),
+        machine.sleeps(scanned(3), 300, Some(1_000)),
         Some(changed(2, 3))
     );
     let order = machine.delivers(WOKE, 1_000);
     assert_eq!(order.started_before, at(300));
-    assert_eq!(machine.sleeps(told(1), 1_001, None), None);
+    assert_eq!(machine.sleeps(signalled(1), 1_001, None), None);
     // The interval begins again with that signal.
-    machine.looks(COMPLETE, 1_500);
-    machine.sleeps(looked(4), 1_500, Some(2_001));
+    machine.scans(COMPLETE, 1_500);
+    machine.sleeps(scanned(4), 1_500, Some(2_001));
     machine.delivers(WOKE, 2_001);
 }
 
 #[test]
-fn after_the_least_interval_a_change_is_told_at_once() {
-    let mut machine = Machine::told();
-    machine.looks(COMPLETE, 1_000);
-    machine.delivers(looked(2), 1_000);
+fn after_the_minimum_interval_a_change_is_delivered_at_once() {
+    let mut machine = Machine::signalled();
+    machine.scans(COMPLETE, 1_000);
+    machine.delivers(scanned(2), 1_000);
 }
 
 #[test]
-fn an_attempt_that_signalled_nobody_does_not_count_as_a_signal() {
-    let mut machine = Machine::held(Waiting::NoProcess);
-    machine.looks(COMPLETE, 50);
-    machine.delivers(looked(2), 50);
+fn an_attempt_that_signals_no_process_starts_no_minimum_interval() {
+    let mut machine = Machine::waiting(Waiting::NoProcess);
+    machine.scans(COMPLETE, 50);
+    machine.delivers(scanned(2), 50);
 }
 
 #[test]
-fn a_delivery_waits_for_the_look_that_is_due() {
-    let mut machine = Machine::told();
-    machine.looks(COMPLETE, 100);
-    machine.sleeps(looked(2), 100, Some(1_000));
+fn a_delivery_waits_for_the_scan_that_is_due() {
+    let mut machine = Machine::signalled();
+    machine.scans(COMPLETE, 100);
+    machine.sleeps(scanned(2), 100, Some(1_000));
     machine.sleeps(FINISHED, 950, Some(1_050));
     machine.sleeps(WOKE, 1_000, Some(1_050));
-    machine.looks(WOKE, 1_050);
-    assert_eq!(machine.delivers(looked(3), 1_050).started_before, at(950));
+    machine.scans(WOKE, 1_050);
+    assert_eq!(machine.delivers(scanned(3), 1_050).started_before, at(950));
 }
 
 // Pending.
 
 #[test]
-fn a_reload_that_waits_is_tried_again_after_pauses_that_double_up_to_five_seconds() {
-    let mut machine = Machine::held(Waiting::NoProcess);
+fn a_pending_reload_is_retried_after_pauses_that_double_up_to_five_seconds() {
+    let mut machine = Machine::waiting(Waiting::NoProcess);
     let mut now_ms = 100;
     for pause in [200, 400, 800, 1_600, 3_200, 5_000, 5_000, 5_000] {
         machine.delivers(WOKE, now_ms);
         assert_eq!(
-            machine.sleeps(held(Waiting::NoProcess), now_ms, Some(now_ms + pause)),
+            machine.sleeps(waiting(Waiting::NoProcess), now_ms, Some(now_ms + pause)),
             None
         );
         now_ms += pause;
@@ -553,8 +556,8 @@ fn a_reload_that_waits_is_tried_again_after_pauses_that_double_up_to_five_second
 }
 
 #[test]
-fn the_reason_is_said_once_and_then_once_a_minute() {
-    let mut machine = Machine::held(Waiting::NotPermitted);
+fn a_reason_is_reported_once_and_then_every_minute() {
+    let mut machine = Machine::waiting(Waiting::NotPermitted);
     let mut said_ms = vec![0];
     while let Some(deadline) = machine
         .0
@@ -563,7 +566,7 @@ fn the_reason_is_said_once_and_then_once_a_minute() {
     {
         let now_ms = deadline.since(at(0)).0;
         machine.delivers(WOKE, now_ms);
-        if let (_, Some(note)) = machine.0.step(held(Waiting::NotPermitted), deadline) {
+        if let (_, Some(note)) = machine.0.step(waiting(Waiting::NotPermitted), deadline) {
             assert_eq!(note, Note::StillWaiting(Waiting::NotPermitted));
             said_ms.push(now_ms);
         }
@@ -578,59 +581,58 @@ fn the_reason_is_said_once_and_then_once_a_minute() {
 }
 
 #[test]
-fn another_reason_is_said_at_once() {
-    let mut machine = Machine::held(Waiting::NoProcess);
+fn another_reason_is_reported_at_once() {
+    let mut machine = Machine::waiting(Waiting::NoProcess);
     machine.delivers(WOKE, 100);
     let note = machine.sleeps(too_young(1_500), 100, Some(1_500));
     assert_eq!(note, Some(Note::StillWaiting(Waiting::TooYoung)));
     machine.delivers(WOKE, 1_500);
-    let note = machine.sleeps(held(Waiting::Guarded), 1_500, Some(1_700));
+    let note = machine.sleeps(waiting(Waiting::Guarded), 1_500, Some(1_700));
     assert_eq!(note, Some(Note::StillWaiting(Waiting::Guarded)));
 }
 
 #[test]
-fn a_reason_that_was_said_is_not_said_again_for_the_next_change() {
-    let mut machine = Machine::held(Waiting::NotPermitted);
-    machine.looks(COMPLETE, 50);
-    machine.delivers(looked(2), 50);
+fn a_reason_is_not_reported_again_for_the_next_change() {
+    let mut machine = Machine::waiting(Waiting::NotPermitted);
+    machine.scans(COMPLETE, 50);
+    machine.delivers(scanned(2), 50);
     assert_eq!(
-        machine.sleeps(held(Waiting::NotPermitted), 50, Some(250)),
+        machine.sleeps(waiting(Waiting::NotPermitted), 50, Some(250)),
         None
     );
 }
 
 #[test]
-fn the_arrival_of_what_was_pending_is_said_with_how_long_it_took() {
+fn a_pending_reload_that_arrives_is_reported_with_its_delay() {
     let mut machine = Machine::started();
     machine.sleeps(FINISHED, 0, Some(100));
-    machine.looks(WOKE, 100);
-    machine.delivers(looked(1), 100);
-    machine.sleeps(held(Waiting::Guarded), 100, Some(200));
-    machine.looks(COMPLETE, 150);
-    machine.delivers(looked(2), 150);
-    machine.sleeps(held(Waiting::Guarded), 150, Some(350));
+    machine.scans(WOKE, 100);
+    machine.delivers(scanned(1), 100);
+    machine.sleeps(waiting(Waiting::Guarded), 100, Some(200));
+    machine.scans(COMPLETE, 150);
+    machine.delivers(scanned(2), 150);
+    machine.sleeps(waiting(Waiting::Guarded), 150, Some(350));
     machine.delivers(WOKE, 350);
     assert_eq!(
-        machine.sleeps(told(1), 350, None),
+        machine.sleeps(signalled(1), 350, None),
         Some(Note::Arrived(Millis(350)))
     );
 }
 
 #[test]
-fn a_young_process_is_tried_again_when_it_is_old_enough() {
+fn a_young_process_is_retried_when_it_is_old_enough() {
     let mut machine = Machine::started();
-    machine.looks(COMPLETE, 0);
-    machine.delivers(looked(1), 0);
+    machine.scans(COMPLETE, 0);
+    machine.delivers(scanned(1), 0);
     machine.sleeps(too_young(1_234), 0, Some(1_234));
     machine.delivers(WOKE, 1_234);
 }
 
 #[test]
-fn while_a_young_process_is_waited_for_the_others_are_not_left_waiting_longer_than_the_longest_pause()
- {
+fn a_young_process_delays_the_others_by_the_longest_pause_at_most() {
     let mut machine = Machine::started();
-    machine.looks(COMPLETE, 0);
-    machine.delivers(looked(1), 0);
+    machine.scans(COMPLETE, 0);
+    machine.delivers(scanned(1), 0);
     // The reason is that of the first process: others may have one that passes sooner.
     machine.sleeps(too_young(3_600_000), 0, Some(5_000));
     machine.delivers(WOKE, 5_000);
@@ -641,68 +643,71 @@ fn while_a_young_process_is_waited_for_the_others_are_not_left_waiting_longer_th
 }
 
 #[test]
-fn a_time_that_has_passed_is_no_reason_to_try_again_without_a_pause() {
+fn a_ready_time_in_the_past_still_means_a_pause() {
     let mut machine = Machine::started();
-    machine.looks(COMPLETE, 500);
-    machine.delivers(looked(1), 500);
+    machine.scans(COMPLETE, 500);
+    machine.delivers(scanned(1), 500);
     machine.sleeps(too_young(400), 500, Some(501));
 }
 
 #[test]
-fn what_only_some_were_told_stays_owed_to_the_others_under_the_same_generation() {
+fn a_partial_delivery_stays_pending_under_the_same_generation() {
     let mut machine = Machine::started();
-    machine.looks(COMPLETE, 0);
-    let order = machine.delivers(looked(1), 0);
-    let note = machine.sleeps(told_but(1, Waiting::NotPermitted), 0, Some(1_000));
+    machine.scans(COMPLETE, 0);
+    let order = machine.delivers(scanned(1), 0);
+    let note = machine.sleeps(signalled_except(1, Waiting::NotPermitted), 0, Some(1_000));
     assert_eq!(note, Some(Note::StillWaiting(Waiting::NotPermitted)));
     assert_eq!(machine.delivers(WOKE, 1_000), order);
     assert_eq!(
-        machine.sleeps(told(1), 1_000, None),
+        machine.sleeps(signalled(1), 1_000, None),
         Some(Note::Arrived(Millis(1_000)))
     );
 }
 
 #[test]
-fn a_reload_has_arrived_when_those_who_were_not_told_are_gone() {
+fn a_partial_delivery_is_complete_once_the_other_processes_are_gone() {
     let mut machine = Machine::started();
-    machine.looks(COMPLETE, 0);
-    machine.delivers(looked(1), 0);
-    machine.sleeps(told_but(1, Waiting::NotPermitted), 0, Some(1_000));
+    machine.scans(COMPLETE, 0);
+    machine.delivers(scanned(1), 0);
+    machine.sleeps(signalled_except(1, Waiting::NotPermitted), 0, Some(1_000));
     machine.delivers(WOKE, 1_000);
     assert_eq!(
-        machine.sleeps(told(0), 1_000, None),
+        machine.sleeps(signalled(0), 1_000, None),
         Some(Note::Arrived(Millis(1_000)))
     );
 }
 
 #[test]
-fn a_reload_that_every_process_made_needless_by_starting_after_it_is_said_to_be_so() {
-    let mut machine = Machine::held(Waiting::NoProcess);
+fn a_reload_that_no_process_needs_is_reported() {
+    let mut machine = Machine::waiting(Waiting::NoProcess);
     let order = machine.delivers(WOKE, 100);
     assert!(!order.concerns(at(50)));
-    assert_eq!(machine.sleeps(told(0), 100, None), Some(Note::NotNeeded));
+    assert_eq!(
+        machine.sleeps(signalled(0), 100, None),
+        Some(Note::NotNeeded)
+    );
 }
 
 #[test]
-fn the_machine_tells_when_the_change_began_that_it_delivers() {
+fn the_start_of_the_change_being_delivered_is_known() {
     let mut machine = Machine::started();
     assert_eq!(machine.0.changed_since(), None);
     machine.sleeps(FINISHED, 20, Some(120));
     machine.sleeps(FINISHED, 80, Some(180));
-    machine.looks(WOKE, 180);
-    machine.delivers(looked(1), 180);
+    machine.scans(WOKE, 180);
+    machine.delivers(scanned(1), 180);
     assert_eq!(machine.0.changed_since(), Some(at(20)));
-    machine.sleeps(told(1), 180, None);
+    machine.sleeps(signalled(1), 180, None);
     assert_eq!(machine.0.changed_since(), None);
 }
 
 // Back to what was delivered.
 
 #[test]
-fn content_that_comes_back_before_anyone_was_told_cancels_the_reload() {
-    let mut machine = Machine::held(Waiting::NotPermitted);
-    machine.looks(COMPLETE, 5_000);
-    let (order, note) = machine.delivers_noting(looked(0), 5_000);
+fn content_that_comes_back_before_a_signal_cancels_the_reload() {
+    let mut machine = Machine::waiting(Waiting::NotPermitted);
+    machine.scans(COMPLETE, 5_000);
+    let (order, note) = machine.delivers_noting(scanned(0), 5_000);
     assert_eq!(note, Some(Note::Reverted));
     // It is owed only to whoever started while the other content was there.
     for (start_ms, concerned) in [(0, true), (2_000, true), (5_000, true), (5_001, false)] {
@@ -713,48 +718,48 @@ fn content_that_comes_back_before_anyone_was_told_cancels_the_reload() {
         );
     }
     assert!(!order.concerns(Instant::from_nanoseconds(1)));
-    assert_eq!(machine.sleeps(told(0), 5_000, None), None);
+    assert_eq!(machine.sleeps(signalled(0), 5_000, None), None);
 }
 
 #[test]
-fn content_that_comes_back_within_the_least_interval_gives_no_signal() {
-    let mut machine = Machine::told();
-    machine.looks(COMPLETE, 100);
-    machine.sleeps(looked(2), 100, Some(1_000));
-    machine.looks(COMPLETE, 300);
+fn content_that_comes_back_within_the_minimum_interval_sends_no_signal() {
+    let mut machine = Machine::signalled();
+    machine.scans(COMPLETE, 100);
+    machine.sleeps(scanned(2), 100, Some(1_000));
+    machine.scans(COMPLETE, 300);
     assert_eq!(
-        machine.sleeps(looked(1), 300, Some(1_000)),
+        machine.sleeps(scanned(1), 300, Some(1_000)),
         Some(Note::Reverted)
     );
     assert!(!machine.delivers(WOKE, 1_000).concerns(at(50)));
-    assert_eq!(machine.sleeps(told(0), 1_000, None), None);
+    assert_eq!(machine.sleeps(signalled(0), 1_000, None), None);
 }
 
 #[test]
-fn content_that_comes_back_after_some_were_told_is_owed_to_everyone() {
+fn content_that_comes_back_after_a_partial_delivery_is_pending_for_every_process() {
     let mut machine = Machine::started();
-    machine.looks(COMPLETE, 0);
-    let first = machine.delivers(looked(1), 0);
-    machine.sleeps(told_but(1, Waiting::Guarded), 0, Some(1_000));
-    machine.looks(COMPLETE, 500);
+    machine.scans(COMPLETE, 0);
+    let first = machine.delivers(scanned(1), 0);
+    machine.sleeps(signalled_except(1, Waiting::Guarded), 0, Some(1_000));
+    machine.scans(COMPLETE, 500);
     assert_eq!(
-        machine.sleeps(looked(0), 500, Some(1_000)),
+        machine.sleeps(scanned(0), 500, Some(1_000)),
         Some(changed(1, 0))
     );
     let second = machine.delivers(WOKE, 1_000);
     assert_eq!(second.started_before, at(500));
     assert_ne!(
         second.generation, first.generation,
-        "those who were told of the other are told again"
+        "those who were signalled of the other are signalled again"
     );
 }
 
 #[test]
-fn another_burst_that_changes_nothing_adds_those_who_started_in_it_to_what_is_owed() {
-    let mut machine = Machine::held(Waiting::NotPermitted);
+fn a_burst_that_changes_nothing_adds_the_processes_that_started_in_it() {
+    let mut machine = Machine::waiting(Waiting::NotPermitted);
     machine.sleeps(FINISHED, 10_000, Some(10_100));
-    machine.looks(WOKE, 10_100);
-    let (order, note) = machine.delivers_noting(looked(1), 10_100);
+    machine.scans(WOKE, 10_100);
+    let (order, note) = machine.delivers_noting(scanned(1), 10_100);
     assert_eq!(note, None);
     for (start_ms, concerned) in [(0, true), (9_000, false), (10_000, true), (10_050, false)] {
         assert_eq!(
@@ -765,19 +770,19 @@ fn another_burst_that_changes_nothing_adds_those_who_started_in_it_to_what_is_ow
     }
     assert_eq!(
         order.generation, 1,
-        "whoever was told of it is not told again"
+        "whoever was signalled of it is not signalled again"
     );
 }
 
 // Polling.
 
 #[test]
-fn a_change_without_an_event_is_told_when_the_next_look_finds_the_same() {
+fn a_change_without_an_event_is_delivered_when_a_second_scan_finds_the_same() {
     let mut machine = Machine::started();
-    machine.looks(Event::PollDue, 5_000);
-    machine.sleeps(looked(1), 5_001, Some(5_101));
-    machine.looks(WOKE, 5_101);
-    let order = machine.delivers(looked(1), 5_102);
+    machine.scans(Event::PollDue, 5_000);
+    machine.sleeps(scanned(1), 5_001, Some(5_101));
+    machine.scans(WOKE, 5_101);
+    let order = machine.delivers(scanned(1), 5_102);
     assert_eq!(
         order,
         Order {
@@ -794,88 +799,88 @@ fn a_change_without_an_event_is_told_when_the_next_look_finds_the_same() {
 }
 
 #[test]
-fn a_change_without_an_event_came_after_the_look_before() {
+fn a_change_without_an_event_happened_after_the_previous_scan() {
     let mut machine = Machine::started();
-    machine.looks(Event::PollDue, 5_000);
-    machine.sleeps(looked(0), 5_001, None);
-    machine.looks(Event::PollDue, 10_000);
-    machine.sleeps(looked(1), 10_001, Some(10_101));
+    machine.scans(Event::PollDue, 5_000);
+    machine.sleeps(scanned(0), 5_001, None);
+    machine.scans(Event::PollDue, 10_000);
+    machine.sleeps(scanned(1), 10_001, Some(10_101));
     assert!(
         machine
-            .looks_and_delivers(looked(1), 10_101)
+            .scans_and_delivers(scanned(1), 10_101)
             .concerns(at(10_001))
     );
     assert_eq!(machine.0.changed_since(), Some(at(5_001)));
 }
 
 #[test]
-fn a_change_that_goes_on_without_an_event_is_told_when_it_rests_or_after_the_longest_time() {
+fn a_change_that_goes_on_without_events_is_delivered_at_rest_or_at_the_settle_maximum() {
     let mut machine = Machine::started();
-    machine.looks(Event::PollDue, 5_000);
-    machine.sleeps(looked(1), 5_000, Some(5_100));
-    machine.looks(WOKE, 5_100);
-    machine.sleeps(looked(2), 5_100, Some(5_200));
-    machine.looks(WOKE, 5_200);
-    machine.sleeps(looked_unsteadily(2), 5_200, Some(5_300));
-    let order = machine.looks_and_delivers(looked(2), 5_300);
+    machine.scans(Event::PollDue, 5_000);
+    machine.sleeps(scanned(1), 5_000, Some(5_100));
+    machine.scans(WOKE, 5_100);
+    machine.sleeps(scanned(2), 5_100, Some(5_200));
+    machine.scans(WOKE, 5_200);
+    machine.sleeps(scanned_amid_change(2), 5_200, Some(5_300));
+    let order = machine.scans_and_delivers(scanned(2), 5_300);
     assert_eq!(order.started_before, at(5_200));
 
     let mut machine = Machine::started();
-    machine.looks(Event::PollDue, 5_000);
-    machine.sleeps(looked(1), 5_000, Some(5_100));
-    machine.looks(WOKE, 6_950);
-    machine.sleeps(looked(2), 6_950, Some(7_000));
-    machine.looks_and_delivers(looked(3), 7_000);
+    machine.scans(Event::PollDue, 5_000);
+    machine.sleeps(scanned(1), 5_000, Some(5_100));
+    machine.scans(WOKE, 6_950);
+    machine.sleeps(scanned(2), 6_950, Some(7_000));
+    machine.scans_and_delivers(scanned(3), 7_000);
 }
 
 #[test]
-fn a_change_without_an_event_that_is_taken_back_concerns_only_who_started_in_it() {
+fn a_change_without_an_event_that_is_taken_back_concerns_only_processes_that_started_in_it() {
     let mut machine = Machine::started();
-    machine.looks(Event::PollDue, 5_000);
-    machine.sleeps(looked(1), 5_000, Some(5_100));
-    machine.looks(WOKE, 5_100);
-    machine.sleeps(looked(0), 5_100, Some(5_200));
-    let order = machine.looks_and_delivers(looked(0), 5_200);
+    machine.scans(Event::PollDue, 5_000);
+    machine.sleeps(scanned(1), 5_000, Some(5_100));
+    machine.scans(WOKE, 5_100);
+    machine.sleeps(scanned(0), 5_100, Some(5_200));
+    let order = machine.scans_and_delivers(scanned(0), 5_200);
     assert!(!order.concerns(Instant::from_nanoseconds(999_000_000_000)));
     assert!(order.concerns(at(5_050)));
     assert!(!order.concerns(at(5_200)));
 }
 
 #[test]
-fn an_event_ends_the_comparing_of_two_looks() {
+fn an_event_ends_the_comparison_of_two_scans() {
     let mut machine = Machine::started();
-    machine.looks(Event::PollDue, 5_000);
-    machine.sleeps(looked(1), 5_000, Some(5_100));
-    machine.looks(COMPLETE, 5_050);
-    machine.delivers(looked(2), 5_050);
+    machine.scans(Event::PollDue, 5_000);
+    machine.sleeps(scanned(1), 5_000, Some(5_100));
+    machine.scans(COMPLETE, 5_050);
+    machine.delivers(scanned(2), 5_050);
 }
 
 // Confirmation.
 
 #[test]
-fn a_signal_without_effect_is_sent_again_to_all_within_the_least_interval() {
-    let mut machine = Machine::told();
+fn an_unconfirmed_signal_is_sent_again_to_every_process_after_the_minimum_interval() {
+    let mut machine = Machine::signalled();
     machine.sleeps(Event::Unconfirmed, 500, Some(1_000));
     let order = machine.delivers(WOKE, 1_000);
     assert!(order.concerns(at(500)) && !order.concerns(at(501)));
-    assert_eq!(machine.sleeps(told(1), 1_000, None), None);
+    assert_eq!(machine.sleeps(signalled(1), 1_000, None), None);
 }
 
 #[test]
-fn a_signal_is_not_sent_again_where_another_is_to_come_or_may_be() {
-    let mut machine = Machine::told();
+fn an_unconfirmed_signal_is_not_sent_again_while_another_is_due() {
+    let mut machine = Machine::signalled();
     machine.sleeps(FINISHED, 500, Some(600));
     machine.sleeps(Event::Unconfirmed, 510, Some(600));
-    machine.looks(WOKE, 600);
-    assert!(!machine.delivers(looked(1), 1_000).concerns(at(0)));
-    let mut machine = Machine::held(Waiting::NotPermitted);
+    machine.scans(WOKE, 600);
+    assert!(!machine.delivers(scanned(1), 1_000).concerns(at(0)));
+    let mut machine = Machine::waiting(Waiting::NotPermitted);
     machine.sleeps(Event::Unconfirmed, 10, Some(100));
 }
 
-// Where nothing was armed.
+// New watches.
 
 #[test]
-fn what_is_armed_for_the_first_time_may_have_changed_until_now() {
+fn a_newly_watched_directory_may_have_changed_until_now() {
     let mut machine = Machine::started();
     machine.sleeps(FINISHED, 0, Some(100));
     let armed_new = |number| {
@@ -887,7 +892,7 @@ fn what_is_armed_for_the_first_time_may_have_changed_until_now() {
     };
     assert!(
         machine
-            .looks_and_delivers(armed_new(1), 100)
+            .scans_and_delivers(armed_new(1), 100)
             .concerns(at(100))
     );
     // Taken back as well.
@@ -895,7 +900,7 @@ fn what_is_armed_for_the_first_time_may_have_changed_until_now() {
     machine.sleeps(FINISHED, 0, Some(100));
     assert!(
         machine
-            .looks_and_delivers(armed_new(0), 100)
+            .scans_and_delivers(armed_new(0), 100)
             .concerns(at(90))
     );
 }
@@ -903,56 +908,56 @@ fn what_is_armed_for_the_first_time_may_have_changed_until_now() {
 // SIGSTOP and SIGCONT.
 
 #[test]
-fn what_happened_while_the_program_was_stopped_may_have_happened_at_any_time_since_the_last_look() {
+fn events_from_while_the_program_was_stopped_may_be_as_old_as_the_last_scan() {
     let mut machine = Machine::started();
     machine.sleeps(
         Event::Changed(Change::Finished, at(0)),
         60_000,
         Some(60_100),
     );
-    let order = machine.looks_and_delivers(looked(0), 60_100);
+    let order = machine.scans_and_delivers(scanned(0), 60_100);
     assert!(order.concerns(at(30_000)));
     // Something was settling when it was stopped.
     let mut machine = Machine::started();
     machine.sleeps(FINISHED, 10_000, Some(10_100));
-    machine.looks(Event::Changed(Change::Finished, at(0)), 60_000);
-    let order = machine.delivers(looked(0), 60_000);
+    machine.scans(Event::Changed(Change::Finished, at(0)), 60_000);
+    let order = machine.delivers(scanned(0), 60_000);
     assert!(order.concerns(at(5_000)) && order.concerns(at(60_000)));
 }
 
 #[test]
-fn a_look_that_finds_nothing_without_an_event_leaves_everything_as_it_is() {
-    let mut machine = Machine::told();
-    machine.looks(Event::PollDue, 5_000);
-    assert_eq!(machine.sleeps(looked(1), 5_001, None), None);
-    let mut machine = Machine::held(Waiting::Guarded);
-    machine.looks(Event::PollDue, 50);
-    assert_eq!(machine.sleeps(looked(1), 50, Some(100)), None);
+fn a_scan_without_an_event_that_finds_nothing_changes_nothing() {
+    let mut machine = Machine::signalled();
+    machine.scans(Event::PollDue, 5_000);
+    assert_eq!(machine.sleeps(scanned(1), 5_001, None), None);
+    let mut machine = Machine::waiting(Waiting::Guarded);
+    machine.scans(Event::PollDue, 50);
+    assert_eq!(machine.sleeps(scanned(1), 50, Some(100)), None);
 }
 
 #[test]
-fn a_comparison_without_an_event_does_not_cut_short_what_is_settling() {
+fn a_scan_without_an_event_does_not_cut_a_burst_short() {
     let mut machine = Machine::started();
     machine.sleeps(WRITING, 0, Some(2_000));
-    machine.looks(Event::PollDue, 500);
+    machine.scans(Event::PollDue, 500);
     // Half of the file is there.
-    assert_eq!(machine.sleeps(looked(1), 501, Some(2_000)), None);
+    assert_eq!(machine.sleeps(scanned(1), 501, Some(2_000)), None);
     // What disturbs it counts as what it is.
-    machine.looks(Event::PollDue, 1_000);
+    machine.scans(Event::PollDue, 1_000);
     assert_eq!(
-        machine.sleeps(looked_unsteadily(1), 1_001, Some(1_101)),
+        machine.sleeps(scanned_amid_change(1), 1_001, Some(1_101)),
         None
     );
     machine.sleeps(WRITING, 1_050, Some(2_000));
-    machine.looks(Event::PollDue, 1_400);
+    machine.scans(Event::PollDue, 1_400);
     let disturbed = Event::Scanned(Scan {
         fingerprint: content(1),
         disturbed: Some(Change::Complete),
         armed_new: false,
     });
     assert_eq!(machine.sleeps(disturbed, 1_500, Some(1_501)), None);
-    machine.looks(WOKE, 1_501);
-    let (order, note) = machine.delivers_noting(looked(2), 1_501);
+    machine.scans(WOKE, 1_501);
+    let (order, note) = machine.delivers_noting(scanned(2), 1_501);
     assert_eq!(note, Some(changed(0, 2)));
     assert_eq!(order.started_before, at(1_500));
 }
@@ -960,133 +965,142 @@ fn a_comparison_without_an_event_does_not_cut_short_what_is_settling() {
 // SIGUSR1.
 
 #[test]
-fn on_demand_everyone_is_signalled_at_once_though_nothing_changed() {
-    let mut machine = Machine::told();
-    machine.looks(Event::Requested, 10);
-    let order = machine.delivers(looked(1), 11);
+fn a_request_signals_every_process_at_once_though_nothing_changed() {
+    let mut machine = Machine::signalled();
+    machine.scans(Event::Requested, 10);
+    let order = machine.delivers(scanned(1), 11);
     assert!(order.concerns(at(10)));
-    assert_eq!(machine.sleeps(told(1), 11, None), None);
+    assert_eq!(machine.sleeps(signalled(1), 11, None), None);
     // That signal counts for the next change.
-    machine.looks(COMPLETE, 500);
-    machine.sleeps(looked(2), 500, Some(1_011));
+    machine.scans(COMPLETE, 500);
+    machine.sleeps(scanned(2), 500, Some(1_011));
 }
 
 #[test]
-fn a_demand_does_not_wait_for_content_that_keeps_changing() {
+fn a_request_does_not_wait_for_content_that_keeps_changing() {
     let mut machine = Machine::started();
     machine.sleeps(WRITING, 0, Some(2_000));
-    machine.looks(Event::Requested, 10);
-    machine.delivers(looked_unsteadily(1), 11);
+    machine.scans(Event::Requested, 10);
+    machine.delivers(scanned_amid_change(1), 11);
 }
 
 #[test]
-fn a_demand_overtakes_the_pause_of_a_pending_reload() {
-    let mut machine = Machine::held(Waiting::Guarded);
-    machine.looks(Event::Requested, 10);
-    let order = machine.delivers(looked(1), 10);
+fn a_request_skips_the_pause_of_a_pending_reload() {
+    let mut machine = Machine::waiting(Waiting::Guarded);
+    machine.scans(Event::Requested, 10);
+    let order = machine.delivers(scanned(1), 10);
     assert_eq!(order.generation, 2);
-    assert_eq!(machine.sleeps(held(Waiting::Guarded), 10, Some(210)), None);
+    assert_eq!(
+        machine.sleeps(waiting(Waiting::Guarded), 10, Some(210)),
+        None
+    );
 }
 
 #[test]
-fn a_demand_that_cannot_be_met_stays_pending_even_if_the_content_comes_back() {
+fn a_request_that_cannot_be_met_stays_pending_even_if_the_content_comes_back() {
     let mut machine = Machine::started();
-    machine.looks(Event::Requested, 0);
-    machine.delivers(looked(0), 0);
-    let note = machine.sleeps(held(Waiting::NotPermitted), 0, Some(100));
+    machine.scans(Event::Requested, 0);
+    machine.delivers(scanned(0), 0);
+    let note = machine.sleeps(waiting(Waiting::NotPermitted), 0, Some(100));
     assert_eq!(note, Some(Note::StillWaiting(Waiting::NotPermitted)));
     for (ms, number, next_ms) in [(10, 1, 210), (20, 0, 420)] {
-        machine.looks(COMPLETE, ms);
-        machine.delivers(looked(number), ms);
-        machine.sleeps(held(Waiting::NotPermitted), ms, Some(next_ms));
+        machine.scans(COMPLETE, ms);
+        machine.delivers(scanned(number), ms);
+        machine.sleeps(waiting(Waiting::NotPermitted), ms, Some(next_ms));
     }
     assert!(machine.delivers(WOKE, 420).concerns(at(0)));
     assert_eq!(
-        machine.sleeps(told(1), 420, None),
+        machine.sleeps(signalled(1), 420, None),
         Some(Note::Arrived(Millis(420)))
     );
 }
 
 #[test]
-fn a_process_that_started_after_the_demand_has_read_what_is_there_and_is_not_signalled() {
+fn a_process_that_started_after_the_request_is_not_signalled() {
     let mut machine = Machine::started();
-    machine.looks(Event::Requested, 0);
-    machine.delivers(looked(0), 1);
-    machine.sleeps(held(Waiting::NoProcess), 1, Some(101));
+    machine.scans(Event::Requested, 0);
+    machine.delivers(scanned(0), 1);
+    machine.sleeps(waiting(Waiting::NoProcess), 1, Some(101));
     let order = machine.delivers(WOKE, 101);
     assert!(order.concerns(at(0)) && !order.concerns(at(50)));
-    assert_eq!(machine.sleeps(told(0), 101, None), Some(Note::NotNeeded));
+    assert_eq!(
+        machine.sleeps(signalled(0), 101, None),
+        Some(Note::NotNeeded)
+    );
 }
 
 #[test]
-fn a_demand_waives_the_least_interval_for_one_signal_only() {
-    let mut machine = Machine::told();
-    machine.looks(Event::Requested, 10);
-    machine.delivers(looked(1), 10);
-    machine.sleeps(told_but(1, Waiting::NotPermitted), 10, Some(1_010));
-    machine.looks(COMPLETE, 500);
-    machine.sleeps(looked(2), 500, Some(1_010));
+fn a_request_waives_the_minimum_interval_for_one_signal_only() {
+    let mut machine = Machine::signalled();
+    machine.scans(Event::Requested, 10);
+    machine.delivers(scanned(1), 10);
+    machine.sleeps(signalled_except(1, Waiting::NotPermitted), 10, Some(1_010));
+    machine.scans(COMPLETE, 500);
+    machine.sleeps(scanned(2), 500, Some(1_010));
 }
 
 #[test]
-fn a_demand_nobody_could_be_told_of_still_waives_the_least_interval_when_the_content_changes() {
-    let mut machine = Machine::told();
-    machine.looks(Event::Requested, 10);
-    machine.delivers(looked(1), 10);
-    machine.sleeps(held(Waiting::NotPermitted), 10, Some(110));
-    machine.looks(COMPLETE, 50);
-    let order = machine.delivers(looked(2), 50);
+fn an_undelivered_request_waives_the_minimum_interval_for_the_next_change_too() {
+    let mut machine = Machine::signalled();
+    machine.scans(Event::Requested, 10);
+    machine.delivers(scanned(1), 10);
+    machine.sleeps(waiting(Waiting::NotPermitted), 10, Some(110));
+    machine.scans(COMPLETE, 50);
+    let order = machine.delivers(scanned(2), 50);
     assert_eq!(order.started_before, at(50));
 }
 
 // Catch-up.
 
 #[test]
-fn a_process_older_than_the_newest_change_is_signalled_at_start() {
+fn a_process_older_than_the_newest_change_is_signalled_at_startup() {
     let (mut machine, order) = Machine::catching_up(0);
     assert!(order.concerns(Instant::BOOT) && order.concerns(at(0)) && !order.concerns(at(1)));
-    assert_eq!(machine.sleeps(told(1), 0, None), Some(Note::CaughtUp));
+    assert_eq!(machine.sleeps(signalled(1), 0, None), Some(Note::CaughtUp));
 }
 
 #[test]
-fn where_every_process_is_younger_than_the_newest_change_or_none_is_there_nothing_is_owed() {
+fn without_a_process_older_than_the_newest_change_nothing_is_pending() {
     let (mut machine, _) = Machine::catching_up(0);
-    assert_eq!(machine.sleeps(told(0), 0, None), None);
+    assert_eq!(machine.sleeps(signalled(0), 0, None), None);
     for reason in [Waiting::NoProcess, Waiting::PidFile] {
         // One that is there may get its name a moment later. Nothing is said about that.
         let (mut machine, _) = Machine::catching_up(0);
-        assert_eq!(machine.sleeps(held(reason), 9_999, Some(10_099)), None);
+        assert_eq!(machine.sleeps(waiting(reason), 9_999, Some(10_099)), None);
         machine.delivers(WOKE, 10_099);
-        assert_eq!(machine.sleeps(held(reason), 10_099, None), None);
+        assert_eq!(machine.sleeps(waiting(reason), 10_099, None), None);
         let (mut machine, _) = Machine::catching_up(0);
-        machine.sleeps(held(reason), 0, Some(100));
+        machine.sleeps(waiting(reason), 0, Some(100));
         machine.delivers(WOKE, 100);
-        assert_eq!(machine.sleeps(told(1), 100, None), Some(Note::CaughtUp));
+        assert_eq!(
+            machine.sleeps(signalled(1), 100, None),
+            Some(Note::CaughtUp)
+        );
     }
 }
 
 #[test]
-fn catching_up_is_not_cancelled_by_content_that_changes_and_comes_back() {
+fn content_that_comes_back_does_not_cancel_the_catch_up() {
     let (mut machine, _) = Machine::catching_up(0);
-    machine.sleeps(held(Waiting::Guarded), 0, Some(100));
+    machine.sleeps(waiting(Waiting::Guarded), 0, Some(100));
     for (ms, number) in [(10, 1), (20, 0)] {
-        machine.looks(COMPLETE, ms);
-        let order = machine.delivers(looked(number), ms);
+        machine.scans(COMPLETE, ms);
+        let order = machine.delivers(scanned(number), ms);
         assert!(order.concerns(Instant::from_nanoseconds(1)));
-        machine.sleeps(held(Waiting::Guarded), ms, Some(ms + 20 * ms));
+        machine.sleeps(waiting(Waiting::Guarded), ms, Some(ms + 20 * ms));
     }
     machine.delivers(WOKE, 420);
     assert_eq!(
-        machine.sleeps(told(1), 420, None),
+        machine.sleeps(signalled(1), 420, None),
         Some(Note::Arrived(Millis(420)))
     );
     // From then on it is content 0 that was delivered.
-    machine.looks(COMPLETE, 2_000);
-    machine.delivers(looked(1), 2_000);
-    machine.sleeps(held(Waiting::Guarded), 2_000, Some(2_100));
-    machine.looks(COMPLETE, 2_050);
+    machine.scans(COMPLETE, 2_000);
+    machine.delivers(scanned(1), 2_000);
+    machine.sleeps(waiting(Waiting::Guarded), 2_000, Some(2_100));
+    machine.scans(COMPLETE, 2_050);
     assert_eq!(
-        machine.delivers_noting(looked(0), 2_050).1,
+        machine.delivers_noting(scanned(0), 2_050).1,
         Some(Note::Reverted)
     );
 }
@@ -1094,22 +1108,22 @@ fn catching_up_is_not_cancelled_by_content_that_changes_and_comes_back() {
 // The end.
 
 #[test]
-fn a_stop_says_whether_something_is_left_undelivered() {
+fn a_stop_knows_whether_a_change_is_undelivered() {
     assert!(!Machine::started().leaves_undelivered(0));
-    assert!(!Machine::told().leaves_undelivered(0));
+    assert!(!Machine::signalled().leaves_undelivered(0));
     assert!(
-        Machine::held(Waiting::NoProcess).leaves_undelivered(0),
+        Machine::waiting(Waiting::NoProcess).leaves_undelivered(0),
         "pending"
     );
     let mut machine = Machine::started();
     machine.sleeps(FINISHED, 0, Some(100));
     assert!(machine.leaves_undelivered(50), "settling");
-    let mut machine = Machine::told();
-    machine.looks(COMPLETE, 100);
-    machine.sleeps(looked(2), 100, Some(1_000));
+    let mut machine = Machine::signalled();
+    machine.scans(COMPLETE, 100);
+    machine.sleeps(scanned(2), 100, Some(1_000));
     assert!(machine.leaves_undelivered(150), "within the least interval");
-    machine.looks(COMPLETE, 200);
-    machine.sleeps(looked(1), 200, Some(1_000));
+    machine.scans(COMPLETE, 200);
+    machine.sleeps(scanned(1), 200, Some(1_000));
     assert!(
         !machine.leaves_undelivered(250),
         "the content is what was delivered"

@@ -3,7 +3,8 @@
 
 use super::super::*;
 use super::{
-    COMPLETE, FINISHED, WOKE, WRITING, at, content, held, looked, looked_unsteadily, told, told_but,
+    COMPLETE, FINISHED, WOKE, WRITING, at, content, scanned, scanned_amid_change, signalled,
+    signalled_except, waiting,
 };
 use crate::base::time::Millis;
 use std::collections::hash_map::Entry;
@@ -30,7 +31,7 @@ struct Observed {
     /// The first look was taken.
     is_started: bool,
     /// SIGUSR1 came and nobody has been signalled since.
-    demanded: bool,
+    requested: bool,
     /// What was last delivered under which generation.
     delivering: Option<(u32, Fingerprint)>,
     path: Option<Rc<Step>>,
@@ -49,7 +50,7 @@ impl Observed {
             first_event: None,
             last_signal: None,
             is_started: false,
-            demanded: false,
+            requested: false,
             delivering: None,
             path: None,
         }
@@ -67,7 +68,7 @@ impl Observed {
                 self.first_event.get_or_insert(self.now);
             }
             Event::Requested => {
-                self.demanded = true;
+                self.requested = true;
                 self.first_event.get_or_insert(self.now);
             }
             Event::Scanned(Scan { disturbed, .. }) => {
@@ -90,7 +91,7 @@ impl Observed {
                 if attempt.signalled > 0 && matches!(asked, Action::Deliver(_)) =>
             {
                 self.last_signal = Some(self.now);
-                self.demanded = false;
+                self.requested = false;
             }
             Event::Started { .. } => self.is_started = true,
             Event::Attempted(_)
@@ -137,7 +138,7 @@ impl Observed {
         );
         self.must(
             !unsure || settling.is_some() || owed.is_some(),
-            "what is not sure is looked at or owed",
+            "what is not sure is scanned at or owed",
         );
         self.must(
             self.reload.changed_since().is_some() == owed.is_some(),
@@ -160,7 +161,7 @@ impl Observed {
                     .last_signal
                     .is_none_or(|last| last.plus(TIMING.min_interval) <= self.now);
                 self.must(
-                    interval_is_over || self.demanded,
+                    interval_is_over || self.requested,
                     "two signals keep the least interval",
                 );
                 let (generation, content) = self
@@ -219,7 +220,7 @@ impl Observed {
             machine.is_requested,
             machine.is_unsure,
             self.is_started,
-            self.demanded,
+            self.requested,
             self.action == Action::Scan,
             matches!(self.action, Action::Deliver(_)),
             matches!(self.action, Action::Exit { .. }),
@@ -342,20 +343,20 @@ fn alphabet(now: Instant) -> impl Iterator<Item = Event> {
             COMPLETE,
             Event::Changed(Change::Gone, Instant::NEVER),
             Event::Changed(Change::Finished, at(0)),
-            looked(0),
-            looked(1),
-            looked_unsteadily(0),
-            looked_unsteadily(1),
+            scanned(0),
+            scanned(1),
+            scanned_amid_change(0),
+            scanned_amid_change(1),
             Event::Scanned(Scan {
                 fingerprint: content(1),
                 disturbed: Some(Change::Gone),
                 armed_new: false,
             }),
-            told(0),
-            told(1),
-            told_but(1, Waiting::NotPermitted),
-            held(Waiting::NoProcess),
-            held(Waiting::Guarded),
+            signalled(0),
+            signalled(1),
+            signalled_except(1, Waiting::NotPermitted),
+            waiting(Waiting::NoProcess),
+            waiting(Waiting::Guarded),
             Event::Requested,
             Event::PollDue,
             Event::Unconfirmed,

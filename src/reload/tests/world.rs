@@ -87,7 +87,7 @@ struct App {
     /// Something happened to the content since it read, as far as its start time tells.
     stirred: bool,
     /// Since it read, SIGUSR1 came.
-    demanded: bool,
+    requested: bool,
     /// It started amid a burst, or in the tick of an event, or while a reload was pending.
     amid: bool,
     /// It read what was not there when it was looked at, and there was no event to tell.
@@ -102,7 +102,7 @@ struct World {
     disk: usize,
     /// There are no events: what changed is found by comparing at intervals.
     blind: bool,
-    last_look: Instant,
+    last_scan: Instant,
     /// It is stopped; what has come since waits.
     is_stopped: bool,
     waiting: Option<Change>,
@@ -114,13 +114,13 @@ struct World {
     apps: [Option<App>; 2],
     denied: [bool; 2],
     next_pid: u32,
-    told: Vec<u32>,
+    signalled: Vec<u32>,
     generation: u32,
     last_event: Instant,
     last_demand: Instant,
     last_signal: Option<Instant>,
     /// SIGUSR1 came and nobody has been signalled since.
-    demanded: bool,
+    requested: bool,
     /// Since the machine was last idle: some were told and others not; the content changed during a look.
     partly: bool,
     unsteady: bool,
@@ -167,7 +167,7 @@ impl World {
             min_age,
             disk: 0,
             blind: false,
-            last_look: now,
+            last_scan: now,
             is_stopped: false,
             waiting: None,
             seen: 0,
@@ -176,12 +176,12 @@ impl World {
             apps: [None; 2],
             denied: [false; 2],
             next_pid: 1,
-            told: Vec::new(),
+            signalled: Vec::new(),
             generation: 0,
             last_event: Instant::BOOT,
             last_demand: Instant::BOOT,
             last_signal: None,
-            demanded: false,
+            requested: false,
             partly: false,
             unsteady: false,
             broken: None,
@@ -226,11 +226,11 @@ impl World {
                     // When it happened nobody knows: between the last look and now.
                     self.last_event = self.now;
                     for app in self.apps.iter_mut().flatten() {
-                        let uncertain = app.start.plus(TICK) > self.last_look;
+                        let uncertain = app.start.plus(TICK) > self.last_scan;
                         app.stirred |= uncertain;
                         app.amid |= uncertain;
                     }
-                    self.handle(Event::Changed(change, self.last_look));
+                    self.handle(Event::Changed(change, self.last_scan));
                 }
                 self.pass(0);
             }
@@ -248,10 +248,10 @@ impl World {
     }
 
     fn demand(&mut self) {
-        self.demanded = true;
+        self.requested = true;
         self.last_demand = self.now;
         for app in self.apps.iter_mut().flatten() {
-            app.demanded = true;
+            app.requested = true;
         }
     }
 
@@ -264,7 +264,7 @@ impl World {
             read: self.disk,
             read_at: self.now,
             stirred: start <= self.last_event,
-            demanded: start <= self.last_demand,
+            requested: start <= self.last_demand,
             amid: start <= self.last_event || self.reload.deadline().is_some(),
             hidden: false,
         });
@@ -299,7 +299,7 @@ impl World {
             let deadline = self.reload.deadline().map(|at| (at, Event::Woke));
             let poll_at = self
                 .blind
-                .then(|| (self.last_look.plus(POLL), Event::PollDue));
+                .then(|| (self.last_scan.plus(POLL), Event::PollDue));
             let next = [deadline, poll_at]
                 .into_iter()
                 .flatten()
@@ -315,7 +315,7 @@ impl World {
 
     /// Carries out a look.
     fn look(&mut self) -> Event {
-        let looked_before = core::mem::replace(&mut self.last_look, self.now);
+        let looked_before = core::mem::replace(&mut self.last_scan, self.now);
         let during = self.during.take();
         if let Some(DemandDuringLook) = during {
             self.demand();
@@ -376,7 +376,7 @@ impl World {
     fn attempt(&mut self, order: Order) -> Attempt {
         if order.generation != self.generation {
             self.generation = order.generation;
-            self.told.clear();
+            self.signalled.clear();
         }
         let mut attempt = Attempt {
             signalled: 0,
@@ -387,7 +387,7 @@ impl World {
         places.sort_by_key(|at| self.apps[*at].map(|app| app.pid));
         for at in places {
             let Some(app) = self.apps[at]
-                .filter(|app| !self.told.contains(&app.pid) && order.concerns(app.start))
+                .filter(|app| !self.signalled.contains(&app.pid) && order.concerns(app.start))
             else {
                 continue;
             };
@@ -402,7 +402,7 @@ impl World {
             } else {
                 self.signal(at);
                 attempt.signalled += 1;
-                self.told.push(app.pid);
+                self.signalled.push(app.pid);
             }
         }
         if self.apps == [None; 2] {
@@ -413,11 +413,11 @@ impl World {
                 .last_signal
                 .is_none_or(|last| last.plus(TIMING.min_interval) <= self.now);
             self.must(
-                interval_is_over || self.demanded,
+                interval_is_over || self.requested,
                 "two signals keep the least interval",
             );
             self.last_signal = Some(self.now);
-            self.demanded = false;
+            self.requested = false;
             self.partly |= attempt.waiting.is_some();
         }
         attempt
@@ -426,7 +426,7 @@ impl World {
     fn signal(&mut self, at: usize) {
         let Some(app) = self.apps[at] else { return };
         // Without events and in a look that was disturbed there is no knowing what the process read.
-        let needed = app.read != self.disk || app.demanded || self.unsteady || self.blind;
+        let needed = app.read != self.disk || app.requested || self.unsteady || self.blind;
         self.must(needed || app.stirred, "no signal without a cause");
         self.must(
             needed || app.amid || self.partly,
@@ -436,7 +436,7 @@ impl World {
             read: self.disk,
             read_at: self.now,
             stirred: false,
-            demanded: false,
+            requested: false,
             amid: false,
             hidden: self.blind && self.seen != self.disk,
             ..app
