@@ -1,24 +1,27 @@
 //! Signals an application when its mounted Kubernetes configuration changes.
 //!
+//! One thread, one poll(2), no allocator. Every module uses only what stands below it:
+//!
 //! ```text
-//! environment -> config -> run (the only loop: poll) -> reload (pure: state, event, time -> action) -> process -> guard -> deliver -> confirm
-//!                           |  inotify, signals, http        ^
-//!                           `> watch -> tree (walk) -> fingerprint                                         every step -> report, metrics
-//!                           `> mount        `> resolve (links)
+//! top       main, command                          entry, one function a command
+//! story     run, check                             the loop; the diagnosis
+//! doing     watch, deliver, confirm, http, sandbox inotify; signals; what came of them; metrics and health; self-restraint
+//! seeing    tree, process, mount                   walk and resolve; /proc; mountinfo
+//! deciding  reload, fingerprint, config            pure: when to scan and signal; what changed; settings
+//! telling   report                                 one list of facts; log lines and metrics are two ways to say them
+//! base      sys, time, text, file, encode, signal, comm
 //! ```
 //!
-//! One thread, one `poll`, no allocator. What decides (`config`, `signal`, `reload`, `fingerprint`, the parsers of `process`,
-//! the verdict of `deliver`) makes no system call; what makes system calls decides nothing.
+//! `tests/it/architecture.rs` holds the edges.
 //!
 //! # Invariants
-//! - Watches are armed before anything is read, so that no change falls between.
-//! - A signal follows a look that saw other content than was delivered last; see [`reload`].
-//! - After start-up no failure ends the program.
-//! - After start-up it makes the system calls of [`sandbox`] and no others.
+//! - Watches are set before anything is read, so that no change falls in between.
+//! - A signal follows a scan that saw other content than was last delivered; see [`reload`].
+//! - After start-up no failure ends the program, and it makes only the system calls listed in [`sandbox`].
 //!
 //! # Limits
 //! 64 roots, 64 process names, 16 levels of directories, 262,144 entries below a root, 8 MiB of a file read in full, log lines
-//! of 2,048 bytes, 16 processes remembered between two deliveries, 8 watched for their end and 64 directories or files for being
+//! of 4,096 bytes, 16 processes remembered between two deliveries, 8 watched for their end and 64 directories or files for being
 //! opened after a signal, 8 connections with requests of 8 KiB.
 
 #![cfg_attr(not(test), no_std)]
