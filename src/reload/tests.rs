@@ -295,7 +295,7 @@ fn unchanged_content_concerns_only_processes_that_started_during_the_burst() {
             "started at {start_ms} ms"
         );
     }
-    // Nobody had to be told, and nothing is said of it.
+    // No process needed a signal, so nothing is reported.
     assert_eq!(machine.sleeps(signalled(0), 1_150, None), None);
 }
 
@@ -414,7 +414,7 @@ fn a_disturbed_scan_within_the_minimum_interval_delays_the_delivery_until_the_ne
     let order = machine.delivers(scanned_amid_change(2), 2_100);
     machine.sleeps(signalled(1), 2_100, Some(2_200));
     assert!(order.concerns(at(100)));
-    // What changes for ever is told for ever, once in the longest time.
+    // Content that changes for ever is delivered once every settle maximum.
     machine.sleeps(WRITING, 2_150, Some(4_100));
     machine.scans(WOKE, 4_100);
     machine.delivers(scanned_amid_change(3), 4_100);
@@ -709,7 +709,7 @@ fn content_that_comes_back_before_a_signal_cancels_the_reload() {
     machine.scans(COMPLETE, 5_000);
     let (order, note) = machine.delivers_noting(scanned(0), 5_000);
     assert_eq!(note, Some(Note::Reverted));
-    // It is owed only to whoever started while the other content was there.
+    // Only a process that started while the other content was there needs it.
     for (start_ms, concerned) in [(0, true), (2_000, true), (5_000, true), (5_001, false)] {
         assert_eq!(
             order.concerns(at(start_ms)),
@@ -942,7 +942,7 @@ fn a_scan_without_an_event_does_not_cut_a_burst_short() {
     machine.scans(Event::PollDue, 500);
     // Half of the file is there.
     assert_eq!(machine.sleeps(scanned(1), 501, Some(2_000)), None);
-    // What disturbs it counts as what it is.
+    // A disturbance counts by its own kind.
     machine.scans(Event::PollDue, 1_000);
     assert_eq!(
         machine.sleeps(scanned_amid_change(1), 1_001, Some(1_101)),

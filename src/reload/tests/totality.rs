@@ -25,19 +25,19 @@ struct Observed {
     reload: Reload,
     now: Instant,
     action: Action,
-    /// The first event since the last look that counted.
+    /// The first event since the last scan that counted.
     first_event: Option<Instant>,
     last_signal: Option<Instant>,
-    /// The first look was taken.
+    /// The first scan was taken.
     is_started: bool,
-    /// SIGUSR1 came and nobody has been signalled since.
+    /// SIGUSR1 came and no process has been signalled since.
     requested: bool,
-    /// What was last delivered under which generation.
+    /// The content last delivered, with its generation.
     delivering: Option<(u32, Fingerprint)>,
     path: Option<Rc<Step>>,
 }
 
-/// What led to a state: the last event with its time in milliseconds, and what came before.
+/// The steps that led to a state: the last event with its time in milliseconds, after the earlier steps.
 #[derive(Debug)]
 struct Step(Option<Rc<Step>>, u64, Event);
 
@@ -78,12 +78,12 @@ impl Observed {
                     .filter(|first| first.plus(TIMING.settle_max) > self.now && !machine_demanded);
                 let found = self.reload.burst.and_then(|settling| settling.found);
                 self.first_event = match (steady, settling) {
-                    // Without an event, another look has to find the same.
+                    // Without an event, another scan has to find the same.
                     _ if found.is_some() => put_off.or(Some(self.now)),
                     // It came before its time.
                     (true, Some(settling)) if settling.due > self.now => put_off,
                     (true, _) => None,
-                    // What disturbed the look is an event of its own if the look counts all the same.
+                    // What disturbed the scan is an event of its own if the scan counts all the same.
                     (false, _) => put_off.or(Some(self.now)),
                 };
             }
@@ -125,7 +125,7 @@ impl Observed {
             is_unsure: unsure,
             ..
         } = self.reload;
-        // Before the first look nothing is known, and nothing is owed.
+        // Before the first scan nothing is known and nothing is pending.
         let is_delivered = delivered == Some(seen) || seen == Fingerprint::default();
         let deadline = self.reload.deadline();
         self.must(
@@ -178,7 +178,7 @@ impl Observed {
                 "a look has a cause",
             ),
             Action::Exit { undelivered } => {
-                // Whether anybody is to be caught up with is not known before that was tried.
+                // Only an attempt shows whether any process needs the catch-up.
                 let catching_up = owed.is_some_and(|owed| !owed.order.is_for_everyone());
                 self.must(
                     undelivered || settling.is_none() && (is_delivered || catching_up),
@@ -268,7 +268,7 @@ impl Observed {
         )
     }
 
-    /// What can come of it: each event that is let through, at once, soon, and when the machine is due.
+    /// The states that can follow: each event let through, at once, soon, and at the deadline.
     fn successors(&self, lets_through: LetsThrough, mut visit: impl FnMut(Self)) {
         let to_deadline_ms = (self.reload.deadline()).map_or(0, |at| at.since(self.now).0);
         let mut waits_ms = [0, SOON.0, to_deadline_ms];
@@ -294,7 +294,7 @@ const SOON: Millis = Millis(30);
 /// Which event may come in which state.
 type LetsThrough = fn(&Observed, &Event) -> bool;
 
-/// Before the first look, and after it.
+/// Before the first scan, and after it.
 fn beginnings() -> Vec<Observed> {
     let started = |catch_up| {
         let mut observed = Observed::new();
@@ -377,23 +377,23 @@ fn alphabet(now: Instant) -> impl Iterator<Item = Event> {
     TIMELESS.iter().copied().chain(timed)
 }
 
-/// Anything but a first look: there is one, and it comes first.
+/// Anything but a first scan: there is one, and it comes first.
 fn anything(_: &Observed, event: &Event) -> bool {
     !matches!(event, Event::Started { .. })
 }
 
-/// What can come while the machine's last action is carried out, as `run.rs` does it.
+/// The events that can come while the loop carries out the last action.
 fn answers(observed: &Observed, event: &Event) -> bool {
     let is_of_a_look = matches!(event, Event::Scanned(Scan { .. }));
     let is_of_a_delivery = matches!(event, Event::Attempted(_));
     if !observed.is_started && !matches!(observed.action, Action::Exit { .. }) {
-        // The first look was broken off for a signal, for which any other look is broken off as well. Nothing was sent yet.
+        // The first scan was broken off for a signal, for which any other scan is broken off as well. Nothing was sent yet.
         return !is_of_a_look && !is_of_a_delivery && *event != Event::Unconfirmed;
     }
     match observed.action {
         _ if matches!(event, Event::Started { .. }) => false,
         Action::Sleep => !is_of_a_look && !is_of_a_delivery,
-        // A look is broken off for a signal, and then the loop comes round to anything else.
+        // A scan is broken off for a signal, and then the loop comes round to anything else.
         Action::Scan => !is_of_a_delivery,
         Action::Deliver(_) => is_of_a_delivery,
         Action::Exit { .. } => false,

@@ -1,7 +1,7 @@
 //! The machine in a world of its own: a disk with one of three contents, up to two processes that read it when they start and
 //! when they are signalled, and an observer that carries out what the machine asks for, as `run.rs` and `deliver.rs` do.
 //!
-//! What holds after every sequence of operations tried:
+//! These rules hold after every sequence of operations tried:
 //! - **No change is lost.** Some seconds after the last event every process that may be signalled has last read what is on disk.
 //!   When all may be, the machine is asleep without a deadline.
 //! - **No signal without a cause.** Since the process last read, the content changed or there was an event that might have
@@ -10,17 +10,17 @@
 //!   are those where what it read cannot be known:
 //!   - it started amid a burst, within the clock tick of an event, or while a reload was pending, and the content has been
 //!     another since: what was there in between is not remembered;
-//!   - it started after the last look, the sidecar was stopped later, and there was an event until it was continued;
-//!   - another process was told of such a content and this one was not: what is owed is owed to both;
-//!   - the content changed while it was being looked at, or there are no events.
-//! - **Two signals keep the least interval**, but for the one after SIGUSR1.
+//!   - it started after the last scan, the sidecar was stopped later, and there was an event until it was continued;
+//!   - another process was signalled for such content and this one was not: the delivery is pending for both;
+//!   - the content changed while it was being scanned, or there are no events.
+//! - **Two signals keep the minimum interval**, but for the one after SIGUSR1.
 //! - **A stop that leaves a process behind says so**, but for one that started in a burst which ended as it began.
 //! - **The machine never spins**: asleep, its deadline lies ahead.
 //!
 //! Processes read at once here. One that takes its time may read what is there for a moment after its start or its signal; if that
-//! is gone before the machine looks, nothing tells of it. That is the price of no signal for a file written and put back.
+//! is gone before the machine scans, nothing shows it. That is the price of sending no signal for a file written and put back.
 
-// What an observer knows is a list of yes and no.
+// An observer's knowledge is a list of yes and no.
 #![allow(clippy::struct_excessive_bools)]
 
 use super::super::*;
@@ -34,10 +34,10 @@ const TIMING: Timing = Timing {
 };
 /// How often the content is compared where there are no events.
 const POLL: Millis = Millis(5_000);
-/// Long enough for everything that is not hindered: a burst, the least interval and the longest pause.
+/// Long enough for everything that is not hindered: a burst, the minimum interval and the longest pause.
 const CALM: Millis = Millis(TIMING.settle_max.0 + TIMING.min_interval.0 + pending::LONGEST_PAUSE.0);
 
-/// What can happen. Contents and processes by number.
+/// An operation on the world. Contents and processes by number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Op {
     /// The content is written and the file closed.
@@ -46,8 +46,8 @@ enum Op {
     Begin(usize),
     /// The content is exchanged as `AtomicWriter` does it.
     Update(usize),
-    /// The content is written while the next look is taken: after it was read, or before and not yet heard of.
-    WriteDuringLook(usize),
+    /// The content is written while the next scan is taken: after it was read, or before and not yet heard of.
+    WriteDuringScan(usize),
     WriteBeforeReading(usize),
     /// The content is written where nothing is armed yet, as in a directory that was made in this burst.
     WriteUnheard(usize),
@@ -60,7 +60,7 @@ enum Op {
     /// It may no longer be signalled, or may again.
     Deny(usize),
     Allow(usize),
-    /// SIGUSR1; the same in the midst of the next look, which is broken off.
+    /// SIGUSR1; the same in the midst of the next scan, which is broken off.
     Demand,
     DemandDuringLook,
     /// The time to compare without an event.
@@ -74,7 +74,7 @@ enum Op {
 }
 use Op::{
     Allow, Begin, Continue, Demand, DemandDuringLook, Deny, End, Freeze, Pass, Poll, Restart,
-    Start, Stop, Touch, Update, Write, WriteBeforeReading, WriteDuringLook, WriteUnheard,
+    Start, Stop, Touch, Update, Write, WriteBeforeReading, WriteDuringScan, WriteUnheard,
 };
 
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -90,7 +90,7 @@ struct App {
     requested: bool,
     /// It started amid a burst, or in the tick of an event, or while a reload was pending.
     amid: bool,
-    /// It read what was not there when it was looked at, and there was no event to tell.
+    /// It read what was not there when it was scanned, and there was no event to tell.
     hidden: bool,
 }
 
@@ -109,7 +109,7 @@ struct World {
     seen: usize,
     /// Something was written where nothing was armed.
     unheard: bool,
-    /// What comes in the next look.
+    /// Happens during the next scan.
     during: Option<Op>,
     apps: [Option<App>; 2],
     denied: [bool; 2],
@@ -119,9 +119,9 @@ struct World {
     last_event: Instant,
     last_demand: Instant,
     last_signal: Option<Instant>,
-    /// SIGUSR1 came and nobody has been signalled since.
+    /// SIGUSR1 came and no process has been signalled since.
     requested: bool,
-    /// Since the machine was last idle: some were told and others not; the content changed during a look.
+    /// Since the machine was last idle, some processes were signalled and others not; the content changed during a scan.
     partly: bool,
     unsteady: bool,
     broken: Option<&'static str>,
@@ -197,16 +197,16 @@ impl World {
         }
     }
 
-    /// Whether the operation makes sense here.
+    /// Returns true if the operation makes sense in this state.
     fn apply(&mut self, op: Op) -> bool {
         match op {
             Write(new) | Begin(new) | Update(new) if new == self.disk => return false,
             Write(new) => self.write(new, Change::Finished),
             Begin(new) => self.write(new, Change::Writing),
             Update(new) => self.write(new, Change::Complete),
-            WriteDuringLook(_) | WriteBeforeReading(_) | DemandDuringLook => self.during = Some(op),
+            WriteDuringScan(_) | WriteBeforeReading(_) | DemandDuringLook => self.during = Some(op),
             WriteUnheard(new) => {
-                // The look that is due arms it.
+                // The scan that is due arms it.
                 if self.reload.burst.is_none() || self.blind {
                     return false;
                 }
@@ -223,7 +223,7 @@ impl World {
             Continue if self.is_stopped => {
                 self.is_stopped = false;
                 if let Some(change) = self.waiting.take() {
-                    // When it happened nobody knows: between the last look and now.
+                    // When it happened nobody knows: between the last scan and now.
                     self.last_event = self.now;
                     for app in self.apps.iter_mut().flatten() {
                         let uncertain = app.start.plus(TICK) > self.last_scan;
@@ -313,7 +313,7 @@ impl World {
         self.now = end;
     }
 
-    /// Carries out a look.
+    /// Makes a scan.
     fn look(&mut self) -> Event {
         let looked_before = core::mem::replace(&mut self.last_scan, self.now);
         let during = self.during.take();
@@ -330,7 +330,7 @@ impl World {
                 app.hidden |= app.read != self.disk && app.read_at >= looked_before;
             }
         }
-        if let Some(WriteDuringLook(new)) = during {
+        if let Some(WriteDuringScan(new)) = during {
             self.stir(new);
         }
         let armed_new = core::mem::take(&mut self.unheard);
@@ -425,7 +425,7 @@ impl World {
 
     fn signal(&mut self, at: usize) {
         let Some(app) = self.apps[at] else { return };
-        // Without events and in a look that was disturbed there is no knowing what the process read.
+        // Without events and in a scan that was disturbed there is no knowing what the process read.
         let needed = app.read != self.disk || app.requested || self.unsteady || self.blind;
         self.must(needed || app.stirred, "no signal without a cause");
         self.must(
@@ -489,7 +489,7 @@ impl World {
     }
 }
 
-/// What is broken by these operations, if anything is.
+/// Returns the rule that these operations break, if any.
 fn broken_by(world: &World, ops: &[Op]) -> Option<&'static str> {
     let mut world = world.clone();
     for op in ops {
@@ -553,8 +553,8 @@ fn every_short_story_of_two_processes_ends_well() {
         Write(0),
         Update(1),
         Begin(2),
-        WriteDuringLook(0),
-        WriteDuringLook(1),
+        WriteDuringScan(0),
+        WriteDuringScan(1),
         Touch,
         WriteUnheard(1),
         End(0),
@@ -605,7 +605,7 @@ fn any(random: &mut Random) -> Op {
         0..4 => Write(content),
         4 => Begin(content),
         5 => Update(content),
-        6 => WriteDuringLook(content),
+        6 => WriteDuringScan(content),
         7 => WriteBeforeReading(content),
         8 => Touch,
         9 => Start(at),
