@@ -1,239 +1,114 @@
-//! Settings: environment bytes in, a [`Config`] or every error out.
+//! Settings: environment bytes in, a [`Config`] or every mistake out.
 //!
-//! Pure: no system call. Nothing is copied; a `Config` borrows from the environment, which lives as long as the program.
+//! Pure: no system call. Nothing is copied: a `Config` borrows from the environment, which lives as long as the program.
 
+mod address;
+mod problem;
+mod table;
+mod types;
 mod value;
-mod values;
 
-pub use values::Values;
+pub use problem::Problem;
+pub use table::{Default, SETTINGS, Setting};
+pub use types::{
+    CommaList, Config, ConfirmMode, Listen, LogFormat, MAX_CMDLINE, MAX_NAMES, MAX_ROOTS, Matcher,
+    PollInterval, Select,
+};
 
-use crate::base::signal::Signal;
-use crate::base::sys::SocketAddress;
-use crate::base::text::{piece, pieces};
 use crate::base::time::Millis;
-use crate::confirm::Mode;
-use crate::process::{Matcher, Select};
-use crate::report::old_log::Format;
 
-use crate::base::words::Words;
-use crate::words;
+/// The values of all settings as they stand in the environment, without the blanks around them; empty for one that is not set.
+#[derive(Debug)]
+pub struct Values<'e>([&'e [u8]; SETTINGS.len()]);
 
-/// At most this many roots, so that what is known of each fits a machine word.
-pub const MAX_ROOTS: usize = 64;
-/// At most this many process names.
-pub const MAX_NAMES: usize = 64;
-/// The longest `PROCESS_CMDLINE` in bytes: what is kept of a command line while it is searched piece by piece.
-pub const MAX_CMDLINE: usize = 1024;
-/// `automatic` among the durations.
-const AUTOMATIC: u64 = u64::MAX;
-
-/// What a value must be.
-#[derive(Clone, Copy, Debug)]
-enum Kind {
-    /// Paths, separated by commas.
-    Paths,
-    /// Process names, separated by commas.
-    Names,
-    /// Part of a command line.
-    Cmdline,
-    /// One path.
-    Path,
-    /// [`Listen`] or `off`.
-    Address,
-    /// The number of the choice, for `PROCESS_SELECT`; so are the next two for theirs.
-    Select,
-    Confirm,
-    Format,
-    /// 0 or 1.
-    Boolean,
-    /// Milliseconds.
-    Duration,
-    /// Milliseconds or [`AUTOMATIC`].
-    Interval,
-    /// The signal's number.
-    Signal,
+/// Something that must be corrected before the program can start.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mistake<'e> {
+    /// The value of a setting cannot be used.
+    Value(&'static Setting, &'e [u8], Problem),
+    /// No setting says which process to signal.
+    NoTarget,
 }
 
-/// The number of settings.
-pub const COUNT: usize = 18;
+impl<'e> Values<'e> {
+    /// Takes the settings from `environment`, entries of the form `NAME=value`. If a name stands twice, the first counts, as for
+    /// getenv(3).
+    pub fn of(environment: &mut dyn Iterator<Item = &'e [u8]>) -> Self {
+        let mut values = [None; SETTINGS.len()];
+        for entry in environment {
+            let Some(equals) = entry.iter().position(|byte| *byte == b'=') else {
+                continue;
+            };
+            let (name, value) = entry.split_at(equals);
+            let setting = SETTINGS.iter().position(|it| it.name.as_bytes() == name);
+            if let Some(slot) = setting.and_then(|at| values.get_mut(at)) {
+                slot.get_or_insert(value[1..].trim_ascii());
+            }
+        }
+        Self(values.map(Option::unwrap_or_default))
+    }
 
-/// One table for the reader, three for the program: names and defaults in one text take no pointers.
-macro_rules! settings {
-    ($($kind:ident $name:literal $default:literal $meaning:expr;)+) => {
-        const NAMES_AND_DEFAULTS: &str = concat!($($name, "|", $default, "|"),+);
-        static MEANINGS: [Words; COUNT] = [$($meaning),+];
-        static KINDS: [Kind; COUNT] = [$(Kind::$kind),+];
+    /// Returns `LOG_FORMAT` and `VERBOSE`, in which mistakes are reported too, if these two are right themselves.
+    pub fn for_mistakes(&self) -> (LogFormat, bool) {
+        let config = self.read(&mut |_| {});
+        (config.log_format, config.verbose)
+    }
+
+    /// Returns the settings, unless there is a mistake. Calls `report` for each one.
+    pub fn config(&self, report: &mut dyn FnMut(Mistake<'e>)) -> Option<Config<'e>> {
+        let mut is_right = true;
+        let config = self.read(&mut |mistake| {
+            is_right = false;
+            report(mistake);
+        });
+        is_right.then_some(config)
+    }
+
+    fn read(&self, report: &mut dyn FnMut(Mistake<'e>)) -> Config<'e> {
+        let mut config = Config::UNSET;
+        for (setting, value) in self.each() {
+            if let Err(problem) = setting.read(&mut config, value) {
+                report(Mistake::Value(setting, value, problem));
+            }
+        }
+        self.limit_settle(&mut config, report);
+        let target = ["PROCESS_NAME", "PROCESS_CMDLINE", "PROCESS_PID_FILE"];
+        if target.iter().all(|name| self.get(name).is_empty()) {
+            report(Mistake::NoTarget);
+        }
+        config
+    }
+
+    /// The default of RELOAD_SETTLE gives way to a shorter RELOAD_SETTLE_MAX; a value that was asked for does not.
+    fn limit_settle(&self, config: &mut Config<'e>, report: &mut dyn FnMut(Mistake<'e>)) {
+        if config.settle <= config.settle_max {
+            return;
+        }
+        config.settle = config.settle_max;
+        for (setting, value) in self.each() {
+            if setting.name == "RELOAD_SETTLE" && !value.is_empty() {
+                report(Mistake::Value(setting, value, Problem::LongerThanMax));
+            }
+        }
+    }
+
+    fn each(&self) -> impl Iterator<Item = (&'static Setting, &'e [u8])> {
+        SETTINGS.iter().zip(self.0)
+    }
+
+    fn get(&self, name: &str) -> &'e [u8] {
+        let value = self.each().find(|(setting, _)| setting.name == name);
+        value.map(|(_, value)| value).unwrap_or_default()
+    }
+}
+
+impl Config<'_> {
+    /// A configuration in which nothing was read yet: a value that is wrong stays like this, and makes no other one wrong.
+    const UNSET: Self = Self {
+        settle_max: Millis(u64::MAX),
+        ..Self::NOTHING
     };
 }
 
-// In the order of [`Var`]: what it must be; its name, its default and what it does.
-settings! {
-    Paths "CONFIG_DIR" "required" words!("directories or files to watch, separated by commas");
-    Names "PROCESS_NAME" "" words!("name of the process to signal; several separated by commas");
-    Cmdline "PROCESS_CMDLINE" "" words!("text that its command line must contain");
-    Path "PROCESS_PID_FILE" "" words!("file whose first line is its process id");
-    Signal "RELOAD_SIGNAL" "SIGHUP" words!("signal to send: name or number");
-    Boolean "VERBOSE" "false" words!("print every inotify event and every decision");
-    Select "PROCESS_SELECT" "main" words!("main: matches without a matching ancestor; all: every match");
-    Duration "PROCESS_MIN_AGE" "2s" words!("leave a younger process alone until it is this old");
-    Duration "RELOAD_SETTLE" "100ms" words!("quiet time after the last event before deciding");
-    Duration "RELOAD_SETTLE_MAX" "2s" words!("decide at the latest this long after the first event");
-    Duration "RELOAD_MIN_INTERVAL" "1s" words!("least time between two signals");
-    Boolean "RELOAD_GUARD" "true" words!("never send a signal whose arrival would kill the process");
-    Boolean "RELOAD_CATCH_UP" "true" words!("at start, signal a process older than the newest change");
-    Confirm "RELOAD_CONFIRM" "warn" words!("after a signal, watch the files being read again");
-    Interval "CONFIG_POLL_INTERVAL" "automatic" words!("also compare the content at this interval; 0 never");
-    Format "LOG_FORMAT" "text" words!("text or json");
-    Address "LISTEN_ADDR" "off" words!("host:port, or :port on the loopback, for metrics and health");
-    Boolean "SANDBOX" "true" words!("after the start, give up what is not needed");
-}
-
-/// A setting as `help` prints it.
-#[derive(Clone, Copy, Debug)]
-pub struct Setting(usize);
-
-impl Setting {
-    /// Every setting, in order.
-    pub fn all() -> impl Iterator<Item = Self> {
-        (0..COUNT).map(Self)
-    }
-
-    fn part(at: usize) -> &'static [u8] {
-        piece(NAMES_AND_DEFAULTS.as_bytes(), b'|', at)
-    }
-
-    /// The environment variable.
-    pub fn name(self) -> &'static [u8] {
-        Self::part(2 * self.0)
-    }
-
-    /// What holds when it is not set or empty.
-    pub fn default(self) -> &'static [u8] {
-        Self::part(2 * self.0 + 1)
-    }
-
-    /// For `help`.
-    pub fn meaning(self) -> Words {
-        MEANINGS[self.0]
-    }
-}
-
-/// The place of each variable among the settings.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Var {
-    ConfigDir,
-    ProcessName,
-    ProcessCmdline,
-    ProcessPidFile,
-    ReloadSignal,
-    Verbose,
-    ProcessSelect,
-    ProcessMinAge,
-    ReloadSettle,
-    ReloadSettleMax,
-    ReloadMinInterval,
-    ReloadGuard,
-    ReloadCatchUp,
-    ReloadConfirm,
-    ConfigPollInterval,
-    LogFormat,
-    ListenAddr,
-    Sandbox,
-}
-
-/// A checked list in one string; the pieces are separated by commas and stand without the blanks around them.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct CommaList<'e>(&'e [u8]);
-
-impl<'e> CommaList<'e> {
-    /// A list of what stands between the commas of `text`.
-    pub const fn new(text: &'e [u8]) -> Self {
-        Self(text)
-    }
-
-    /// Its pieces, in order.
-    pub fn iter(self) -> impl Iterator<Item = &'e [u8]> {
-        pieces(self.0, b',').map(<[u8]>::trim_ascii)
-    }
-
-    /// The text that it was made of.
-    pub const fn as_bytes(self) -> &'e [u8] {
-        self.0
-    }
-}
-
-/// When the content is compared without an event having come.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum PollInterval {
-    /// Where inotify does not work.
-    Automatic,
-    /// Not even there.
-    Never,
-    /// Always, at this interval in milliseconds.
-    Every(Millis),
-}
-
-/// Where to listen.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Listen<'e> {
-    /// As it was given, for messages.
-    pub text: &'e [u8],
-    /// As it is meant.
-    pub address: SocketAddress,
-}
-
-/// All settings, valid.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config<'e> {
-    /// `CONFIG_DIR`: 1 to [`MAX_ROOTS`] paths, relative ones from the working directory.
-    pub roots: CommaList<'e>,
-    /// `PROCESS_NAME`, `PROCESS_CMDLINE`, `PROCESS_PID_FILE`: at least one is set.
-    pub matcher: Matcher<'e>,
-    /// `PROCESS_SELECT`.
-    pub select: Select,
-    /// `PROCESS_MIN_AGE` in milliseconds.
-    pub min_age: Millis,
-    /// `RELOAD_SIGNAL`.
-    pub signal: Signal,
-    /// `RELOAD_SETTLE` in milliseconds, at most `settle_max`.
-    pub settle: Millis,
-    /// `RELOAD_SETTLE_MAX` in milliseconds.
-    pub settle_max: Millis,
-    /// `RELOAD_MIN_INTERVAL` in milliseconds.
-    pub min_interval: Millis,
-    /// `RELOAD_GUARD`.
-    pub guard: bool,
-    /// `RELOAD_CATCH_UP`.
-    pub catch_up: bool,
-    /// `RELOAD_CONFIRM`.
-    pub confirm: Mode,
-    /// `CONFIG_POLL_INTERVAL`.
-    pub poll: PollInterval,
-    /// `VERBOSE`.
-    pub verbose: bool,
-    /// `LOG_FORMAT`.
-    pub log_format: Format,
-    /// `SANDBOX`.
-    pub sandbox: bool,
-    /// `LISTEN_ADDR`, if it is on.
-    pub listen: Option<Listen<'e>>,
-}
-
-/// Reads the settings from `environment`, as [`Values::of`] does.
-///
-/// # Errors
-/// All that is wrong, at once.
-#[allow(clippy::result_large_err)] // There is nowhere to put it but the stack.
-pub fn parse<'e>(
-    environment: &mut dyn Iterator<Item = &'e [u8]>,
-) -> Result<Config<'e>, Values<'e>> {
-    let values = Values::of(environment);
-    if values.are_wrong() {
-        Err(values)
-    } else {
-        Ok(values.config())
-    }
-}
-
-// WIP #[cfg(test)]
-// WIP mod tests;
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 //! Pure: no system call. Numbers come from `libc`, so that they are right on every architecture.
 
 use crate::base::text::{Word, is_same_word, parse_number};
-use crate::report::old_log::Log;
+
 use core::fmt::{self, Display};
 
 /// A signal that can be sent: 1 to 31, or 34 to 64. (32 and 33 belong to the C library's threads.)
@@ -33,28 +33,21 @@ pub enum NotASignal {
     /// No such name; this is the nearest that exists.
     Unknown {
         /// The nearest real name, without `SIG`.
-        nearest: &'static [u8],
+        nearest: &'static str,
     },
 }
 
-/// The longest name without `SIG`; the table holds names inline, so that it needs no relocation.
-const NAME_MAX: usize = 6;
-
+/// A row of [`TABLE`].
 struct Named {
-    name: [u8; NAME_MAX],
+    /// The name without `SIG`.
+    name: &'static str,
     number: u8,
     action: DefaultAction,
 }
 
-const fn named(name: &str, number: i32, action: DefaultAction) -> Named {
-    let mut padded = [b' '; NAME_MAX];
-    let mut at = 0;
-    while at < name.len() {
-        padded[at] = name.as_bytes()[at];
-        at += 1;
-    }
+const fn named(name: &'static str, number: i32, action: DefaultAction) -> Named {
     Named {
-        name: padded,
+        name,
         number: number as u8,
         action,
     }
@@ -102,12 +95,6 @@ static TABLE: [Named; 37] = [
     named("RTMIN", Signal::RTMIN as i32, Terminate),
     named("RTMAX", Signal::RTMAX as i32, Terminate),
 ];
-
-impl Named {
-    fn name(&self) -> &[u8] {
-        self.name.trim_ascii_end()
-    }
-}
 
 impl Display for Signal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -159,7 +146,7 @@ impl Signal {
         let mut text = Word::new();
         text.push(b"SIG");
         if let Some(named) = TABLE.iter().find(|named| named.number == self.0) {
-            text.push(named.name());
+            text.push(named.name.as_bytes());
         } else if self.0 - Self::RTMIN <= 15 {
             // The kernel has 31 of them; like `kill -l`, the upper half is counted from the end.
             text.push(b"RTMIN+");
@@ -172,7 +159,10 @@ impl Signal {
     }
 
     /// Adds its name to a log line.
-    pub fn name_in(self, line: &mut Log) -> &mut Log {
+    pub fn name_in(
+        self,
+        line: &mut crate::report::old_log::Log,
+    ) -> &mut crate::report::old_log::Log {
         line.key("signal", self.name().as_bytes())
     }
 
@@ -198,10 +188,10 @@ impl Signal {
                 return of_number(u32::from(Self::RTMAX) - offset);
             }
         }
-        let mut nearest: (u8, &[u8]) = (u8::MAX, b"");
+        let mut nearest = (u8::MAX, "");
         for named in &TABLE {
-            let name = named.name();
-            match distance(name, bare) {
+            let name = named.name;
+            match distance(name.as_bytes(), bare) {
                 0 if name.len() == bare.len() => return Ok(Self(named.number)),
                 distance if distance < nearest.0 => nearest = (distance, name),
                 _ => {}

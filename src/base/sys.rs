@@ -1,12 +1,13 @@
-//! The only `unsafe` of the program: what rustix has no safe call for.
+//! The only `unsafe` of the program besides its entry: system calls that rustix has no safe wrapper for.
 #![allow(unsafe_code)]
 
 use crate::base::signal::Signal;
 use crate::base::time::Instant;
 use core::ffi::{CStr, c_char, c_int};
-use core::ptr::{self, NonNull};
+use core::ptr;
 use rustix::event::Timespec;
 use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use rustix::fs;
 use rustix::io::{self, Errno};
 
 /// For a poll(2) that does not wait.
@@ -33,6 +34,52 @@ pub unsafe fn strings(mut array: *const *const c_char) -> impl Iterator<Item = &
     })
 }
 
+/// Opens a placeholder for each of the first three descriptors that was closed at the start, so that no file of the program's own
+/// gets one of these numbers and has log lines written into it.
+///
+/// The placeholder is `/` opened with `O_PATH`, which exists in any image and cannot be written to (EBADF): lines to a closed
+/// standard error count as dropped.
+pub fn fill_standard_descriptors() {
+    // open(2) returns the lowest free number. If that is none of the three, they are all taken.
+    while let Ok(placeholder) = fs::openat(fs::CWD, c"/", fs::OFlags::PATH, fs::Mode::empty()) {
+        if placeholder.as_raw_fd() > 2 {
+            return;
+        }
+        core::mem::forget(placeholder);
+    }
+}
+
+#[cfg(target_pointer_width = "32")]
+use libc::{Elf32_Ehdr as FileHeader, Elf32_Phdr as Segment};
+#[cfg(target_pointer_width = "64")]
+use libc::{Elf64_Ehdr as FileHeader, Elf64_Phdr as Segment};
+
+unsafe extern "C" {
+    /// The start of the program in memory, named by the linker; elf(5).
+    static __ehdr_start: FileHeader;
+}
+
+/// Makes what was relocated at the start read-only. A dynamic linker does that (RELRO); musl's start-up code of a static program
+/// does not.
+pub fn protect_relocated_data() {
+    /// The page size that the linker aligns to. Where pages are larger the kernel refuses, and the data stays writable.
+    const PAGE_SIZE: usize = 4096;
+    let header = &raw const __ehdr_start;
+    // SAFETY: the linker puts the program headers right behind the file header, both in the first segment.
+    let segments = unsafe {
+        let first = header.add(1).cast::<Segment>();
+        core::slice::from_raw_parts(first, (*header).e_phnum.into())
+    };
+    let loaded = segments.iter().find(|it| it.p_type == libc::PT_LOAD);
+    let base = header.addr() - loaded.map_or(0, |it| it.p_vaddr as usize);
+    for segment in segments.iter().filter(|it| it.p_type == libc::PT_GNU_RELRO) {
+        let start = (base + segment.p_vaddr as usize) & !(PAGE_SIZE - 1);
+        let end = base + (segment.p_vaddr + segment.p_memsz) as usize;
+        // SAFETY: nothing writes to this data after relocation, which is over.
+        unsafe { libc::syscall(libc::SYS_mprotect, start, end - start, libc::PROT_READ) };
+    }
+}
+
 /// Standard output, whatever is open there.
 pub fn stdout() -> BorrowedFd<'static> {
     // SAFETY: `fill_standard_descriptors` ran first, and nothing closes the first three descriptors.
@@ -43,41 +90,6 @@ pub fn stdout() -> BorrowedFd<'static> {
 pub fn stderr() -> BorrowedFd<'static> {
     // SAFETY: as for `stdout`.
     unsafe { BorrowedFd::borrow_raw(libc::STDERR_FILENO) }
-}
-
-/// The C string that `bytes` begin with; empty if they do not end with a NUL. The core library's own way to it is 450 bytes
-/// longer, because it searches faster than is needed for a name.
-pub fn c_str(bytes: &[u8]) -> &CStr {
-    if bytes.last() != Some(&0) {
-        return c"";
-    }
-    // SAFETY: there is a NUL within the slice, so that nothing beyond it is read, and the string is borrowed from it.
-    unsafe { CStr::from_ptr(bytes.as_ptr().cast()) }
-}
-
-/// Bytes up to a NUL, by a pointer alone: smaller than a slice wherever it is handed on.
-#[derive(Clone, Copy, Debug)]
-pub struct Terminated(NonNull<c_char>);
-
-// SAFETY: what it points to never changes.
-unsafe impl Sync for Terminated {}
-
-impl Terminated {
-    /// # Panics
-    /// The last byte is no NUL.
-    pub const fn new(bytes: &'static [u8]) -> Self {
-        assert!(matches!(bytes.last(), Some(0)));
-        match NonNull::new(bytes.as_ptr().cast_mut()) {
-            Some(start) => Self(start.cast()),
-            None => panic!(),
-        }
-    }
-
-    /// What comes before the first NUL.
-    pub fn bytes(self) -> &'static [u8] {
-        // SAFETY: made from a slice that lives for ever and has a NUL.
-        unsafe { CStr::from_ptr(self.0.as_ptr()).to_bytes() }
-    }
 }
 
 /// Blocks `signals` and gives a descriptor to read them from, which works for PID 1 as well; signalfd(2). Blocks SIGPIPE, too:

@@ -1,6 +1,5 @@
 //! Text of bounded length on the stack: what other programs use a growing string for.
 
-use crate::base::sys;
 use core::ffi::CStr;
 use core::fmt::{self, Write};
 
@@ -116,7 +115,7 @@ impl<const N: usize> Text<N> {
     pub fn as_c_str(&mut self) -> &CStr {
         let end = self.len.min(N - 1);
         self.bytes[end] = 0;
-        sys::c_str(&self.bytes[..=end])
+        CStr::from_bytes_until_nul(&self.bytes[..=end]).unwrap_or_default()
     }
 
     /// What was added so far.

@@ -4,13 +4,12 @@
 //! Pure.
 
 use crate::base::file::PATH_MAX;
-use crate::base::sys::Terminated;
 use crate::base::text::{Text, Word, piece};
 use core::fmt;
 
 /// Text of the program's own. Made by [`words!`](crate::words!), written by [`Log::say`](crate::report::old_log::Log::say).
 #[derive(Clone, Copy, Debug)]
-pub struct Words(Terminated);
+pub struct Words(&'static [u8]);
 
 /// Packs a literal, or several that are to follow each other.
 #[macro_export]
@@ -75,12 +74,12 @@ impl Words {
 
     /// What [`pack`] has returned.
     pub const fn new(packed: &'static [u8]) -> Self {
-        Self(Terminated::new(packed))
+        Self(packed)
     }
 
     /// Adds the words to `text`.
     pub fn unpack<const N: usize>(self, text: &mut Text<N>) {
-        for byte in self.0.bytes() {
+        for byte in self.0.iter().filter(|it| **it != 0) {
             unpack(*byte, text);
         }
     }

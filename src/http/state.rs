@@ -83,7 +83,7 @@ impl State<'_, '_> {
             self.delivery.explain(line, reason, self.config);
             page.push(line.finish());
         }
-        report.old.set(self.config.log_format, self.config.verbose);
+        report.old.set(Format::Text, self.config.verbose);
     }
 }
 

@@ -2,7 +2,6 @@
 //! the end, and is armed.
 
 use crate::base::file::PATH_MAX;
-use crate::base::sys;
 use crate::tree::{Armed, Part, Visit, kind_of};
 use core::ffi::CStr;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -148,7 +147,9 @@ impl Rest {
             if self.bytes[self.start..].starts_with(b".\0") {
                 self.start += 1;
             } else {
-                return Some(sys::c_str(&self.bytes[self.start..]));
+                return Some(
+                    CStr::from_bytes_until_nul(&self.bytes[self.start..]).unwrap_or_default(),
+                );
             }
         }
     }
@@ -174,7 +175,11 @@ impl Rest {
     /// Exchanges the next name, which is a link in `directory`, for the target of the link.
     fn follow(&mut self, directory: BorrowedFd<'_>) -> io::Result<Start> {
         let (room, rest) = self.bytes.split_at_mut(self.start);
-        let length = fs::readlinkat_raw(directory, sys::c_str(rest), &mut *room)?;
+        let length = fs::readlinkat_raw(
+            directory,
+            CStr::from_bytes_until_nul(rest).unwrap_or_default(),
+            &mut *room,
+        )?;
         // A target that fills the room may have been cut.
         if length == room.len() {
             return Err(Errno::NAMETOOLONG);
