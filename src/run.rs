@@ -11,10 +11,11 @@ use crate::mount;
 use crate::process::Proc;
 use crate::reload::{Action, Change, Event, Note, Reload, Timing, Waiting};
 use crate::report::Report;
+use crate::report::facts::watching::Watching;
 use crate::report::old_log::{Level, Log};
 use crate::report::old_metrics::Metric;
 use crate::sandbox;
-use crate::watch::{Changes, Watch};
+use crate::watch::{Changes, ScanContext, Watch};
 use crate::words;
 use core::mem::ManuallyDrop;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -134,7 +135,11 @@ impl<'c> Sidecar<'c> {
         if self.config.sandbox {
             sandbox::enter(self.config, report);
         }
-        mount::report_sub_paths(self.config.roots, report);
+        for root in self.config.roots.iter() {
+            mount::each_sub_path(root, &mut |mount| {
+                report.tell(&Watching::SubPath { path: mount.point });
+            });
+        }
         let mut is_watching = self.start(report);
         loop {
             let had_waited = self.proc.waited_for_processor();
@@ -172,7 +177,7 @@ impl<'c> Sidecar<'c> {
                 report
                     .old
                     .tell(Level::Info, words!("asked by SIGUSR1 to signal now"));
-                self.watch.arm_anew();
+                self.watch.rearm();
                 self.handle(Event::Demanded, report);
             }
             // Events do not tell when they came: since there was none, and if the program has slept, since it woke.
@@ -217,7 +222,7 @@ impl<'c> Sidecar<'c> {
             let is_due = self.poll_at().is_some_and(|at| at <= now);
             report.old.metrics.add(Metric::Polls, is_due.into());
             if mounts_changed || is_due {
-                self.watch.doubt();
+                self.watch.invalidate();
                 self.handle(Event::PollDue, report);
             }
             if self.confirm.due(self.config, now, report) {
@@ -241,7 +246,7 @@ impl<'c> Sidecar<'c> {
         let look = *self.watch.last();
         // Everything is: that says nothing about the first change.
         self.watch.take_armed_new();
-        self.changes.tell();
+        self.changes.accept();
         self.delivery.acquaint(self.config, &self.proc);
         report
             .old
@@ -340,7 +345,7 @@ impl<'c> Sidecar<'c> {
             match note {
                 Some(Note::Changed { before, after }) => {
                     self.confirm.content_changed();
-                    self.changes.tell();
+                    self.changes.accept();
                     self.waiting = None;
                     news = Some((before, after, self.changes.names()));
                     if !matches!(action, Action::Deliver(_)) {
@@ -433,21 +438,22 @@ impl<'c> Sidecar<'c> {
         report.old.tell(Level::Debug, words!("reading everything"));
         let now = sys::now();
         let openings = self.confirm.before_look(now);
-        let is_whole = self.watch.look(
-            self.config.roots,
+        let scanned = self.watch.scan(ScanContext {
+            roots: self.config.roots,
             now,
             openings,
-            &mut self.changes,
+            changes: &mut self.changes,
             report,
-            &interrupted,
-        );
+            is_interrupted: &interrupted,
+        });
+        let is_whole = scanned.is_ok();
         let files = is_whole.then_some(self.watch.last().files);
         self.confirm.after_look(files);
         self.last_look = sys::now();
         // One that came at the end goes first, too: after SIGCONT nobody knows what was read when.
         let is_valid = is_whole && !interrupted();
         if !is_valid {
-            self.watch.doubt();
+            self.watch.invalidate();
         }
         is_valid
     }
@@ -460,7 +466,7 @@ impl<'c> Sidecar<'c> {
                 .old
                 .tell(Level::Debug, words!("the content is the same, no signal")),
             Note::Reverted => {
-                self.changes.tell();
+                self.changes.accept();
                 report.old.tell(
                     Level::Info,
                     words!("the content is again what it was; the pending reload is cancelled"),
