@@ -8,12 +8,13 @@ use crate::base::words::Words;
 use crate::config::{CommaList, Config, PollInterval};
 use crate::confirm::Openings;
 use crate::deliver::{HIDDEN, NO_PID_FILE, NOT_PERMITTED, NOT_SHARED, name_matcher};
-use crate::mount;
+use crate::mount::{self, FileSystem};
 use crate::process::guard::{Verdict, disposition, guard};
 use crate::process::{Proc, Process, Select, Status};
 use crate::report::Report;
+use crate::report::facts::watching::Watching;
 use crate::report::old_log::{Level, Log};
-use crate::watch::{Changes, Watch};
+use crate::watch::{Changes, ScanContext, Watch};
 use crate::words;
 use rustix::fs::{self, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -61,18 +62,25 @@ fn roots(config: &Config<'_>, report: &mut Report) -> Result<(), Words> {
     let mut watches = 0;
     for root in config.roots.iter() {
         let mut watch = Watch::new();
-        watch.look(
-            CommaList::new(root),
-            sys::now(),
-            &mut Openings::new(false),
-            &mut Changes::new(),
+        let _ = watch.scan(ScanContext {
+            roots: CommaList::new(root),
+            now: sys::now(),
+            openings: &mut Openings::new(false),
+            changes: &mut Changes::new(),
             report,
-            &|| false,
-        );
+            is_interrupted: &|| false,
+        });
         watches += watch.watches();
         result = result.and(row(config, root, &watch, report));
     }
-    if mount::report_sub_paths(config.roots, report) {
+    let mut has_sub_path = false;
+    for root in config.roots.iter() {
+        mount::each_sub_path(root, &mut |mount| {
+            has_sub_path = true;
+            report.tell(&Watching::SubPath { path: mount.point });
+        });
+    }
+    if has_sub_path {
         result = result.and(Err(words!("a subPath mount never changes")));
     }
     let line = plain(report).say(words!("  inotify: "));
@@ -102,7 +110,7 @@ fn row(config: &Config<'_>, root: &[u8], watch: &Watch, report: &mut Report) -> 
         PollInterval::Automatic => watch.is_blind(),
         PollInterval::Every(_) => true,
     };
-    let (noticed, result) = match (look.missing > 0, watch.is_refused(), polls) {
+    let (noticed, result) = match (look.problems.missing_roots > 0, watch.is_refused(), polls) {
         (true, ..) => (
             words!("nothing yet"),
             Err(words!("a root is missing or cannot be read")),
@@ -131,8 +139,9 @@ fn kind(root: &[u8]) -> (Words, &'static [u8]) {
     let Ok(located) = file::open_path(root, OFlags::PATH) else {
         return (words!("missing"), b"-");
     };
-    let file_system =
-        fs::fstatfs(&located).map_or(&b"?"[..], |stat| mount::file_system(stat.f_type as u64).0);
+    let file_system = fs::fstatfs(&located).map_or(&b"?"[..], |stat| {
+        FileSystem::from_magic(stat.f_type as u64).name.as_bytes()
+    });
     let is_directory = fs::fstat(&located)
         .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory);
     // What the kubelet's AtomicWriter makes in every volume.

@@ -1,14 +1,14 @@
-//! A fingerprint of what an application could read below the roots, in any directory order.
+//! The fingerprint of everything an application can read below the roots. Pure.
 //!
-//! Pure: no system call. An entry's key is the hash of its name, seeded with its directory's key, so that a key stands for a
-//! whole relative path and none has to be kept. The fingerprint is the sum of the hashes of all entries: a sum has no order.
+//! An entry's key is the hash of its name, seeded with its directory's key, so a key stands for a whole path and no path is kept.
+//! The fingerprint is the sum of the hashes of all entries, so their order does not matter.
 //!
 //! # Invariants
-//! The same names, types and contents give the same fingerprint, whatever the order in which they were found. Two different
-//! sets give the same one by chance once in 2^64, as far as its hash goes: MurmurHash64A by Austin Appleby (github.com/aappleby/smhasher),
-//! but that the length is mixed in at the end, because files are read in pieces.
+//! The same names, types and contents always give the same fingerprint; different ones give the same with a chance of 1 in 2^64. The
+//! hash is MurmurHash64A by Austin Appleby (github.com/aappleby/smhasher), except that the length is mixed in at the end because
+//! files are read in pieces.
 
-/// What stands for all entries found.
+/// Stands for a set of entries.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Fingerprint(u64);
 
@@ -18,50 +18,56 @@ impl Fingerprint {
         self.0 = self.0.wrapping_add(entry.0);
     }
 
-    /// What was added after `before`.
+    /// Adds all entries of another fingerprint.
+    pub const fn merge(&mut self, other: Self) {
+        self.0 = self.0.wrapping_add(other.0);
+    }
+
+    /// Returns what was added since `before`.
     #[must_use]
     pub const fn since(self, before: Self) -> Self {
         Self(self.0.wrapping_sub(before.0))
     }
 
-    /// For the log: equal numbers mean equal content.
+    /// Returns the fingerprint as a number, for the log.
     pub const fn number(self) -> u64 {
         self.0
     }
 }
 
-/// The place of an entry: its root and its path below it.
+/// Stands for the path of an entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Key(u64);
 
 impl Key {
-    /// The place of a root, by its path in the settings.
+    /// Returns the key of a root, given its path in the settings.
     pub fn root(path: &[u8]) -> Self {
         Self(hash(0, path))
     }
 
-    /// The place of an entry in the directory at this place.
+    /// Returns the key of an entry of the directory with this key.
     #[must_use]
     pub fn child(self, name: &[u8]) -> Self {
         Self(hash(self.0, name))
     }
 
-    /// That there is something at this place, whatever it is.
+    /// Returns an entry that stands for the path alone.
     pub const fn name(self) -> Entry {
         Entry(self.0)
     }
 }
 
+/// Returns a 64-bit hash, for tables as well as for fingerprints. It is not cryptographic.
 pub(crate) fn hash(seed: u64, bytes: &[u8]) -> u64 {
     let mut hash = Hash::new(seed);
     hash.update(bytes);
     hash.digest()
 }
 
-/// A hash of bytes that come in pieces of any size.
+/// A hash of bytes that arrive in pieces of any size.
 struct Hash {
     state: u64,
-    /// The bytes since the last whole word, the first one lowest.
+    /// The bytes since the last whole word, the first of them lowest.
     word: u64,
     length: u64,
 }
@@ -76,7 +82,7 @@ impl Hash {
     }
 
     fn update(&mut self, mut bytes: &[u8]) {
-        // As long as no piece has ended within a word, whole words.
+        // The fast path, as long as no piece has ended within a word.
         if self.length.is_multiple_of(8) {
             let mut state = self.state;
             self.length += bytes.len() as u64 & !7;
@@ -121,31 +127,31 @@ const fn scramble(word: u64) -> u64 {
     word ^ word >> 47
 }
 
-/// The part of one entry in the fingerprint.
+/// What one entry adds to a fingerprint.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Entry(u64);
 
-/// What an entry is, where its content is not read.
+/// What an entry is if its content is not read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
-    /// A directory; what is in it has entries of its own.
+    /// A directory. Its entries are added separately.
     Directory,
-    /// A directory that was found on the way to itself: not entered again.
+    /// A directory that is its own ancestor by way of a link. It is not entered again.
     Cycle,
-    /// A directory below the deepest level that is entered.
+    /// A directory too deep to be entered.
     TooDeep,
-    /// A link to nothing, or to more links than the kernel follows.
+    /// A link that leads nowhere, or through more links than the kernel follows.
     Dangling,
-    /// A FIFO, socket or device: never opened.
+    /// A FIFO, socket or device, which is never opened.
     Special,
-    /// A file too large to be read in full: size, modification time and inode stand in.
+    /// A file too large to read. Its size, mtime and inode stand in for its content.
     Large,
-    /// Something that may not be read: size, modification time and inode stand in.
+    /// A file or directory that cannot be read. Its size, mtime and inode stand in for its content.
     Unreadable,
 }
 
 impl Entry {
-    /// An entry of which only `numbers` are known besides its place and kind.
+    /// Returns an entry made up of its path, its kind and `numbers`.
     pub fn of(key: Key, kind: Kind, numbers: &[u64]) -> Self {
         let mut content = Content::with_tag(key, kind as u8);
         for number in numbers {
@@ -155,28 +161,28 @@ impl Entry {
     }
 }
 
-/// The content of a regular file while it is being read.
+/// The content of a regular file while it is read.
 pub struct Content(Hash);
 
 impl Content {
-    /// Of the file at this place.
+    /// Begins the content of the file with this key.
     pub fn new(key: Key) -> Self {
         Self::with_tag(key, u8::MAX)
     }
 
     fn with_tag(key: Key, tag: u8) -> Self {
         let mut hash = Hash::new(key.0);
-        // A whole word, so that those of the content are whole as well.
+        // A whole word, so that the content starts at a word and takes the fast path.
         hash.mix(tag.into());
         Self(hash)
     }
 
-    /// The next bytes.
+    /// Takes the next bytes.
     pub fn read(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 
-    /// When all was read.
+    /// Returns the entry once everything has been read.
     pub fn entry(mut self) -> Entry {
         Entry(self.0.digest())
     }
@@ -221,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn name_place_type_and_content_each_matter() {
+    fn name_directory_type_and_content_each_matter() {
         let root = Key::root(b"/etc/app");
         let variants = [
             file(root.child(b"a"), b"x"),
@@ -244,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn each_bit_of_a_content_changes_half_of_the_hash() {
+    fn each_bit_of_the_content_changes_half_of_the_hash() {
         let key = Key::root(b"r");
         for length in [1, 7, 8, 9, 16, 63, 500] {
             let content: std::vec::Vec<u8> = (0..length).map(|n| (n * 7) as u8).collect();
@@ -267,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn among_much_that_is_alike_nothing_is_taken_for_another() {
+    fn similar_entries_do_not_collide() {
         let mut seen = std::collections::HashSet::new();
         for directory in 0..16_u8 {
             let directory = Key::root(b"r").child(&[directory]);
@@ -277,14 +283,14 @@ mod tests {
                 assert!(seen.insert(file(directory, digits.as_bytes()).0));
             }
         }
-        // Nothing, and zeros of different lengths.
+        // The empty file, and zeros of different lengths.
         for length in 0..64 {
             assert!(seen.insert(file(Key::root(b"r"), &std::vec![0; length]).0));
         }
     }
 
     #[test]
-    fn two_contents_swapped_between_names_are_a_change() {
+    fn swapping_the_contents_of_two_files_is_a_change() {
         let root = Key::root(b"r");
         let (a, b) = (root.child(b"a"), root.child(b"b"));
         assert_ne!(

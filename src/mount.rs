@@ -1,31 +1,28 @@
-//! What is mounted where, as far as it decides whether a change can be noticed.
+//! What is mounted where, as far as it decides whether changes can be noticed.
 
 use crate::base::file::{Lines, descriptor_path, open_path};
 use crate::base::text::{parse_number, pieces};
-use crate::config::CommaList;
-use crate::report::Report;
-use crate::report::old_log::{Level, Log};
-
-use crate::words;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{self, CWD, Mode, OFlags};
 use rustix::io;
 
+/// How much of a path is read: more would cost memory that is only used at startup.
+const PATH_SIZE: usize = 1024;
+
 /// One line of `/proc/self/mountinfo`; proc_pid_mountinfo(5).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Mount<'l> {
-    /// Which directory or file of the file system is mounted.
+    /// The directory or file of the file system that is mounted.
     pub root: &'l [u8],
-    /// Where.
+    /// Where it is mounted.
     pub point: &'l [u8],
-    /// The rest of the line, from the blank on: options, the file system and its own options.
+    /// The rest of the line from the blank on: options, the file system and its own options.
     pub rest: &'l [u8],
 }
 
 impl<'l> Mount<'l> {
-    /// Parses a line, in which the escapes are replaced.
+    /// Parses a line, replacing its escapes in place.
     pub fn parse(line: &'l mut [u8]) -> Option<Self> {
-        // Blanks, line ends and backslashes stand as a backslash with three octal digits.
         let (mut from, mut to, mut field) = (0, 0, 0);
         let mut ends = [0; 5];
         while let Some(byte) = line.get(from) {
@@ -35,6 +32,7 @@ impl<'l> Mount<'l> {
                 *end = to;
                 field += 1;
             } else if byte == b'\\'
+                // Blanks, line feeds and backslashes are written as a backslash and three octal digits.
                 && let Some(code) = line.get(from..from + 3)
                 && let Some(code) = parse_number(code, 8)
             {
@@ -56,26 +54,26 @@ impl<'l> Mount<'l> {
         })
     }
 
-    /// Whether what is mounted is what a volume held at one time, as by a `subPath`: the kubelet binds the file or directory that
-    /// the volume's links lead to then, below `volume-subpaths` on the way, and never again.
+    /// Returns true for a `subPath` mount: the kubelet binds what the volume's links lead to at that time, by way of a directory
+    /// `volume-subpaths`, and never updates it.
     pub fn is_sub_path(&self) -> bool {
         pieces(self.root, b'/')
             .any(|name| matches!(name, b"volume-subpaths" | [b'.', b'.', b'0'..=b'9', ..]))
     }
 
-    /// Whether this is a `/proc` that hides the processes of other users; proc(5), `hidepid`. The first option is `rw` or `ro`.
+    /// Returns true for a `/proc` that hides other users' processes; proc(5), `hidepid`.
     pub fn hides_processes(&self) -> bool {
         self.point == b"/proc"
+            // The first option is always `rw` or `ro`.
             && pieces(self.rest, b',').any(|option| {
                 let value = option.strip_prefix(b"hidepid=");
                 value.is_some_and(|value| value != b"0" && value != b"off")
             })
     }
 
-    /// Whether one of the two lies in the other, or both are the same.
-    fn touches(&self, path: &[u8]) -> bool {
-        let mut above = self.point;
-        let mut below = path;
+    /// Returns true if the mount point is at, above or below `path`.
+    fn overlaps(&self, path: &[u8]) -> bool {
+        let (mut above, mut below) = (self.point, path);
         if above.len() > below.len() {
             core::mem::swap(&mut above, &mut below);
         }
@@ -87,25 +85,21 @@ impl<'l> Mount<'l> {
     }
 }
 
-/// Opens the mount table of this program's namespace; a poll(2) for `POLLPRI` tells when it changes.
+/// Opens the mount table of this program's namespace. poll(2) for `POLLPRI` tells when it changes.
 ///
 /// # Errors
-/// `/proc` is not there, or cannot be read.
+/// `/proc` is missing or cannot be read.
 pub fn table() -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     fs::openat(CWD, c"/proc/self/mountinfo", flags, Mode::empty())
 }
 
-/// As much of a path is looked at: the buffers for it are touched at the start only, and pages stay.
-const PATH_SIZE: usize = 1024;
-
-/// Calls `take` for each mount. A table that cannot be read has none.
+/// Calls `take` for each mount. A table that cannot be read counts as empty.
 pub fn each(take: &mut dyn FnMut(&Mount<'_>)) {
     let Ok(table) = table() else { return };
-    // Room for two paths: what comes after them in a line is seldom needed.
+    // Room for two paths; what follows them in a line is seldom needed.
     let mut buffer = [0; 2 * PATH_SIZE];
     let mut lines = Lines::new(table.as_fd(), &mut buffer);
-    // What was read up to an error counts.
     while let Some(line) = lines.next_line() {
         if let Some(mount) = Mount::parse(line) {
             take(&mount);
@@ -113,29 +107,22 @@ pub fn each(take: &mut dyn FnMut(&Mount<'_>)) {
     }
 }
 
-/// Warns of each `subPath` among the roots, in them, or around them. A root that is not there is passed over. Whether there was
-/// any.
-// Not inlined: its buffers are for the start only.
+/// Calls `take` for each `subPath` mount at, above or below a path. A path that leads nowhere has none.
+// Not inlined: keeps the path's buffer off the stack of the loop.
 #[inline(never)]
-pub fn report_sub_paths(roots: CommaList<'_>, report: &mut Report) -> bool {
-    let mut found = false;
-    for root in roots.iter() {
-        let mut path = [0; PATH_SIZE];
-        let Some(path) = real_path(root, &mut path) else {
-            continue;
-        };
-        each(&mut |mount| {
-            if mount.is_sub_path() && mount.touches(path) {
-                found = true;
-                let line = report.old.line(Level::Warn).value(mount.point);
-                line.say(words!(" is a subPath mount, which Kubernetes never updates; mount the whole volume instead")).send();
-            }
-        });
-    }
-    found
+pub fn each_sub_path(path: &[u8], take: &mut dyn FnMut(&Mount<'_>)) {
+    let mut buffer = [0; PATH_SIZE];
+    let Some(path) = real_path(path, &mut buffer) else {
+        return;
+    };
+    each(&mut |mount| {
+        if mount.is_sub_path() && mount.overlaps(path) {
+            take(mount);
+        }
+    });
 }
 
-/// Where a path leads to through all links.
+/// Returns where a path leads, with all links followed.
 fn real_path<'b>(path: &[u8], buffer: &'b mut [u8]) -> Option<&'b [u8]> {
     let located = open_path(path, OFlags::PATH).ok()?;
     let mut link = descriptor_path(located.as_fd());
@@ -143,35 +130,61 @@ fn real_path<'b>(path: &[u8], buffer: &'b mut [u8]) -> Option<&'b [u8]> {
     buffer.get(..length)
 }
 
-/// The names of file systems by their numbers in statfs(2), and whether others can change files there without this kernel
-/// knowing; a fixed width saves a pointer each.
-static FILE_SYSTEMS: [(u32, [u8; 7], bool); 14] = [
-    (0x6969, *b"nfs    ", true),
-    (0xff53_4d42, *b"cifs   ", true),
-    (0xfe53_4d42, *b"smb2   ", true),
-    (0x6573_5546, *b"fuse   ", true),
-    (0x0102_1997, *b"9p     ", true),
-    (0x00c3_6400, *b"ceph   ", true),
-    (0x6b41_4653, *b"afs    ", true),
-    (0x0bd0_0bd0, *b"lustre ", true),
-    (0x4750_4653, *b"gpfs   ", true),
-    (0xef53, *b"ext4   ", false),
-    (0x0102_1994, *b"tmpfs  ", false),
-    (0x5846_5342, *b"xfs    ", false),
-    (0x9123_683e, *b"btrfs  ", false),
-    (0x794c_7630, *b"overlay", false),
-];
-
-/// The name of the file system with this number, and whether others can change what is on it; `?` for one that is not known.
-pub fn file_system(number: u64) -> (&'static [u8], bool) {
-    // Some architectures have it with a sign.
-    let known = FILE_SYSTEMS
-        .iter()
-        .find(|(known, ..)| *known == number as u32);
-    known.map_or((b"?", false), |(_, name, is_remote)| {
-        (name.trim_ascii_end(), *is_remote)
-    })
+/// A kind of file system.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FileSystem {
+    /// The type in statfs(2).
+    magic: u32,
+    /// Its name; `?` for one that is not in the table.
+    pub name: &'static str,
+    /// Other machines or processes can change files without this kernel noticing.
+    pub is_remote: bool,
 }
+
+impl FileSystem {
+    const UNKNOWN: Self = Self::local(0, "?");
+
+    /// Returns the file system with this type in statfs(2).
+    pub fn from_magic(magic: u64) -> Self {
+        // Some architectures extend its sign.
+        let magic = magic as u32;
+        let mut all = FILE_SYSTEMS.iter();
+        *all.find(|it| it.magic == magic).unwrap_or(&Self::UNKNOWN)
+    }
+
+    const fn remote(magic: u32, name: &'static str) -> Self {
+        Self {
+            magic,
+            name,
+            is_remote: true,
+        }
+    }
+
+    const fn local(magic: u32, name: &'static str) -> Self {
+        Self {
+            magic,
+            name,
+            is_remote: false,
+        }
+    }
+}
+
+static FILE_SYSTEMS: [FileSystem; 14] = [
+    FileSystem::remote(0x6969, "nfs"),
+    FileSystem::remote(0xff53_4d42, "cifs"),
+    FileSystem::remote(0xfe53_4d42, "smb2"),
+    FileSystem::remote(0x6573_5546, "fuse"),
+    FileSystem::remote(0x0102_1997, "9p"),
+    FileSystem::remote(0x00c3_6400, "ceph"),
+    FileSystem::remote(0x6b41_4653, "afs"),
+    FileSystem::remote(0x0bd0_0bd0, "lustre"),
+    FileSystem::remote(0x4750_4653, "gpfs"),
+    FileSystem::local(0xef53, "ext4"),
+    FileSystem::local(0x0102_1994, "tmpfs"),
+    FileSystem::local(0x5846_5342, "xfs"),
+    FileSystem::local(0x9123_683e, "btrfs"),
+    FileSystem::local(0x794c_7630, "overlay"),
+];
 
 #[cfg(test)]
 mod tests {
@@ -201,14 +214,14 @@ mod tests {
     }
 
     #[test]
-    fn escapes_stand_for_what_a_line_cannot_hold() {
+    fn escapes_are_replaced() {
         let line = r"1 2 0:3 /with\040blank\134\011 /line\012end\04 rw - tmpfs x rw";
         let expected = (b"/with blank\\\t".to_vec(), b"/line\nend\\04".to_vec());
         assert_eq!(parsed(line), Some(expected));
     }
 
     #[test]
-    fn w9_a_sub_path_is_told_by_the_way_it_was_bound() {
+    fn w9_a_sub_path_mount_is_recognised_by_what_is_mounted() {
         let volume = "/var/lib/kubelet/pods/1234/volumes/kubernetes.io~configmap/config";
         for root in [
             &format!("{volume}/..2026_11_23_12_00_00.123456789/app.conf"),
@@ -224,18 +237,18 @@ mod tests {
     }
 
     #[test]
-    fn a_mount_concerns_the_roots_around_it_and_in_it() {
+    fn a_mount_overlaps_paths_at_above_and_below_it() {
         let mount = mount("/", "/etc/app");
         for path in ["/etc/app", "/etc/app/conf.d", "/etc", "/"] {
-            assert!(mount.touches(path.as_bytes()), "{path}");
+            assert!(mount.overlaps(path.as_bytes()), "{path}");
         }
         for path in ["/etc/application", "/etc/ap", "/etc/other", "/e"] {
-            assert!(!mount.touches(path.as_bytes()), "{path}");
+            assert!(!mount.overlaps(path.as_bytes()), "{path}");
         }
     }
 
     #[test]
-    fn a_proc_that_hides_processes_is_known_by_its_options() {
+    fn a_proc_that_hides_processes_is_recognised_by_its_options() {
         let hides = |line: &str| {
             let mut line = line.as_bytes().to_vec();
             Mount::parse(&mut line).unwrap().hides_processes()
@@ -255,13 +268,16 @@ mod tests {
     }
 
     #[test]
-    fn w8_network_and_fuse_file_systems_are_known_by_their_numbers() {
-        assert_eq!(file_system(0x6969), (&b"nfs"[..], true));
-        assert_eq!(file_system(0x6573_5546), (&b"fuse"[..], true));
-        // As it comes where the number has a sign.
-        let signed = i64::from(0xff53_4d42_u32 as i32) as u64;
-        assert_eq!(file_system(signed), (&b"cifs"[..], true));
-        assert_eq!(file_system(0x0102_1994), (&b"tmpfs"[..], false));
-        assert_eq!(file_system(1), (&b"?"[..], false));
+    fn w8_network_and_fuse_file_systems_are_recognised_by_their_type() {
+        let named = |magic| {
+            let file_system = FileSystem::from_magic(magic);
+            (file_system.name, file_system.is_remote)
+        };
+        assert_eq!(named(0x6969), ("nfs", true));
+        assert_eq!(named(0x6573_5546), ("fuse", true));
+        let with_sign = i64::from(0xff53_4d42_u32 as i32) as u64;
+        assert_eq!(named(with_sign), ("cifs", true));
+        assert_eq!(named(0x0102_1994), ("tmpfs", false));
+        assert_eq!(named(1), ("?", false));
     }
 }

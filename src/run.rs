@@ -72,7 +72,11 @@ impl Sidecar<'_> {
         if self.config.sandbox {
             sandbox::enter(self.config, report);
         }
-        mount::report_sub_paths(self.config.roots, report);
+        for root in self.config.roots.iter() {
+            mount::each_sub_path(root, &mut |mount| {
+                report.tell(&Watching::SubPath { path: mount.point });
+            });
+        }
         self.start(report);
         loop {
             let ready = self.wait(report);
@@ -105,7 +109,7 @@ impl Sidecar<'_> {
         let found = *self.watch.last();
         // Everything is new: that says nothing about the first change.
         self.watch.take_armed_new();
-        self.changes.tell();
+        self.changes.accept();
         self.delivery.acquaint(self.config, &self.proc);
         report.tell(&Lifecycle::Watching {
             files: found.files,
@@ -165,7 +169,7 @@ impl Sidecar<'_> {
 
     fn reload_on_request(&mut self, report: &mut Report) {
         report.tell(&Lifecycle::Requested);
-        self.watch.arm_anew();
+        self.watch.rearm();
         self.handle(Event::Requested, report);
     }
 
@@ -210,7 +214,7 @@ impl Sidecar<'_> {
             report.tell(&Counted::Polled);
         }
         if mounts_changed || is_due {
-            self.watch.doubt();
+            self.watch.invalidate();
             self.handle(Event::PollDue, report);
         }
     }

@@ -1,345 +1,214 @@
-//! inotify: arming, decoding events, overflow, and doing without it.
+//! The watched tree: inotify where it works, and scans that arm and read everything below the roots.
 //!
-//! A look arms and reads everything, whether or not it was armed before: the same inode gives the same watch, so there is no
-//! table of watches to keep true. The inotify instance is replaced only where watches may be left on what is no longer in the
-//! tree, because closing one makes the kernel wait for several milliseconds.
+//! Every scan arms everything anew, armed before or not: inotify gives the same watch for the same inode, so no table of watches
+//! has to be kept. The inotify instance is replaced only if watches may be left on what is no longer in the tree, because closing
+//! one takes the kernel several milliseconds.
 
+mod cache;
 mod changes;
+mod drain;
 mod event;
-mod looking;
-mod relied;
+mod instance;
+mod scan;
+mod snapshot;
 mod writing;
 
-use crate::base::sys;
-use crate::base::time::{Instant, Millis};
-use crate::config::CommaList;
-use crate::confirm::Openings;
-use crate::fingerprint::Fingerprint;
+use crate::base::time::Instant;
 use crate::mount;
 use crate::reload::Change;
 use crate::report::Report;
-use crate::report::old_log::{Level, Log};
-use crate::report::old_metrics::Metric;
-use crate::words;
-pub use changes::Changes;
-use core::mem::MaybeUninit;
-use event::{decode, describe, is_swap};
-use looking::Looking;
-use relied::Relied;
+use crate::report::facts::watching::Watching;
+use drain::Events;
+use instance::Instance;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader};
-use rustix::io::Errno;
+use scan::{Pass, Scan, State};
+use snapshot::Shortage;
 use writing::Writing;
 
-/// Room for at least 15 events with the longest names.
-const EVENTS_SIZE: usize = 4096;
-/// At most so many events are taken at once: a storm of them must not keep the program from anything else.
-const EVENTS_MAX: u32 = 10_000;
-/// inotify that was refused is tried again after this time, in milliseconds.
-const RETRY: Millis = Millis(60_000);
+pub use changes::Changes;
+pub use scan::{Interrupted, ScanContext};
+pub use snapshot::{Problems, Snapshot};
 
-/// What a look found.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Look {
-    /// Stands for everything that was read.
-    pub fingerprint: Fingerprint,
-    /// Regular files.
-    pub files: u32,
-    /// Directories, the roots among them.
-    pub directories: u32,
-    /// When the newest change was made of what was read, in milliseconds since the epoch by the file system's clock.
-    pub newest_ms: u64,
-    /// One bit for each root that was not there.
-    pub missing: u64,
-    /// Something could not be read that no event may tell of when it can.
-    pub incomplete: bool,
-    /// Entries that count by their metadata because they cannot be read.
-    pub unreadable: u32,
-    /// Directories that lie too deep to be entered.
-    pub too_deep: u32,
-    /// Roots that hold more entries than are looked at.
-    pub too_many: u32,
-    /// There is a file system that others can change.
-    pub remote: bool,
-    /// Descriptors or memory were short, so that less could be read than is there.
-    pub short: bool,
-}
-
-/// The watches, or the reason why there are none.
+/// The watches on the tree and the result of the last scan.
 #[derive(Debug)]
 pub struct Watch {
-    inotify: Option<OwnedFd>,
-    /// The highest watch descriptor given; the kernel counts upwards, so a higher one is new.
-    highest: i32,
-    /// So many watches have gone with what they were on.
-    gone: i32,
-    /// Watches may be left on what is no longer in the tree, or events were lost.
-    stale: bool,
-    armed_new: bool,
-    /// Set while inotify does not cover everything: why, and when to try again.
-    refused: Option<(Errno, Instant)>,
-    /// Tells when something is mounted or unmounted, which gives no event.
+    instance: Instance,
+    events: Events,
+    /// The mount table. Mounting and unmounting give no inotify event.
     mounts: Option<OwnedFd>,
-    /// Descriptors or memory have been short since then.
-    short_since: Option<Instant>,
-    writing: Writing,
-    /// When it was said last that events were lost: not more often than every minute.
-    overflow_said: Option<Instant>,
-    /// What the last look found; of one that was broken off, what was told of it, which is not to be told twice.
-    last: Look,
-    /// What the last look relied on.
-    relied: Relied,
-    /// An update has become visible since that look.
-    is_swapped: bool,
+    /// The result of the last complete scan.
+    last: Snapshot,
+    /// The problems that have been logged.
+    reported: Problems,
+    /// A refusal has been logged.
+    is_refusal_reported: bool,
+    shortage: Shortage,
 }
 
 impl Watch {
-    /// Nothing is armed before the first [`look`](Self::look).
+    /// Returns a watch on nothing, before the first [`scan`](Self::scan).
     pub fn new() -> Self {
         Self {
-            inotify: None,
-            highest: 0,
-            gone: 0,
-            stale: true,
-            armed_new: false,
-            refused: None,
+            instance: Instance::new(),
+            events: Events::new(),
             mounts: mount::table().ok(),
-            short_since: None,
-            writing: Writing::default(),
-            overflow_said: None,
-            last: Look::default(),
-            relied: Relied::new(),
-            is_swapped: false,
+            last: Snapshot::default(),
+            reported: Problems::default(),
+            is_refusal_reported: false,
+            shortage: Shortage::default(),
         }
     }
 
-    /// What to poll for [`drain`](Self::drain).
+    /// Returns the descriptor to poll for [`drain`](Self::drain).
     pub fn inotify(&self) -> Option<BorrowedFd<'_>> {
-        self.inotify.as_ref().map(AsFd::as_fd)
+        self.instance.fd().map(AsFd::as_fd)
     }
 
-    /// The mount table: when it changes, what is watched may be covered, or uncovered.
+    /// Returns the mount table, to be polled for `POLLPRI`: a mount can cover or uncover what is watched.
     pub fn mounts(&self) -> Option<BorrowedFd<'_>> {
         self.mounts.as_ref().map(AsFd::as_fd)
     }
 
-    /// The next look arms everything anew, and tries inotify again if it was refused.
-    pub fn arm_anew(&mut self) {
-        self.stale = true;
+    /// Makes the next scan set all watches anew, and try inotify again if it was refused.
+    pub const fn rearm(&mut self) {
+        self.events.is_stale = true;
     }
 
-    /// How many watches are set, as far as the events tell that were taken.
+    /// Makes the next scan read everything.
+    pub const fn invalidate(&mut self) {
+        self.events.cache.invalidate();
+    }
+
+    /// Returns the number of watches, as far as the events taken so far tell.
     pub const fn watches(&self) -> i32 {
-        self.highest - self.gone
+        self.instance.highest() - self.events.gone
     }
 
-    /// One bit for each root that was not there, or could not be read.
+    /// Returns one bit for each root that is missing or cannot be read.
     pub const fn missing(&self) -> u64 {
-        self.last.missing
+        self.reported.missing_roots
     }
 
-    /// What the last look found.
-    pub const fn last(&self) -> &Look {
+    /// Returns the result of the last complete scan.
+    pub const fn last(&self) -> &Snapshot {
         &self.last
     }
 
-    /// Whether another look would find the same as the last one.
+    /// Returns true if nothing has changed since the last scan, so that its result can be reused.
     pub const fn is_current(&self) -> bool {
-        self.relied.is_current() && !self.stale
+        self.events.cache.is_current() && !self.events.is_stale
     }
 
-    /// The next look is to read everything, though no event tells of a change.
-    pub const fn doubt(&mut self) {
-        self.relied.doubt();
-    }
-
-    /// Whether an update has become visible that was not looked at: it is not complete, but what there is to be read by then is
-    /// there now.
+    /// Returns true if an update has become visible since the last scan. Its last step is still to come, but its content is there.
     pub const fn is_swapped(&self) -> bool {
-        self.is_swapped
+        self.events.is_swapped
     }
 
-    /// Whether the kernel refuses inotify, altogether or for a part.
-    pub const fn is_refused(&self) -> bool {
-        self.refused.is_some()
+    /// Returns true if the kernel refuses inotify, altogether or for part of the tree.
+    pub fn is_refused(&self) -> bool {
+        self.instance.refusal().is_some()
     }
 
-    /// Whether anything was armed that was not before, since this was asked last.
+    /// Returns true if a watch has been set since the last call.
     pub const fn take_armed_new(&mut self) -> bool {
-        core::mem::replace(&mut self.armed_new, false)
+        self.instance.take_armed_new()
     }
 
-    /// Whether something is there that no event may tell of, though whoever changes it is on this machine.
-    pub const fn is_incomplete(&self) -> bool {
-        self.refused.is_some() || self.last.incomplete
+    /// Returns true if part of the tree cannot be watched, though only this machine changes it.
+    pub fn is_incomplete(&self) -> bool {
+        self.is_refused() || self.last.is_incomplete
     }
 
-    /// Whether events alone will not tell of every change.
-    pub const fn is_blind(&self) -> bool {
-        self.is_incomplete() || self.last.remote
+    /// Returns true if there are changes without an event.
+    pub fn is_blind(&self) -> bool {
+        self.is_incomplete() || self.reported.is_remote
     }
 
-    /// Arms everything below the roots and reads it; arms what was read in `openings`, and finds out what has
-    /// changed in `changes`. Whether it was not `interrupted` on the way.
-    pub fn look(
-        &mut self,
-        roots: CommaList<'_>,
-        now: Instant,
-        openings: &mut Openings,
-        changes: &mut Changes,
-        report: &mut Report,
-        interrupted: &dyn Fn() -> bool,
-    ) -> bool {
-        // Whoever keeps a file open for ever is not waited for twice.
-        self.writing = Writing::default();
-        let refused_before = self.refused;
-        let retry = refused_before.is_some_and(|(_, at)| at <= now);
-        let mut is_fresh = false;
-        if self.stale || retry {
-            self.refused = None;
-            // Closed first, because its watches count towards the limit. What comes in between is found by the look.
-            self.inotify = None;
-            self.relied.doubt();
-            match inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC) {
-                Ok(fresh) => {
-                    self.inotify = Some(fresh);
-                    (self.highest, self.gone) = (0, 0);
-                    self.stale = false;
-                    is_fresh = true;
-                }
-                Err(errno) => {
-                    self.refused = Some((errno, now.plus(RETRY)));
-                    report.old.metrics.add(Metric::WatchErrors, 1);
-                }
-            }
-        }
-        self.relied.begin(self.highest);
-        self.is_swapped = false;
-        let mut looking = Looking {
-            watch: self,
-            openings,
-            changes,
-            report,
-            interrupted,
-            now,
-            look: Look::default(),
-            reads: !is_fresh,
-            broken_off: false,
-            asked: 0,
+    /// Arms and reads everything below the roots. The result is [`last`](Self::last).
+    ///
+    /// # Errors
+    /// The scan was interrupted.
+    pub fn scan(&mut self, mut context: ScanContext<'_>) -> Result<(), Interrupted> {
+        // A file that stays open for ever delays only one scan.
+        self.events.writing = Writing::default();
+        let pass = self.renew(context.now, context.report);
+        self.events.cache.begin(self.instance.highest());
+        self.events.is_swapped = false;
+        let scan = Scan {
+            instance: &mut self.instance,
+            cache: &mut self.events.cache,
+            reported: &mut self.reported,
+            context: &mut context,
+            state: State::new(pass),
         };
-        // Where nothing is armed, every directory is before the first file is read, however much there is to read.
-        let fingerprint = loop {
-            let fingerprint = looking.walk(roots);
-            if looking.broken_off {
-                return false;
-            }
-            if core::mem::replace(&mut looking.reads, true) {
-                break fingerprint;
-            }
-            looking.look = Look::default();
-        };
-        let mut look = looking.look;
-        let kept = fingerprint_to_keep(&look, &self.last, &mut self.short_since, now);
-        look.fingerprint = kept.unwrap_or(fingerprint);
-        if self.last.unreadable > 0 && look.unreadable == 0 {
-            report
-                .old
-                .tell(Level::Info, words!("everything can be read again"));
-        }
-        self.last = look;
-        self.relied.end(!self.is_blind());
-        self.report(refused_before, report);
-        true
+        let scanned = scan.run();
+        context.report.tell(&Watching::Roots {
+            count: context.roots.iter().count() as u64,
+            missing: self.missing().count_ones().into(),
+        });
+        self.finish(scanned?, context.now, context.report);
+        Ok(())
     }
 
-    fn report(&self, before: Option<(Errno, Instant)>, report: &mut Report) {
-        match (before, self.refused) {
-            (None, Some((errno, _))) => {
-                let line = report.old.line(Level::Warn);
-                line.say(words!("inotify is refused: ")).errno(errno);
-                line.say(words!("; comparing the content at intervals instead"));
-                if errno == Errno::MFILE {
-                    line.say(words!(". Raise fs.inotify.max_user_instances on the node, or the limit of open files"));
-                } else {
-                    advise(line, errno);
-                }
-                line.send();
-            }
-            (Some(_), None) => report.old.tell(Level::Info, words!("inotify works again")),
-            _ => {}
+    /// Replaces the inotify instance if its watches may be wrong, or it is time to try again. Returns the first pass of the scan.
+    fn renew(&mut self, now: Instant, report: &mut Report) -> Pass {
+        if !self.events.is_stale && !self.instance.is_retry_due(now) {
+            return Pass::Read;
+        }
+        self.events.cache.invalidate();
+        self.events.gone = 0;
+        if self.instance.open(now) {
+            self.events.is_stale = false;
+            // With no watch set, arm every directory before the first file is read, which may take long.
+            Pass::Arm
+        } else {
+            report.tell(&Watching::CallRefused);
+            Pass::Read
         }
     }
 
-    /// Takes the events that have come. The strongest change among them, if there was one.
+    /// Takes the result of a complete scan.
+    fn finish(&mut self, mut snapshot: Snapshot, now: Instant, report: &mut Report) {
+        snapshot.fingerprint = self.shortage.fingerprint(&snapshot, &self.last, now);
+        if self.reported.has_unreadable && !snapshot.problems.has_unreadable {
+            report.tell(&Watching::AllReadable);
+        }
+        self.reported = snapshot.problems;
+        self.last = snapshot;
+        if self.is_blind() {
+            self.events.cache.invalidate();
+        } else {
+            self.events.cache.complete();
+        }
+        self.report_refusal(report);
+    }
+
+    fn report_refusal(&mut self, report: &mut Report) {
+        let refusal = self.instance.refusal();
+        match (self.is_refusal_reported, refusal) {
+            (false, Some(errno)) => report.tell(&Watching::Refused(errno)),
+            (true, None) => report.tell(&Watching::Works),
+            (true, Some(_)) | (false, None) => {}
+        }
+        self.is_refusal_reported = refusal.is_some();
+    }
+
+    /// Takes the events that are queued. Returns the strongest change among them.
     pub fn drain(&mut self, report: &mut Report) -> Option<Change> {
-        let inotify = self.inotify.as_ref()?;
-        let mut buffer = [MaybeUninit::uninit(); EVENTS_SIZE];
-        let mut reader = Reader::new(inotify, &mut buffer);
-        let mut strongest = None;
-        for _ in 0..EVENTS_MAX {
-            match reader.next() {
-                Ok(event) => {
-                    let name = event.file_name().map_or(&b""[..], |name| name.to_bytes());
-                    let decoded = decode(event.events(), name);
-                    let line = report.old.line(Level::Debug).say(words!("event"));
-                    line.key_number("watch", event.wd() as u64)
-                        .key("name", name);
-                    describe(line, event.events());
-                    line.send();
-                    report.old.metrics.add(Metric::WatchEvents, 1);
-                    self.gone += i32::from(event.events().contains(ReadFlags::IGNORED));
-                    self.stale |= decoded.stale;
-                    strongest = strongest.max(decoded.change);
-                    self.writing.event(event.wd(), name, event.events());
-                    self.relied.event(event.wd(), name);
-                    self.is_swapped |= is_swap(event.events(), name);
-                    if event.events().contains(ReadFlags::QUEUE_OVERFLOW) {
-                        report.old.metrics.add(Metric::QueueOverflows, 1);
-                        if self
-                            .overflow_said
-                            .is_none_or(|at| sys::now().since(at) >= RETRY)
-                        {
-                            self.overflow_said = Some(sys::now());
-                            report.old.tell(Level::Warn, words!("inotify's queue overflowed and events were lost; reading everything again. If this goes on, raise fs.inotify.max_queued_events"));
-                        }
-                    }
-                }
-                Err(Errno::AGAIN) => break,
-                Err(Errno::INTR) => {}
-                Err(errno) => {
-                    report
-                        .old
-                        .line(Level::Error)
-                        .say(words!("cannot read inotify events: "))
-                        .errno(errno)
-                        .say(words!("; arming everything again"))
-                        .send();
-                    report.old.metrics.add(Metric::WatchErrors, 1);
-                    self.stale = true;
-                    return strongest.max(Some(Change::Finished));
-                }
-            }
-        }
-        match strongest {
-            // Another file is half written.
-            Some(Change::Gone | Change::Finished) if self.writing.is_going_on() => {
-                Some(Change::Writing)
-            }
-            strongest => strongest,
-        }
+        self.events.drain(self.instance.fd()?, report)
     }
 }
 
 #[cfg(fuzzing)]
 impl Watch {
-    /// Takes events from `inotify`, and whether they have left the watches stale.
+    /// Takes events from `inotify`. Returns the strongest change, and true if the watches are stale.
     pub fn drain_from(inotify: OwnedFd, report: &mut Report) -> (Option<Change>, bool) {
         let mut watch = Self {
-            inotify: Some(inotify),
-            stale: false,
+            instance: Instance::of(inotify),
             ..Self::new()
         };
-        (watch.drain(report), watch.stale)
+        watch.events.is_stale = false;
+        (watch.drain(report), watch.events.is_stale)
     }
 }
 
@@ -349,87 +218,52 @@ impl Default for Watch {
     }
 }
 
-/// What was seen before, while descriptors or memory are short: that something cannot be read for a moment is no change. After
-/// some time it is, so that one shortage that stays does not hide all changes.
-fn fingerprint_to_keep(
-    look: &Look,
-    previous: &Look,
-    short_since: &mut Option<Instant>,
-    now: Instant,
-) -> Option<Fingerprint> {
-    if !look.short {
-        *short_since = None;
-        return None;
-    }
-    let since = *short_since.get_or_insert(now);
-    let is_first = previous.fingerprint == Fingerprint::default();
-    (!is_first && now.since(since) < RETRY).then_some(previous.fingerprint)
-}
-
-/// What to do about a refusal; inotify(7), `/proc` interfaces.
-fn advise(line: &mut Log, errno: Errno) {
-    match errno {
-        Errno::MFILE => line.say(words!(". Raise the limit of open files")),
-        Errno::NFILE => line.say(words!(". Raise fs.file-max on the node")),
-        Errno::NOSPC => line.say(words!(". Raise fs.inotify.max_user_watches on the node")),
-        Errno::NOSYS => line.say(words!(". This kernel has none")),
-        Errno::ACCESS => line.say(words!(
-            ". The user that this runs as must be allowed to read the directories"
-        )),
-        _ => line,
-    };
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::time::Millis;
+    use crate::config::CommaList;
+    use crate::confirm::Openings;
+    use instance::RETRY;
+    use rustix::io::Errno;
 
     const START: Instant = Instant::from_nanoseconds(1_000_000_000_000);
 
-    fn look_of(number: u64, short: bool) -> Look {
-        let mut fingerprint = Fingerprint::default();
-        fingerprint.add(crate::fingerprint::Entry::of(
-            crate::fingerprint::Key::root(b"root"),
-            crate::fingerprint::Kind::Large,
-            &[number],
-        ));
-        Look {
-            fingerprint,
-            files: 1,
-            short,
-            ..Look::default()
-        }
+    /// Scans these roots.
+    fn scan(
+        watch: &mut Watch,
+        roots: &str,
+        now: Instant,
+        is_interrupted: &dyn Fn() -> bool,
+    ) -> Result<(), Interrupted> {
+        watch.scan(ScanContext {
+            roots: CommaList::new(roots.as_bytes()),
+            now,
+            openings: &mut Openings::new(false),
+            changes: &mut Changes::new(),
+            report: &mut Report::new(),
+            is_interrupted,
+        })
     }
 
     #[test]
-    fn w8_inotify_that_was_refused_is_tried_again_every_minute() {
+    fn w8_a_refused_inotify_is_tried_again_every_minute() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().to_str().unwrap();
-        let mut report = Report::new();
         let mut watch = Watch::new();
-        let mut look = |watch: &mut Watch, ms| {
-            let roots = CommaList::new(path.as_bytes());
-            watch.look(
-                roots,
-                START.plus(Millis(ms)),
-                &mut Openings::new(false),
-                &mut Changes::new(),
-                &mut report,
-                &|| false,
-            )
-        };
-        watch.stale = false;
-        watch.refused = Some((Errno::NOSPC, START.plus(RETRY)));
-        assert!(look(&mut watch, 59_999));
+        watch.events.is_stale = false;
+        watch.instance.refuse(Errno::NOSPC, START);
+        let just_before = START.plus(Millis(RETRY.0 - 1));
+        assert_eq!(scan(&mut watch, path, just_before, &|| false), Ok(()));
         assert!(watch.is_blind() && watch.inotify().is_none());
-        assert!(look(&mut watch, 60_000));
+        assert_eq!(scan(&mut watch, path, START.plus(RETRY), &|| false), Ok(()));
         assert!(!watch.is_blind() && watch.inotify().is_some());
     }
 
     #[test]
     fn w7_every_directory_is_armed_before_the_first_file_is_read() {
         const DIRECTORIES: i32 = 40;
-        // Whoever reads it asks whether to break off more often than somebody who passes all the directories.
+        // Reading one file checks for interruption more often than passing all the directories.
         const FILE_SIZE: usize = 1 << 20;
         let root = tempfile::tempdir().unwrap();
         for directory in 0..DIRECTORIES {
@@ -437,70 +271,32 @@ mod tests {
             std::fs::create_dir(&directory).unwrap();
             std::fs::write(directory.join("file"), std::vec![0; FILE_SIZE]).unwrap();
         }
-        let path = root.path().to_str().unwrap();
         let mut watch = Watch::new();
-        let asked = core::cell::Cell::new(0);
-        let is_whole = watch.look(
-            CommaList::new(path.as_bytes()),
-            START,
-            &mut Openings::new(false),
-            &mut Changes::new(),
-            &mut Report::new(),
-            &|| asked.replace(asked.get() + 1) == 2 * DIRECTORIES / 32 + 1,
-        );
-        assert!(!is_whole, "in the first file");
+        let checks = core::cell::Cell::new(0);
+        let is_in_first_file = || checks.replace(checks.get() + 1) == 2 * DIRECTORIES / 32 + 1;
+        let path = root.path().to_str().unwrap();
+        let scanned = scan(&mut watch, path, START, &is_in_first_file);
+        assert_eq!(scanned, Err(Interrupted));
         assert!(watch.watches() > DIRECTORIES, "{}", watch.watches());
     }
 
     #[test]
-    fn l6_what_a_look_has_told_is_not_told_again_if_it_was_broken_off() {
+    fn l6_problems_found_by_an_interrupted_scan_are_not_logged_again() {
         let directory = tempfile::tempdir().unwrap();
         let [comes, goes, file] = ["comes", "goes", "file"].map(|name| directory.path().join(name));
         std::fs::create_dir(&goes).unwrap();
         std::fs::write(&file, std::vec![0; 1 << 20]).unwrap();
         let path = directory.path().display();
         let roots = std::format!("{path}/comes,{path}/goes,{path}/file");
-        let mut report = Report::new();
         let mut watch = Watch::new();
-        let mut look = |interrupted: &dyn Fn() -> bool| {
-            let roots = CommaList::new(roots.as_bytes());
-            let (mut openings, mut changes) = (Openings::new(false), Changes::new());
-            let is_whole = watch.look(
-                roots,
-                START,
-                &mut openings,
-                &mut changes,
-                &mut report,
-                interrupted,
-            );
-            (is_whole, watch.missing())
-        };
-        assert_eq!(look(&|| false), (true, 0b01));
+        assert_eq!(scan(&mut watch, &roots, START, &|| false), Ok(()));
+        assert_eq!(watch.missing(), 0b01);
         std::fs::create_dir(comes).unwrap();
         std::fs::remove_dir(goes).unwrap();
-        assert_eq!(look(&|| true), (false, 0b10), "in the file");
-        assert_eq!(look(&|| false), (true, 0b10));
-    }
-
-    #[test]
-    fn what_was_read_before_counts_for_a_minute_of_shortage() {
-        let (full, short) = (look_of(1, false), look_of(2, true));
-        // Not even the roots could be read.
-        let full = Look { files: 0, ..full };
-        let mut since = None;
-        let mut keep =
-            |look: &Look, ms| fingerprint_to_keep(look, &full, &mut since, START.plus(Millis(ms)));
-        assert_eq!(keep(&short, 0), Some(full.fingerprint));
-        assert_eq!(keep(&short, 59_999), Some(full.fingerprint));
-        assert_eq!(keep(&short, 60_000), None, "one that stays hides nothing");
-        assert_eq!(keep(&full, 60_001), None);
-        assert_eq!(keep(&short, 70_000), Some(full.fingerprint), "another one");
-    }
-
-    #[test]
-    fn in_a_shortage_at_the_start_what_can_be_read_counts() {
-        let nothing = Look::default();
-        let kept = fingerprint_to_keep(&look_of(1, true), &nothing, &mut None, START);
-        assert_eq!(kept, None);
+        let interrupted_in_the_file = scan(&mut watch, &roots, START, &|| true);
+        assert_eq!(interrupted_in_the_file, Err(Interrupted));
+        assert_eq!(watch.missing(), 0b10);
+        assert_eq!(scan(&mut watch, &roots, START, &|| false), Ok(()));
+        assert_eq!(watch.missing(), 0b10);
     }
 }

@@ -1,9 +1,9 @@
-//! What inotify gives to read: any events, framed as the kernel frames them, mean what inotify(7) says.
+//! Any inotify events, framed as the kernel frames them, have the meaning that inotify(7) gives them.
 //!
-//! The frame itself is the kernel's word, on which rustix relies: what it would make of others is not asked.
+//! Other frames are not tried: rustix relies on the kernel for them.
 #![no_main]
 
-use config_reloader_sidecar::log::Format;
+use config_reloader_sidecar::report::line::Format;
 use config_reloader_sidecar::reload::Change;
 use config_reloader_sidecar::watch::Watch;
 use config_reloader_sidecar_fuzz::{logged, text};
@@ -15,7 +15,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 #[derive(Arbitrary, Debug)]
 struct Input {
     events: Vec<Event>,
-    /// Events end a batch whose number has these bits: what is read at once.
+    /// An event whose number has none of these bits starts a new batch. A batch is read at once.
     batch: u8,
     /// Afterwards reading fails.
     fails: bool,
@@ -34,7 +34,7 @@ enum Bits {
     Any(u32),
     One(u8),
     Two(u8, u8),
-    /// What the volume's writer does last.
+    /// The last step of an update of a volume.
     DirectoryGone,
 }
 
@@ -82,7 +82,7 @@ impl Event {
         frame
     }
 
-    /// What it means, and whether watches may lie on what is no longer in the tree.
+    /// Returns the change that the event stands for, and true if it makes watches stale.
     fn meaning(&self) -> (Option<Change>, bool) {
         let mask = self.bits.mask();
         let has = |bits: u32| mask & bits == bits;
@@ -102,7 +102,7 @@ impl Event {
         (change, stale)
     }
 
-    /// What it says of the files that are being written to.
+    /// Updates the files that are open for writing.
     fn happens_to(&self, files: &mut Vec<(i32, Vec<u8>)>) {
         let mask = self.bits.mask();
         let file = (self.watch(), self.name());
@@ -118,10 +118,10 @@ impl Event {
     }
 }
 
-/// So many files that are being written to are told apart.
+/// How many files that are open for writing are tracked.
 const WRITTEN: usize = 16;
 
-/// A pipe takes so many packets of so many bytes; the reader's buffer may lose a few bytes to its alignment.
+/// How many packets a pipe takes, and of how many bytes; the reader's buffer may lose a few bytes to its alignment.
 const BATCHES: usize = 16;
 const BATCH_SIZE: usize = 4080;
 
@@ -168,8 +168,8 @@ fuzz_target!(|input: Input| {
         expected = (expected.0.max(Some(Change::Finished)), true);
     }
     let mut drained = (None, false);
-    let lines = logged(Format::Text, true, |log| {
-        drained = Watch::drain_from(reader, log);
+    let lines = logged(Format::Text, true, |report| {
+        drained = Watch::drain_from(reader, report);
     });
     drop(writer);
     assert_eq!(drained, expected);
@@ -183,7 +183,7 @@ fuzz_target!(|input: Input| {
     let is_overflow = |event: &&Event| event.bits.mask() & libc::IN_Q_OVERFLOW != 0;
     assert_eq!(said("event watch="), events.len());
     assert_eq!(
-        said("inotify's queue overflowed"),
+        said("the inotify queue overflowed"),
         // Once a minute.
         usize::from(events.iter().any(is_overflow))
     );

@@ -1,11 +1,11 @@
-//! `/proc/self/mountinfo`: any line has its fields or is none; any paths come back out of a line as the kernel writes it.
+//! Any line of `/proc/self/mountinfo` has all its fields or is refused, and any paths survive the kernel's escaping.
 #![no_main]
 
 use config_reloader_sidecar::mount::Mount;
 use libfuzzer_sys::fuzz_target;
 use std::fmt::Write;
 
-/// As `seq_path` in the kernel escapes.
+/// Escapes a path as `seq_path` in the kernel does.
 fn escaped(path: &[u8]) -> Vec<u8> {
     let mut line = Vec::new();
     for byte in path {
@@ -20,7 +20,7 @@ fn escaped(path: &[u8]) -> Vec<u8> {
     line
 }
 
-/// What the kubelet's subPath mounts show: a component that begins with `..` and a digit, or is the directory for them.
+/// Returns true for the root of a subPath mount: a component begins with `..` and a digit, or is the kubelet's directory for them.
 fn is_sub_path(root: &[u8]) -> bool {
     String::from_utf8_lossy(root).split('/').any(|name| {
         let stamp = name.strip_prefix("..").and_then(|rest| rest.chars().next());

@@ -1,4 +1,4 @@
-//! Reading descriptors into buffers of a fixed size.
+//! Opening files, and reading them into buffers of a fixed size.
 
 use crate::base::text::{Text, Word};
 use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
@@ -10,16 +10,16 @@ pub const PATH_MAX: usize = 4096;
 /// The longest file name, in bytes; `NAME_MAX` in limits.h.
 pub const NAME_MAX: usize = 255;
 
-/// Whether descriptors or memory are short: that passes, and says nothing about what was to be opened.
+/// Returns true if file descriptors or memory ran short, which passes and says nothing about the file.
 pub fn is_shortage(errno: Errno) -> bool {
     matches!(errno, Errno::MFILE | Errno::NFILE | Errno::NOMEM)
 }
 
-/// Opens a path from the settings, seen from the working directory.
+/// Opens a path, relative to the working directory.
 ///
 /// # Errors
 /// Those of open(2).
-// Not inlined: the room for the path is for those only who need it.
+// Not inlined: keeps the path's buffer off the stack of the caller.
 #[inline(never)]
 pub fn open_path(path: &[u8], flags: OFlags) -> io::Result<OwnedFd> {
     let mut name = Text::<PATH_MAX>::new();
@@ -27,7 +27,7 @@ pub fn open_path(path: &[u8], flags: OFlags) -> io::Result<OwnedFd> {
     fs::openat(CWD, name.as_c_str(), flags | OFlags::CLOEXEC, Mode::empty())
 }
 
-/// The path by which an open file can be named again; proc_pid_fd(5).
+/// Returns a path that leads to an open file; proc_pid_fd(5).
 pub fn descriptor_path(fd: BorrowedFd<'_>) -> Word {
     let mut path = Word::new();
     path.push(b"/proc/self/fd/");
@@ -35,10 +35,10 @@ pub fn descriptor_path(fd: BorrowedFd<'_>) -> Word {
     path
 }
 
-/// Reads until the end or until the buffer is full. Returns how much was read.
+/// Reads until the end or until the buffer is full. Returns the number of bytes read.
 ///
 /// # Errors
-/// Those of read(2), but for EINTR.
+/// Those of read(2), except EINTR.
 pub fn fill(file: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
     let mut length = 0;
     while length < buffer.len() {
@@ -52,47 +52,47 @@ pub fn fill(file: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(length)
 }
 
-/// The lines of a file, without their ends. Of one that is longer than the buffer as much is given as fits. The kernel ends every
-/// line: one without an end is none.
+/// The lines of a file, without line feeds. A line longer than the buffer is cut to its size. The last line does not count without a
+/// line feed, which the kernel always writes.
 #[derive(Debug)]
 pub struct Lines<'f> {
     file: BorrowedFd<'f>,
     buffer: &'f mut [u8],
-    /// What was read and not given yet.
+    /// The bytes read but not returned yet.
     start: usize,
     end: usize,
-    /// The rest of a line whose beginning was given is passed over.
-    is_rest: bool,
-    /// What read(2) has answered in the end.
+    /// The current line was cut: skip the rest of it.
+    is_cut: bool,
+    /// The result of the last read(2).
     pub outcome: io::Result<usize>,
 }
 
 impl<'f> Lines<'f> {
-    /// All lines from where the file is read on.
+    /// Returns the lines from the file's current position on.
     pub const fn new(file: BorrowedFd<'f>, buffer: &'f mut [u8]) -> Self {
         Self {
             file,
             buffer,
             start: 0,
             end: 0,
-            is_rest: false,
+            is_cut: false,
             outcome: Ok(0),
         }
     }
 
-    /// The next one, which may be changed in its place; `None` at the end or after an error.
+    /// Returns the next line, which may be modified; `None` at the end or after an error.
     pub fn next_line(&mut self) -> Option<&mut [u8]> {
         loop {
             let start = self.start;
             let unread = self.buffer.get(start..self.end)?;
             if let Some(length) = unread.iter().position(|byte| *byte == b'\n') {
                 self.start += length + 1;
-                if !core::mem::take(&mut self.is_rest) {
+                if !core::mem::take(&mut self.is_cut) {
                     return self.buffer.get_mut(start..start + length);
                 }
             } else if unread.len() == self.buffer.len() {
                 self.end = 0;
-                if !core::mem::replace(&mut self.is_rest, true) {
+                if !core::mem::replace(&mut self.is_cut, true) {
                     return Some(self.buffer);
                 }
             } else {
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn every_line_is_taken_whatever_the_size_of_the_buffer() {
+    fn all_lines_are_returned_whatever_the_size_of_the_buffer() {
         let text = "a\n\nbcd\nefgh\ni\n";
         for size in 5..20 {
             assert_eq!(
@@ -145,13 +145,13 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_too_long_is_taken_as_far_as_it_fits() {
+    fn a_line_longer_than_the_buffer_is_cut() {
         assert_eq!(lines_of("0123456789\nab\n", 4), ["0123", "ab"]);
         assert_eq!(lines_of("01234567\nab\n", 4), ["0123", "ab"]);
     }
 
     #[test]
-    fn what_has_no_end_is_no_line() {
+    fn text_without_a_line_feed_is_not_a_line() {
         assert_eq!(lines_of("a\nb", 8), ["a"]);
         assert!(lines_of("", 8).is_empty());
     }

@@ -11,6 +11,7 @@ use crate::report::Report;
 use crate::report::facts::delivering::Delivering;
 use crate::report::facts::lifecycle::{Counted, Lifecycle};
 use crate::report::facts::watching::Watching;
+use crate::watch::ScanContext;
 use rustix::fd::AsFd;
 
 /// The content before and after a change.
@@ -51,7 +52,7 @@ impl Sidecar<'_> {
         match note? {
             Note::Changed { before, after } => {
                 self.confirm.content_changed();
-                self.changes.tell();
+                self.changes.accept();
                 self.waiting = None;
                 Some((before, after))
             }
@@ -91,21 +92,22 @@ impl Sidecar<'_> {
         report.tell(&Watching::Scanning);
         let now = sys::now();
         let openings = self.confirm.before_look(now);
-        let is_whole = self.watch.look(
-            self.config.roots,
+        let scanned = self.watch.scan(ScanContext {
+            roots: self.config.roots,
             now,
             openings,
-            &mut self.changes,
+            changes: &mut self.changes,
             report,
-            &interrupted,
-        );
+            is_interrupted: &interrupted,
+        });
+        let is_whole = scanned.is_ok();
         let files = is_whole.then_some(self.watch.last().files);
         self.confirm.after_look(files);
         self.last_scan = sys::now();
         // A signal that came at the end counts too: after SIGCONT it is unknown what was read when.
         let is_valid = is_whole && !interrupted();
         if !is_valid {
-            self.watch.doubt();
+            self.watch.invalidate();
         }
         is_valid
     }
@@ -133,7 +135,7 @@ impl Sidecar<'_> {
 
     fn tell(&mut self, note: Note, report: &mut Report) {
         if note == Note::Reverted {
-            self.changes.tell();
+            self.changes.accept();
         }
         report.tell(&match note {
             // Reported with the names of what changed, once that is known.

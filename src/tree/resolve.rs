@@ -1,203 +1,193 @@
-//! Where a path leads: name by name, as path_resolution(7) says, because every directory on the way decides what is read in
-//! the end, and is armed.
+//! Where a path leads, found name by name, as in path_resolution(7): every directory on the way decides the result, so every one
+//! is armed.
 
-use crate::base::file::PATH_MAX;
-use crate::tree::{Armed, Part, Visit, kind_of};
-use core::ffi::CStr;
+use super::open::{kind_of, locate};
+use super::remaining::{Remaining, Start};
+use super::visit::{Armed, Role, Visit};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{self, CWD, FileType, Mode, OFlags};
+use rustix::fs::{CWD, FileType};
 use rustix::io::{self, Errno};
 
-/// As many links on one path as the kernel follows; path_resolution(7).
+/// How many links the kernel follows on one path; path_resolution(7).
 const LINKS_MAX: u32 = 40;
-/// For looking at what a name stands for without opening it; open(2).
-const LOCATE: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// Finds what `path` leads to, seen from `base`, and arms everything on the way that could change it.
+/// Where a relative path is resolved.
+#[derive(Clone, Copy)]
+pub(super) enum Base<'b> {
+    /// In the working directory, which is not armed yet.
+    WorkingDirectory,
+    /// In a directory of the tree, which is armed.
+    Tree(BorrowedFd<'b>),
+}
+
+impl<'b> Base<'b> {
+    /// Returns a descriptor for system calls that end in `at`.
+    pub(super) const fn fd(self) -> BorrowedFd<'b> {
+        match self {
+            Self::WorkingDirectory => CWD,
+            Self::Tree(fd) => fd,
+        }
+    }
+}
+
+/// What a path leads to. The descriptor is good for locating, not for reading.
+pub(super) struct Found {
+    pub(super) fd: OwnedFd,
+    pub(super) kind: FileType,
+}
+
+/// Finds what `path` leads to and arms everything on the way that could change it.
 ///
 /// # Errors
-/// ENOENT, ENOTDIR, ELOOP: it leads nowhere. EACCES and others: the way cannot be followed.
+/// ENOENT, ENOTDIR, ELOOP: it leads nowhere. EACCES and others: it cannot be followed.
+// Not inlined: keeps the path's buffer off the stack of the walk.
 #[inline(never)]
-pub fn resolve(
-    visit: &mut dyn Visit,
-    base: BorrowedFd<'_>,
-    base_is_armed: bool,
-    path: &[u8],
-) -> io::Result<(OwnedFd, FileType)> {
+pub(super) fn resolve(visit: &mut dyn Visit, base: Base<'_>, path: &[u8]) -> io::Result<Found> {
     loop {
-        let mut news = false;
-        let found = resolve_once(visit, base, base_is_armed, path, &mut news);
-        // What was renamed between being passed and being armed is found on the second time: everything is armed then.
-        if !news {
+        let mut resolver = Resolver::new(&mut *visit, base);
+        let found = resolver.run(path);
+        // A directory may be renamed after it is passed and before it is armed: with everything armed, resolve once more.
+        if !resolver.has_armed_new {
             return found;
         }
     }
 }
 
-fn resolve_once(
-    visit: &mut dyn Visit,
-    base: BorrowedFd<'_>,
-    base_is_armed: bool,
-    path: &[u8],
-    news: &mut bool,
-) -> io::Result<(OwnedFd, FileType)> {
-    let mut rest = Rest::new();
-    let mut is_armed = base_is_armed;
-    let mut at = match rest.put(path)? {
-        Start::Here if base_is_armed => None,
-        // The working directory is no descriptor, and a watch needs one.
-        Start::Here => Some(locate(base, c".")?),
-        Start::Root => {
-            is_armed = false;
-            Some(locate(CWD, c"/")?)
+/// The directory reached so far.
+struct Position<'r> {
+    base: Base<'r>,
+    /// `None` while it is still the base.
+    fd: Option<OwnedFd>,
+    /// The directory is armed for its names, so a change of the next name gives an event.
+    is_armed: bool,
+}
+
+impl Position<'_> {
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_ref().map_or(self.base.fd(), OwnedFd::as_fd)
+    }
+
+    fn enter(&mut self, directory: OwnedFd) {
+        self.fd = Some(directory);
+        self.is_armed = false;
+    }
+}
+
+struct Resolver<'r> {
+    visit: &'r mut dyn Visit,
+    position: Position<'r>,
+    remaining: Remaining,
+    /// Links followed so far.
+    links: u32,
+    /// A directory on the way was not armed before.
+    has_armed_new: bool,
+}
+
+impl<'r> Resolver<'r> {
+    fn new(visit: &'r mut dyn Visit, base: Base<'r>) -> Self {
+        Self {
+            visit,
+            position: Position {
+                base,
+                fd: None,
+                is_armed: matches!(base, Base::Tree(_)),
+            },
+            remaining: Remaining::new(),
+            links: 0,
+            has_armed_new: false,
         }
-    };
-    let mut links = 0;
-    while let Some(name) = rest.name() {
-        let directory = at.as_ref().map_or(base, OwnedFd::as_fd);
+    }
+
+    fn run(&mut self, path: &[u8]) -> io::Result<Found> {
+        self.start(path)?;
+        while self.remaining.advance() {
+            if let Some(found) = self.step()? {
+                return Ok(found);
+            }
+        }
+        // The path ends in a directory.
+        let fd = match self.position.fd.take() {
+            Some(fd) => fd,
+            None => locate(self.position.base.fd(), c".")?,
+        };
+        let kind = FileType::Directory;
+        Ok(Found { fd, kind })
+    }
+
+    fn start(&mut self, path: &[u8]) -> io::Result<()> {
+        match (self.remaining.prepend(path)?, self.position.base) {
+            (Start::Root, _) => self.position.enter(locate(CWD, c"/")?),
+            // Only a real descriptor can be armed, and CWD is none.
+            (Start::Here, Base::WorkingDirectory) => self.position.enter(locate(CWD, c".")?),
+            (Start::Here, Base::Tree(_)) => {}
+        }
+        Ok(())
+    }
+
+    /// Takes one step: arms the current directory, or resolves one name in it. Returns what the path leads to once that is clear.
+    fn step(&mut self) -> io::Result<Option<Found>> {
+        let (directory, name) = (self.position.fd(), self.remaining.name());
         if name == c".." {
-            at = Some(locate(directory, c"..")?);
-            is_armed = false;
-            rest.skip();
-            continue;
+            let parent = locate(directory, name)?;
+            self.remaining.skip();
+            self.position.enter(parent);
+            return Ok(None);
         }
-        let kind = kind_of(directory, name, &mut *visit);
-        // Here this one name decides: the directory is armed, and then the name is looked at again.
-        if kind != Ok(FileType::Directory) && !is_armed {
-            visit.arm(directory, Part::Names);
-            is_armed = true;
-            continue;
+        let kind = kind_of(directory, name, &mut *self.visit);
+        // Anything but a directory can be replaced without a directory being moved: arm first, then look the name up again.
+        if kind != Ok(FileType::Directory) && !self.position.is_armed {
+            self.visit.arm(directory, Role::Lookup);
+            self.position.is_armed = true;
+            return Ok(None);
         }
         match kind? {
-            FileType::Symlink => {
-                links += 1;
-                if links > LINKS_MAX {
-                    return Err(Errno::LOOP);
-                }
-                let start = match rest.follow(directory) {
-                    // It is no link any more.
-                    Err(Errno::INVAL) => continue,
-                    start => start?,
-                };
-                if start == Start::Root {
-                    at = Some(locate(CWD, c"/")?);
-                    is_armed = false;
-                }
-            }
-            kind => {
-                let fd = locate(directory, name)?;
-                rest.skip();
-                if kind != FileType::Directory {
-                    if rest.name().is_some() {
-                        return Err(Errno::NOTDIR);
-                    }
-                    // By its name at least, where the directory can be watched.
-                    if visit.arm(fd.as_fd(), Part::File) == Armed::Denied {
-                        visit.arm(directory, Part::Tree);
-                    }
-                    return Ok((fd, kind));
-                }
-                if !is_armed {
-                    *news |= visit.arm(fd.as_fd(), Part::Itself) == Armed::New;
-                }
-                at = Some(fd);
-                is_armed = false;
-            }
-        }
-    }
-    let found = at.map_or_else(|| locate(base, c"."), Ok)?;
-    Ok((found, FileType::Directory))
-}
-
-fn locate(directory: BorrowedFd<'_>, name: &CStr) -> io::Result<OwnedFd> {
-    fs::openat(directory, name, LOCATE, Mode::empty())
-}
-
-/// Where a path begins.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Start {
-    /// At `/`.
-    Root,
-    /// Where the link is, or in the working directory.
-    Here,
-}
-
-/// What is still to be resolved of a path. It stands at the end of a buffer, so that a link's target goes in front of it, and
-/// with NUL in the place of slashes, so that each name is a C string.
-struct Rest {
-    bytes: [u8; PATH_MAX],
-    start: usize,
-}
-
-impl Rest {
-    /// Nothing, but for the last name's NUL.
-    const fn new() -> Self {
-        Self {
-            bytes: [0; PATH_MAX],
-            start: PATH_MAX - 1,
+            FileType::Symlink => self.follow().map(|()| None),
+            FileType::Directory => self.descend().map(|()| None),
+            kind => self.finish(kind).map(Some),
         }
     }
 
-    /// The next name that is not `.`; `None` at the end.
-    fn name(&mut self) -> Option<&CStr> {
-        loop {
-            while *self.bytes.get(self.start)? == 0 {
-                self.start += 1;
-            }
-            if self.bytes[self.start..].starts_with(b".\0") {
-                self.start += 1;
-            } else {
-                return Some(
-                    CStr::from_bytes_until_nul(&self.bytes[self.start..]).unwrap_or_default(),
-                );
-            }
+    /// Follows the link that the next name is.
+    fn follow(&mut self) -> io::Result<()> {
+        self.links += 1;
+        if self.links > LINKS_MAX {
+            return Err(Errno::LOOP);
         }
-    }
-
-    /// Passes the name that [`name`](Self::name) gave.
-    fn skip(&mut self) {
-        self.start += self.bytes[self.start..]
-            .iter()
-            .take_while(|byte| **byte != 0)
-            .count();
-    }
-
-    /// Puts a path in front.
-    fn put(&mut self, path: &[u8]) -> io::Result<Start> {
-        let start = self
-            .start
-            .checked_sub(path.len())
-            .ok_or(Errno::NAMETOOLONG)?;
-        self.bytes[start..self.start].copy_from_slice(path);
-        Ok(self.separate(start))
-    }
-
-    /// Exchanges the next name, which is a link in `directory`, for the target of the link.
-    fn follow(&mut self, directory: BorrowedFd<'_>) -> io::Result<Start> {
-        let (room, rest) = self.bytes.split_at_mut(self.start);
-        let length = fs::readlinkat_raw(
-            directory,
-            CStr::from_bytes_until_nul(rest).unwrap_or_default(),
-            &mut *room,
-        )?;
-        // A target that fills the room may have been cut.
-        if length == room.len() {
-            return Err(Errno::NAMETOOLONG);
+        match self.remaining.follow(self.position.fd()) {
+            Ok(Start::Root) => self.position.enter(locate(CWD, c"/")?),
+            Ok(Start::Here) => {}
+            // No longer a link: the next step looks it up again.
+            Err(Errno::INVAL) => {}
+            Err(errno) => return Err(errno),
         }
-        self.skip();
-        let start = self.start - length;
-        self.bytes.copy_within(..length, start);
-        Ok(self.separate(start))
+        Ok(())
     }
 
-    /// Makes what was put between `start` and the rest a part of it.
-    fn separate(&mut self, start: usize) -> Start {
-        let put = &mut self.bytes[start..self.start];
-        let absolute = put.first() == Some(&b'/');
-        for byte in put.iter_mut().filter(|byte| **byte == b'/') {
-            *byte = 0;
+    /// Enters the directory that the next name is.
+    fn descend(&mut self) -> io::Result<()> {
+        let directory = locate(self.position.fd(), self.remaining.name())?;
+        self.remaining.skip();
+        // Where names are watched, its removal or renaming is noticed already.
+        if !self.position.is_armed {
+            let armed = self.visit.arm(directory.as_fd(), Role::Ancestor);
+            self.has_armed_new |= armed == Armed::New;
         }
-        self.start = start;
-        if absolute { Start::Root } else { Start::Here }
+        self.position.enter(directory);
+        Ok(())
+    }
+
+    /// Ends the path at a file, a device or the like.
+    fn finish(&mut self, kind: FileType) -> io::Result<Found> {
+        let directory = self.position.fd();
+        let fd = locate(directory, self.remaining.name())?;
+        self.remaining.skip();
+        if self.remaining.advance() {
+            return Err(Errno::NOTDIR);
+        }
+        // A file that may not be watched itself can be watched by its name, if the directory may be.
+        if self.visit.arm(fd.as_fd(), Role::File) == Armed::Denied {
+            self.visit.arm(directory, Role::Tree);
+        }
+        Ok(Found { fd, kind })
     }
 }

@@ -1,40 +1,46 @@
-//! What is armed and what counts, over directories made up for it, told by a visitor that writes down what it is asked for.
+//! What a walk arms and what is in the fingerprint, for directories made up for each test.
 
+use super::read::FULL_READ_MAX;
 use super::*;
-use rustix::fs::FileType;
+use crate::base::file::descriptor_path;
+use crate::fingerprint::Fingerprint;
+use rustix::fd::BorrowedFd;
+use rustix::fs::{CWD, FileType, Mode};
+use rustix::io::Errno;
 use std::fs::{self, File};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-/// Writes everything down.
+/// Records what the walk does.
 #[derive(Default)]
 struct Recorder {
-    armed: Vec<(Part, PathBuf)>,
-    last: Option<(Part, PathBuf)>,
+    armed: Vec<(Role, PathBuf)>,
+    last: Option<(Role, PathBuf)>,
     files: u32,
     directories: u32,
     shortfalls: Vec<(PathBuf, Shortfall)>,
-    /// How often it may still be asked before it breaks the walk off.
-    patience: Option<u32>,
-    /// A directory that is removed when it is armed for the second time, and how often it was.
+    /// How many more calls it takes to interrupt the walk.
+    calls_left: Option<u32>,
+    /// A directory to remove when it is armed for the second time, and how often it has been armed.
     removed: Option<(PathBuf, u32)>,
-    knows_the_way: bool,
+    is_way_unchanged: bool,
     only_arms: bool,
-    /// What volumes have shown, and what they are known to show.
-    shown: Vec<Fingerprint>,
-    known: Option<Fingerprint>,
+    /// The names that volumes were listed with.
+    listed: Vec<Fingerprint>,
+    /// The names of the next volume, as if from an earlier scan.
+    cached: Option<Fingerprint>,
 }
 
 impl Visit for Recorder {
-    fn reads(&self) -> bool {
+    fn reads_files(&self) -> bool {
         !self.only_arms
     }
 
-    fn arm(&mut self, fd: BorrowedFd<'_>, part: Part) -> Armed {
+    fn arm(&mut self, fd: BorrowedFd<'_>, role: Role) -> Armed {
         let path = path_of(fd);
-        // As the kernel counts: what is armed for something more is no new watch.
+        // As in the kernel, arming it for another role makes no new watch.
         let is_new = self.armed.iter().all(|(_, known)| *known != path);
         if let Some((removed, times)) = &mut self.removed
             && *removed == path
@@ -44,56 +50,56 @@ impl Visit for Recorder {
                 fs::remove_dir(removed).unwrap();
             }
         }
-        self.last = Some((part, path.clone()));
-        if !self.armed.contains(&(part, path.clone())) {
-            self.armed.push((part, path));
+        self.last = Some((role, path.clone()));
+        if !self.armed.contains(&(role, path.clone())) {
+            self.armed.push((role, path));
         }
-        if is_new { Armed::New } else { Armed::Known }
+        if is_new { Armed::New } else { Armed::Unchanged }
     }
 
-    fn knows_the_way(&mut self) -> bool {
-        self.knows_the_way
+    fn is_way_unchanged(&mut self) -> bool {
+        self.is_way_unchanged
     }
 
-    fn volume(&mut self) -> Volume {
-        let (part, path) = self.last.as_ref().unwrap();
-        assert_eq!(*part, Part::Tree);
+    fn enter_volume(&mut self) -> Volume {
+        let (role, path) = self.last.as_ref().unwrap();
+        assert_eq!(*role, Role::Tree);
         assert!(path.join("..data").is_symlink());
         Volume {
-            number: self.shown.len(),
-            is_known: self.known.is_some(),
+            slot: self.listed.len(),
+            is_cached: self.cached.is_some(),
         }
     }
 
-    fn shown(&mut self, volume: usize, names: Fingerprint) -> bool {
-        assert_eq!(volume, self.shown.len());
-        self.shown.push(names);
-        self.known.take().is_none_or(|known| known == names)
+    fn volume_listed(&mut self, slot: usize, names: Fingerprint) -> bool {
+        assert_eq!(slot, self.listed.len());
+        self.listed.push(names);
+        self.cached.take().is_none_or(|cached| cached == names)
     }
 
-    fn found(&mut self, kind: FileType) {
+    fn count(&mut self, kind: FileType) {
         match kind {
             FileType::Directory => self.directories += 1,
             FileType::RegularFile => self.files += 1,
-            other => panic!("{other:?} counts by its content"),
+            other => panic!("{other:?} is counted"),
         }
     }
 
-    fn falls_short(&mut self, directory: BorrowedFd<'_>, name: &[u8], shortfall: Shortfall) {
+    fn fell_short(&mut self, directory: BorrowedFd<'_>, name: &[u8], shortfall: Shortfall) {
         let path = path_of(directory).join(std::ffi::OsStr::from_bytes(name));
         self.shortfalls.push((path, shortfall));
     }
 
-    fn passed(&mut self, _: &rustix::fs::Stat) {}
+    fn saw_status(&mut self, _: &rustix::fs::Stat) {}
 
-    fn read(&mut self, _: BorrowedFd<'_>) {}
+    fn was_read(&mut self, _: BorrowedFd<'_>) {}
 
-    fn counted(&mut self, _: &[u8], _: usize, _: Fingerprint) {}
+    fn fingerprinted(&mut self, _: &[u8], _: usize, _: Fingerprint) {}
 
-    fn file_system(&mut self, _: BorrowedFd<'_>) {}
+    fn entered_file_system(&mut self, _: BorrowedFd<'_>) {}
 
     fn is_interrupted(&mut self) -> bool {
-        match &mut self.patience {
+        match &mut self.calls_left {
             Some(0) => true,
             Some(left) => {
                 *left -= 1;
@@ -109,7 +115,7 @@ fn path_of(fd: BorrowedFd<'_>) -> PathBuf {
     PathBuf::from(std::ffi::OsString::from_vec(path.into_bytes()))
 }
 
-/// A directory to make things up in.
+/// A temporary directory to make up trees in.
 struct Disk(TempDir);
 
 impl Disk {
@@ -145,39 +151,34 @@ impl Disk {
         root: &str,
         mut recorder: Recorder,
     ) -> (Fingerprint, Recorder, Result<(), Errno>) {
-        let mut fingerprint = Fingerprint::default();
-        let result = walk(
-            self.path(root).as_os_str().as_bytes(),
-            &mut fingerprint,
-            &mut recorder,
-        );
-        (fingerprint, recorder, result)
+        let walked = walk(self.path(root).as_os_str().as_bytes(), &mut recorder);
+        (walked.fingerprint, recorder, walked.outcome)
     }
 
     fn fingerprint(&self, root: &str) -> Fingerprint {
         self.walk(root).0
     }
 
-    /// What is armed below this directory, sorted, `.` for itself.
+    /// Returns what is armed in this directory, sorted; `.` is the directory itself.
     fn armed(&self, recorder: &Recorder) -> Vec<String> {
         let mut armed: Vec<String> = recorder
             .armed
             .iter()
-            .filter_map(|(part, path)| {
+            .filter_map(|(role, path)| {
                 let below = path.strip_prefix(self.0.path()).ok()?;
                 let below = if below == Path::new("") {
                     Path::new(".")
                 } else {
                     below
                 };
-                Some(format!("{part:?} {}", below.display()))
+                Some(format!("{role:?} {}", below.display()))
             })
             .collect();
         armed.sort();
         armed
     }
 
-    /// Lays `files` out as the kubelet does, in the timestamped directory of this number.
+    /// Lays out files as the kubelet does, in the timestamped directory with this number.
     fn volume(&self, root: &str, number: u32, files: &[(&str, &str)]) {
         let timestamped = format!("..2026_11_23_12_00_00.{number}");
         for (name, content) in files {
@@ -193,7 +194,7 @@ impl Disk {
 // What is armed.
 
 #[test]
-fn a_directory_is_armed_with_everything_below_and_the_way_to_it() {
+fn w1_a_directory_is_armed_with_everything_below_it_and_the_way_to_it() {
     let disk = Disk::new();
     disk.file("root/a", "a");
     disk.file("root/sub/deep/b", "b");
@@ -202,8 +203,8 @@ fn a_directory_is_armed_with_everything_below_and_the_way_to_it() {
     assert_eq!(
         disk.armed(&recorder),
         [
-            "Itself .",
-            "Itself root",
+            "Ancestor .",
+            "Ancestor root",
             "Tree root",
             "Tree root/sub",
             "Tree root/sub/deep"
@@ -212,13 +213,13 @@ fn a_directory_is_armed_with_everything_below_and_the_way_to_it() {
     assert!(
         recorder
             .armed
-            .contains(&(Part::Itself, disk.0.path().parent().unwrap().to_owned()))
+            .contains(&(Role::Ancestor, disk.0.path().parent().unwrap().to_owned()))
     );
     assert_eq!((recorder.files, recorder.directories), (2, 3));
 }
 
 #[test]
-fn a_file_is_armed_with_the_names_beside_it() {
+fn w1_a_file_is_armed_through_its_directory() {
     let disk = Disk::new();
     disk.file("root/app.conf", "a");
     disk.file("root/beside", "b");
@@ -226,27 +227,27 @@ fn a_file_is_armed_with_the_names_beside_it() {
     assert_eq!(
         disk.armed(&recorder),
         [
+            "Ancestor .",
+            "Ancestor root",
             "File root/app.conf",
-            "Itself .",
-            "Itself root",
-            "Names root"
+            "Lookup root"
         ]
     );
     assert_eq!((recorder.files, recorder.directories), (1, 0));
 }
 
 #[test]
-fn of_a_missing_root_the_deepest_directory_that_is_there_is_armed() {
+fn w6_the_nearest_existing_directory_of_a_missing_root_is_armed() {
     let disk = Disk::new();
     disk.directory("here");
     disk.file("file", "");
     for (root, armed) in [
         (
             "here/later/conf",
-            &["Itself .", "Itself here", "Names here"][..],
+            &["Ancestor .", "Ancestor here", "Lookup here"][..],
         ),
-        ("gone", &["Itself .", "Names ."]),
-        ("file/below", &["Itself .", "Names ."]),
+        ("gone", &["Ancestor .", "Lookup ."]),
+        ("file/below", &["Ancestor .", "Lookup ."]),
     ] {
         let (fingerprint, recorder, result) = disk.walk_with(root, Recorder::default());
         assert_eq!(result, Err(Errno::NOENT), "{root}");
@@ -254,13 +255,13 @@ fn of_a_missing_root_the_deepest_directory_that_is_there_is_armed() {
         assert_ne!(
             fingerprint,
             Fingerprint::default(),
-            "{root}: that it is missing counts"
+            "{root}: a missing root is in the fingerprint"
         );
     }
 }
 
 #[test]
-fn every_link_of_a_chain_is_armed_where_it_stands() {
+fn w5_every_link_of_a_chain_is_armed() {
     let disk = Disk::new();
     disk.file("out/blue/conf/a", "a");
     disk.link("out/live", "blue");
@@ -271,13 +272,13 @@ fn every_link_of_a_chain_is_armed_where_it_stands() {
     assert_eq!(
         disk.armed(&recorder),
         [
+            "Ancestor .",
+            "Ancestor out",
+            "Ancestor out/blue/conf",
+            "Ancestor root",
             "File out/blue/conf/a",
-            "Itself .",
-            "Itself out",
-            "Itself out/blue/conf",
-            "Itself root",
-            "Names out",
-            "Names out/blue/conf",
+            "Lookup out",
+            "Lookup out/blue/conf",
             "Tree root",
         ]
     );
@@ -285,7 +286,7 @@ fn every_link_of_a_chain_is_armed_where_it_stands() {
 }
 
 #[test]
-fn a_root_that_is_a_link_is_armed_where_it_stands_and_where_it_leads() {
+fn w5_a_root_that_is_a_link_is_armed_at_both_ends() {
     let disk = Disk::new();
     disk.file("worktrees/one/a", "a");
     disk.link("current", "worktrees/one");
@@ -293,29 +294,29 @@ fn a_root_that_is_a_link_is_armed_where_it_stands_and_where_it_leads() {
     assert_eq!(
         disk.armed(&recorder),
         [
-            "Itself .",
-            "Itself worktrees/one",
-            "Names .",
+            "Ancestor .",
+            "Ancestor worktrees/one",
+            "Lookup .",
             "Tree worktrees/one"
         ]
     );
 }
 
 #[test]
-fn w2_a_volumes_own_names_are_passed_over_and_what_its_links_lead_to_is_armed() {
+fn w2_hidden_names_of_a_volume_are_skipped_and_what_its_links_lead_to_is_armed() {
     let disk = Disk::new();
     disk.volume("root", 1, &[("app.conf", "a"), ("dir/b.conf", "b")]);
     disk.file(
         "root/..2026_11_22_12_00_00.9/app.conf",
-        "what the kubelet left behind",
+        "left behind by the kubelet",
     );
     let (_, recorder) = disk.walk("root");
     let new = "root/..2026_11_23_12_00_00.1";
     assert_eq!(
         disk.armed(&recorder),
         [
-            "Itself .".to_owned(),
-            "Itself root".to_owned(),
+            "Ancestor .".to_owned(),
+            "Ancestor root".to_owned(),
             "Tree root".to_owned(),
             format!("Tree {new}"),
             format!("Tree {new}/dir"),
@@ -325,7 +326,7 @@ fn w2_a_volumes_own_names_are_passed_over_and_what_its_links_lead_to_is_armed() 
 }
 
 #[test]
-fn a_file_with_another_name_elsewhere_is_armed_itself() {
+fn w3_a_file_with_a_second_hard_link_is_armed_itself() {
     let disk = Disk::new();
     disk.file("root/a", "a");
     disk.file("root/b", "b");
@@ -333,12 +334,12 @@ fn a_file_with_another_name_elsewhere_is_armed_itself() {
     let (_, recorder) = disk.walk("root");
     assert_eq!(
         disk.armed(&recorder),
-        ["File root/a", "Itself .", "Itself root", "Tree root"]
+        ["Ancestor .", "Ancestor root", "File root/a", "Tree root"]
     );
 }
 
 #[test]
-fn dangling_links_are_armed_where_their_end_would_be() {
+fn w5_the_directory_where_a_dangling_link_would_end_is_armed() {
     let disk = Disk::new();
     disk.directory("root");
     disk.directory("out");
@@ -348,20 +349,20 @@ fn dangling_links_are_armed_where_their_end_would_be() {
     assert_eq!(
         disk.armed(&recorder),
         [
-            "Itself .",
-            "Itself out",
-            "Itself root",
-            "Names out",
+            "Ancestor .",
+            "Ancestor out",
+            "Ancestor root",
+            "Lookup out",
             "Tree root"
         ]
     );
     assert_eq!((recorder.files, recorder.shortfalls.len()), (0, 0));
 }
 
-// What ends the walk.
+// Where the walk ends.
 
 #[test]
-fn cycles_are_entered_once() {
+fn w1_cycles_are_entered_once() {
     let disk = Disk::new();
     disk.file("root/sub/a", "a");
     disk.link("root/sub/up", "..");
@@ -375,7 +376,7 @@ fn cycles_are_entered_once() {
 }
 
 #[test]
-fn w1_the_seventeenth_level_is_too_deep_whether_or_not_a_link_leads_to_it() {
+fn w1_directories_below_level_16_are_not_entered_even_through_a_link() {
     let disk = Disk::new();
     let sixteen: Vec<String> = (1..=LEVELS).map(|level| format!("l{level}")).collect();
     let sixteen = format!("root/{}", sixteen.join("/"));
@@ -418,27 +419,27 @@ fn w7_a_walk_that_only_arms_sets_the_same_watches_and_reads_no_file() {
     let (_, arms, _) = disk.walk_with("root", recorder);
     assert_eq!(disk.armed(&arms), disk.armed(&reads));
     assert_eq!((arms.files, reads.files), (0, 5));
-    assert_eq!(arms.shown, reads.shown);
+    assert_eq!(arms.listed, reads.listed);
 }
 
 #[test]
-fn a_walk_that_is_broken_off_ends_soon() {
+fn l1_an_interrupted_walk_ends_soon() {
     let disk = Disk::new();
     for number in 0..100 {
         disk.file(&format!("root/d{}/f{number}", number % 10), "a");
     }
-    for patience in [0, 1, 7, 50] {
+    for calls in [0, 1, 7, 50] {
         let recorder = Recorder {
-            patience: Some(patience),
+            calls_left: Some(calls),
             ..Recorder::default()
         };
         let (_, recorder, _) = disk.walk_with("root", recorder);
-        assert!(recorder.files <= patience, "{} files", recorder.files);
+        assert!(recorder.files <= calls, "{} files", recorder.files);
     }
 }
 
 #[test]
-fn a_directory_that_goes_while_the_way_to_it_is_followed_is_gone_and_not_unreadable() {
+fn a_directory_removed_while_it_is_resolved_is_missing_and_not_unreadable() {
     for root in ["root", "gone"] {
         let disk = Disk::new();
         disk.directory("root");
@@ -454,24 +455,10 @@ fn a_directory_that_goes_while_the_way_to_it_is_followed_is_gone_and_not_unreada
     }
 }
 
-// What counts.
+// What is in the fingerprint.
 
 #[test]
-fn w4_the_order_in_which_entries_are_found_does_not_matter() {
-    let disk = Disk::new();
-    for number in 0..200 {
-        disk.file(&format!("root/file-{number}"), &number.to_string());
-    }
-    let before = disk.fingerprint("root");
-    fs::remove_dir_all(disk.path("root")).unwrap();
-    for number in (0..200).rev() {
-        disk.file(&format!("root/file-{number}"), &number.to_string());
-    }
-    assert_eq!(disk.fingerprint("root"), before);
-}
-
-#[test]
-fn w4_what_an_application_reads_counts_and_not_how_it_is_laid_out() {
+fn w4_the_same_content_has_the_same_fingerprint_however_it_is_laid_out() {
     let disk = Disk::new();
     let files = [("app.conf", "a"), ("dir/b.conf", "b"), ("dir/c.conf", "c")];
     for (name, content) in files {
@@ -485,7 +472,7 @@ fn w4_what_an_application_reads_counts_and_not_how_it_is_laid_out() {
     assert_eq!(
         disk.fingerprint("root"),
         plain,
-        "the same in another timestamped directory, the old one still there"
+        "the same in another timestamped directory beside the old one"
     );
     fs::rename(disk.path("root"), disk.path("elsewhere")).unwrap();
     disk.link("root", "elsewhere");
@@ -499,11 +486,11 @@ fn w4_what_an_application_reads_counts_and_not_how_it_is_laid_out() {
     assert_ne!(disk.fingerprint("root"), plain, "an update");
 }
 
-/// Something done to a disk.
+/// A step that changes a disk.
 type Step<'s> = &'s dyn Fn();
 
 #[test]
-fn w3_each_kind_of_change_is_one_and_taken_back_is_none() {
+fn w3_every_change_alters_the_fingerprint_and_undoing_it_restores_it() {
     let disk = Disk::new();
     disk.file("root/a", "a");
     disk.file("root/b", "b");
@@ -538,13 +525,13 @@ fn w3_each_kind_of_change_is_one_and_taken_back_is_none() {
         ),
     ];
     let mut seen = vec![before];
-    for (what, change, take_back) in changes {
+    for (what, change, undo) in changes {
         change();
         let after = disk.fingerprint("root");
         assert!(!seen.contains(&after), "{what}");
         seen.push(after);
-        take_back();
-        assert_eq!(disk.fingerprint("root"), before, "{what}, and back");
+        undo();
+        assert_eq!(disk.fingerprint("root"), before, "{what}, then undone");
     }
     let file = File::options()
         .write(true)
@@ -554,12 +541,12 @@ fn w3_each_kind_of_change_is_one_and_taken_back_is_none() {
     assert_eq!(
         disk.fingerprint("root"),
         before,
-        "the times of a file that is read do not count"
+        "the mtime of a small file"
     );
 }
 
 #[test]
-fn w4_fifos_sockets_and_links_to_them_count_without_being_opened() {
+fn w4_fifos_and_sockets_count_without_being_opened() {
     let disk = Disk::new();
     disk.directory("root");
     let before = disk.fingerprint("root");
@@ -571,30 +558,30 @@ fn w4_fifos_sockets_and_links_to_them_count_without_being_opened() {
     let (fingerprint, recorder) = disk.walk("root");
     assert_ne!(fingerprint, with_fifo);
     assert_eq!((recorder.files, recorder.shortfalls.len()), (0, 0));
-    // As a root, too.
+    // The same holds for a root.
     assert_eq!(disk.walk("root/fifo").1.files, 0);
 }
 
 #[test]
-fn w4_a_large_file_counts_by_size_time_and_inode() {
+fn w4_size_mtime_and_inode_stand_in_for_the_content_of_a_large_file() {
     let disk = Disk::new();
     disk.file("root/large", "");
     let file = File::options()
         .write(true)
         .open(disk.path("root/large"))
         .unwrap();
-    let look = |length: u64, time: u64| {
+    let scan = |length: u64, time: u64| {
         file.set_len(length).unwrap();
         file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(time))
             .unwrap();
         disk.fingerprint("root")
     };
-    // Up to the limit the content counts, here nothing but zeros, and time does not.
-    assert_eq!(look(FULL_READ_MAX, 1), look(FULL_READ_MAX, 2));
-    let large = look(FULL_READ_MAX + 1, 1);
-    assert_ne!(look(FULL_READ_MAX + 1, 2), large);
-    assert_ne!(look(FULL_READ_MAX + 2, 1), large);
-    assert_eq!(look(FULL_READ_MAX + 1, 1), large);
+    // Up to the limit only the content counts, here zeros.
+    assert_eq!(scan(FULL_READ_MAX, 1), scan(FULL_READ_MAX, 2));
+    let large = scan(FULL_READ_MAX + 1, 1);
+    assert_ne!(scan(FULL_READ_MAX + 1, 2), large);
+    assert_ne!(scan(FULL_READ_MAX + 2, 1), large);
+    assert_eq!(scan(FULL_READ_MAX + 1, 1), large);
     fs::rename(disk.path("root/large"), disk.path("moved")).unwrap();
     disk.file("root/large", "");
     let other = File::options()
@@ -609,78 +596,74 @@ fn w4_a_large_file_counts_by_size_time_and_inode() {
 }
 
 #[test]
-fn w2_a_volume_is_not_listed_if_it_is_known_what_it_shows() {
+fn w2_a_volume_with_cached_names_is_not_listed() {
     let disk = Disk::new();
     disk.volume("root", 1, &[("a", "1"), ("b/c", "1")]);
     let (before, recorder) = disk.walk("root");
-    let [names] = recorder.shown[..] else {
-        panic!("{:?}", recorder.shown)
+    let [names] = recorder.listed[..] else {
+        panic!("{:?}", recorder.listed)
     };
     assert_ne!(names, Fingerprint::default());
-    // Whoever lists it finds this.
+    // Only listing the volume finds this file.
     disk.file("root/other", "");
-    let known = |names| Recorder {
-        known: Some(names),
+    let with_cached = |names| Recorder {
+        cached: Some(names),
         ..Recorder::default()
     };
-    let (fingerprint, recorder, _) = disk.walk_with("root", known(names));
+    let (fingerprint, recorder, _) = disk.walk_with("root", with_cached(names));
     assert_eq!(
         (fingerprint, recorder.files, recorder.directories),
         (before, 2, 2)
     );
-    assert_eq!(recorder.shown, [names]);
+    assert_eq!(recorder.listed, [names]);
     let (listed, recorder) = disk.walk("root");
     assert_ne!(listed, before);
     assert_eq!(
-        recorder.shown,
+        recorder.listed,
         [Fingerprint::default()],
-        "not all of it is behind ..data"
+        "an entry that is no link through ..data"
     );
 
     fs::remove_file(disk.path("root/other")).unwrap();
     disk.volume("root", 2, &[("a", "2"), ("b/c", "2")]);
     let (listed, recorder) = disk.walk("root");
-    assert_eq!(recorder.shown, [names], "the names are the same");
-    let (fingerprint, recorder, _) = disk.walk_with("root", known(names));
-    assert_eq!((fingerprint, recorder.shown.len()), (listed, 1));
+    assert_eq!(recorder.listed, [names], "the same names");
+    let (fingerprint, recorder, _) = disk.walk_with("root", with_cached(names));
+    assert_eq!((fingerprint, recorder.listed.len()), (listed, 1));
 }
 
 #[test]
-fn w2_a_volume_is_listed_if_it_shows_other_names_than_were_known() {
+fn w2_a_volume_with_other_names_than_cached_is_listed_again() {
     let disk = Disk::new();
     disk.volume("root", 1, &[("a", "1"), ("b", "1")]);
     let (_, recorder) = disk.walk("root");
-    let before = recorder.shown[0];
-    // A key has gone, and its link is still there; then it is not.
+    let before = recorder.listed[0];
+    // First the key is gone and its link is still there, then the link is gone as well.
     disk.volume("root", 2, &[("a", "2")]);
     for _ in 0..2 {
-        let known = Recorder {
-            known: Some(before),
+        let recorder = Recorder {
+            cached: Some(before),
             ..Recorder::default()
         };
-        let (fingerprint, recorder, _) = disk.walk_with("root", known);
+        let (fingerprint, recorder, _) = disk.walk_with("root", recorder);
         assert_eq!(fingerprint, disk.fingerprint("root"));
-        assert_eq!(recorder.shown.len(), 2);
+        assert_eq!(recorder.listed.len(), 2);
         let _ = fs::remove_file(disk.path("root/b"));
     }
 }
 
 #[test]
-fn names_that_begin_with_two_dots_count_where_there_is_no_volume() {
+fn w4_hidden_names_count_outside_volumes() {
     let disk = Disk::new();
     disk.file("root/a", "a");
     let before = disk.fingerprint("root");
     disk.file("root/..b", "b");
     let plain = disk.fingerprint("root");
     assert_ne!(plain, before);
-    // A directory of that name makes no volume.
+    // A directory of that name does not make it a volume.
     disk.file("root/..data/c", "c");
     assert_ne!(disk.fingerprint("root"), plain);
     fs::remove_dir_all(disk.path("root/..data")).unwrap();
     disk.link("root/..data", "nowhere");
-    assert_eq!(
-        disk.fingerprint("root"),
-        before,
-        "the names of a volume's writer"
-    );
+    assert_eq!(disk.fingerprint("root"), before, "hidden names in a volume");
 }

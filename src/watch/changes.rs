@@ -1,54 +1,53 @@
-//! What has changed, by name, as far as a few words of memory tell.
+//! The names of changed entries, found with Bloom filters of constant size. Pure.
 //!
-//! Of every entry's part in the fingerprint three bits are kept. A part of which one was not set before is another one: its entry is
-//! new, or has other content. One whose bits were all set by chance goes unnamed; then the directory that it is in is named in its
-//! place. The more entries, the more chance: among ten it takes one change in a hundred thousand, among a hundred one in seven
-//! hundred, among a thousand every seventh.
+//! Each entry's part of the fingerprint sets three bits. If one of them was not set in the baseline, the entry is new or has
+//! changed. An entry whose bits happen to be set goes unnamed, and its directory is named in its place. Of 10 entries that happens to
+//! one change in 100,000, of 100 to one in 700, of 1,000 to every seventh.
 
 use crate::base::text::Word;
 use crate::fingerprint::Fingerprint;
 
-/// Bloom filters of a word each. A part's bits are all in one word.
-type Parts = [u64; 64];
+/// Bloom filters of one word each. All bits of a part are in one word.
+type Filter = [u64; 64];
 
-/// What a look has found, beside what was told of last.
+/// Compares the entries of a scan with those of a baseline.
 #[derive(Debug)]
 pub struct Changes {
-    told: Parts,
-    found: Parts,
-    /// Set apart by commas.
+    baseline: Filter,
+    current: Filter,
+    /// Separated by commas.
     names: Word,
-    /// Of the entry that was named last, or of the directory that it is in.
+    /// The level of the entry that was named last, or of a directory that was explained by it.
     level: usize,
 }
 
 impl Changes {
-    /// Nothing was told of: everything is new.
+    /// Returns an empty baseline: everything is new.
     pub const fn new() -> Self {
         Self {
-            told: [0; 64],
-            found: [0; 64],
+            baseline: [0; 64],
+            current: [0; 64],
             names: Word::new(),
             level: 0,
         }
     }
 
-    /// A look is taken.
+    /// Begins a scan.
     pub fn begin(&mut self) {
-        self.found = [0; 64];
+        self.current = [0; 64];
         self.names.clear(4);
         self.level = 0;
     }
 
-    /// An entry, so many levels below the root, has this part in the fingerprint with everything below it, which has been
-    /// counted before. It is named once if its part is new, unless something below it was named: then that is why.
-    pub fn counted(&mut self, name: &[u8], level: usize, part: Fingerprint) {
+    /// Takes the part of the fingerprint that an entry and everything below it make up; what is below it comes first. Names the
+    /// entry if that part is new, unless an entry below it explains why.
+    pub fn add(&mut self, name: &[u8], level: usize, part: Fingerprint) {
         let hash = part.number();
         let bits = 1 << (hash & 63) | 1 << (hash >> 6 & 63) | 1 << (hash >> 12 & 63);
         let word = (hash >> 58) as usize;
-        let known = self.told[word] | self.found[word];
-        self.found[word] |= bits;
-        if known & bits == bits {
+        let seen = self.baseline[word] | self.current[word];
+        self.current[word] |= bits;
+        if seen & bits == bits {
             return;
         }
         let is_explained = core::mem::replace(&mut self.level, level) > level;
@@ -60,7 +59,7 @@ impl Changes {
         }
     }
 
-    /// The names of what has changed, as many as there is room for.
+    /// Returns the names of changed entries, as many as fit.
     pub fn names(&mut self) -> &[u8] {
         if self.names.is_cut() {
             self.names.release(0);
@@ -69,11 +68,9 @@ impl Changes {
         self.names.as_bytes()
     }
 
-    /// What was found is told of.
-    // Not inlined: it is a copy of some hundred bytes.
-    #[inline(never)]
-    pub const fn tell(&mut self) {
-        self.told = self.found;
+    /// Makes the last scan the baseline.
+    pub const fn accept(&mut self) {
+        self.baseline = self.current;
     }
 }
 
@@ -86,36 +83,36 @@ impl Default for Changes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fingerprint::{Entry, Key, Kind};
+    use crate::fingerprint::{Entry, Key, Kind, hash};
     use std::string::String;
     use std::vec::Vec;
 
-    /// A part that differs for each of these.
+    /// Returns a different part for different numbers.
     fn part(numbers: &[u64]) -> Fingerprint {
         let mut part = Fingerprint::default();
         part.add(Entry::of(Key::root(b"root"), Kind::Large, numbers));
         part
     }
 
-    /// Looks at entries, each with its level and what it holds; in the order of the walk, what is below first.
-    fn look(changes: &mut Changes, entries: &[(&str, usize, u64)]) -> String {
+    /// Scans entries, each with its level and content, in the order of the walk. Returns the names of changed ones.
+    fn scan(changes: &mut Changes, entries: &[(&str, usize, u64)]) -> String {
         changes.begin();
         for (name, level, content) in entries {
-            let part = part(&[crate::fingerprint::hash(0, name.as_bytes()), *content]);
-            changes.counted(name.as_bytes(), *level, part);
+            let part = part(&[hash(0, name.as_bytes()), *content]);
+            changes.add(name.as_bytes(), *level, part);
         }
         String::from_utf8(changes.names().to_vec()).unwrap()
     }
 
     #[test]
-    fn what_is_new_or_other_is_named_and_what_it_is_in_is_not() {
+    fn new_and_changed_entries_are_named_and_their_directories_are_not() {
         let mut changes = Changes::new();
-        look(
+        scan(
             &mut changes,
             &[("a", 1, 1), ("b", 2, 1), ("d", 1, 1), ("/etc", 0, 1)],
         );
-        changes.tell();
-        let mut found = |entries: &[(&str, usize, u64)]| look(&mut changes, entries);
+        changes.accept();
+        let mut found = |entries: &[(&str, usize, u64)]| scan(&mut changes, entries);
         assert_eq!(
             found(&[("a", 1, 1), ("b", 2, 1), ("d", 1, 1), ("/etc", 0, 1)]),
             ""
@@ -140,73 +137,73 @@ mod tests {
         );
     }
 
-    /// Of so many changes, one in each tree of so many entries, how many went unnamed.
+    /// Returns how many changes go unnamed, each in a tree with this many entries.
     fn unnamed(changes: u64, entries: u64) -> usize {
         let tree = |from| (from..from + entries).map(|content| ("file", 1, content));
         let is_unnamed = |change: &u64| {
             let mut changes = Changes::new();
             let first = change * (entries + 1);
-            look(&mut changes, &tree(first).collect::<Vec<_>>());
-            changes.tell();
-            look(&mut changes, &tree(first + 1).collect::<Vec<_>>()).is_empty()
+            scan(&mut changes, &tree(first).collect::<Vec<_>>());
+            changes.accept();
+            scan(&mut changes, &tree(first + 1).collect::<Vec<_>>()).is_empty()
         };
         (0..changes).filter(is_unnamed).count()
     }
 
     #[test]
-    fn chance_leaves_few_changes_unnamed() {
+    fn few_changes_go_unnamed_by_chance() {
         assert!(unnamed(10_000, 10) <= 1);
         assert!(unnamed(1000, 100) <= 3);
         assert!(unnamed(200, 1000) <= 40);
     }
 
     #[test]
-    fn what_a_look_comes_across_twice_is_named_once() {
+    fn an_entry_found_twice_is_named_once() {
         let mut changes = Changes::new();
         let entries = [("a", 1, 1), ("b", 1, 1), ("a", 1, 1), ("c", 1, 1)];
-        assert_eq!(look(&mut changes, &entries), "a,b,c");
+        assert_eq!(scan(&mut changes, &entries), "a,b,c");
     }
 
     #[test]
-    fn of_what_is_gone_the_directory_is_named() {
+    fn the_directory_of_a_removed_entry_is_named() {
         let mut changes = Changes::new();
-        look(
+        scan(
             &mut changes,
             &[("a", 1, 1), ("b", 2, 1), ("d", 1, 1), ("/etc", 0, 1)],
         );
-        changes.tell();
-        let mut found = |entries: &[(&str, usize, u64)]| look(&mut changes, entries);
+        changes.accept();
+        let mut found = |entries: &[(&str, usize, u64)]| scan(&mut changes, entries);
         assert_eq!(found(&[("a", 1, 1), ("d", 1, 2), ("/etc", 0, 2)]), "d");
         assert_eq!(found(&[("b", 2, 1), ("d", 1, 1), ("/etc", 0, 2)]), "/etc");
     }
 
     #[test]
-    fn what_was_found_but_not_told_is_still_to_be_told() {
+    fn a_change_is_named_until_it_is_accepted() {
         let mut changes = Changes::new();
-        look(&mut changes, &[("a", 1, 1), ("/etc", 0, 1)]);
-        changes.tell();
+        scan(&mut changes, &[("a", 1, 1), ("/etc", 0, 1)]);
+        changes.accept();
         for _ in 0..2 {
-            assert_eq!(look(&mut changes, &[("a", 1, 2), ("/etc", 0, 2)]), "a");
+            assert_eq!(scan(&mut changes, &[("a", 1, 2), ("/etc", 0, 2)]), "a");
         }
-        changes.tell();
-        assert_eq!(look(&mut changes, &[("a", 1, 2), ("/etc", 0, 2)]), "");
+        changes.accept();
+        assert_eq!(scan(&mut changes, &[("a", 1, 2), ("/etc", 0, 2)]), "");
         assert_eq!(
-            look(&mut changes, &[("a", 1, 1), ("/etc", 0, 1)]),
+            scan(&mut changes, &[("a", 1, 1), ("/etc", 0, 1)]),
             "a",
             "put back"
         );
     }
 
     #[test]
-    fn as_many_are_named_as_there_is_room_for() {
+    fn names_that_do_not_fit_are_left_out() {
         let names: Vec<String> = (0..20).map(|at| std::format!("file-{at:02}")).collect();
         let entries: Vec<_> = names.iter().map(|name| (name.as_str(), 1, 1)).collect();
-        let found = look(&mut Changes::new(), &entries);
+        let found = scan(&mut Changes::new(), &entries);
         assert_eq!(
             found,
             "file-00,file-01,file-02,file-03,file-04,file-05,file-06,..."
         );
         let long = "x".repeat(255);
-        assert_eq!(look(&mut Changes::new(), &[(&long, 1, 1)]), "...");
+        assert_eq!(scan(&mut Changes::new(), &[(&long, 1, 1)]), "...");
     }
 }

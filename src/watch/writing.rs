@@ -1,47 +1,62 @@
-//! Which files are being written to. Pure.
+//! Which files are open for writing, as far as events tell. Pure.
 
 use crate::fingerprint::hash;
 use rustix::fs::inotify::ReadFlags;
 
-/// So many files are told apart. Of more than these, one that is not known is taken for finished.
+/// How many files are tracked. Any more count as closed.
 const FILES_MAX: usize = 16;
 
-/// What ends the writing of a file by its name: it was closed, or it is not there any more.
+/// Events after which a file is no longer open for writing under its name.
 const ENDS: ReadFlags = ReadFlags::CLOSE_WRITE
     .union(ReadFlags::DELETE)
     .union(ReadFlags::MOVED_FROM);
 
-/// The files that were written to and not closed since the last look.
+/// A file by its directory's watch and a hash of its name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct File {
+    watch: i32,
+    name: u32,
+}
+
+/// Tracks files that are open for writing, by name, until they are closed or gone.
 #[derive(Debug, Default)]
 pub(super) struct Writing {
-    /// The watch and a hash of the name; 0 for none.
-    files: [(i32, u32); FILES_MAX],
+    files: [Option<File>; FILES_MAX],
 }
 
 impl Writing {
-    /// Takes in one event.
-    pub(super) fn event(&mut self, watch: i32, name: &[u8], events: ReadFlags) {
-        let file = (watch, hash(0, name) as u32);
-        let known = self.files.iter().position(|it| *it == file);
+    /// Takes one event.
+    pub(super) fn observe(&mut self, watch: i32, name: &[u8], events: ReadFlags) {
+        let file = File {
+            watch,
+            name: hash(0, name) as u32,
+        };
         if events.contains(ReadFlags::MODIFY) {
-            let free = || self.files.iter().position(|it| it.0 == 0);
-            if let Some(at) = known.or_else(free) {
-                self.files[at] = file;
-            }
+            self.insert(file);
         } else if events.contains(ReadFlags::IGNORED) {
-            self.files.iter_mut().for_each(|it| {
-                if it.0 == watch {
-                    *it = (0, 0);
-                }
-            });
-        } else if let Some(at) = known.filter(|_| events.intersects(ENDS)) {
-            self.files[at] = (0, 0);
+            self.remove(|other| other.watch == watch);
+        } else if events.intersects(ENDS) {
+            self.remove(|other| other == file);
         }
     }
 
-    /// Whether a file is being written to.
-    pub(super) fn is_going_on(&self) -> bool {
-        self.files.iter().any(|it| it.0 != 0)
+    /// Returns true if a file is open for writing.
+    pub(super) fn is_in_progress(&self) -> bool {
+        self.files.iter().any(Option::is_some)
+    }
+
+    fn insert(&mut self, file: File) {
+        let is_tracked = self.files.contains(&Some(file));
+        let free = self.files.iter_mut().find(|slot| slot.is_none());
+        if let Some(slot) = free.filter(|_| !is_tracked) {
+            *slot = Some(file);
+        }
+    }
+
+    fn remove(&mut self, is_meant: impl Fn(File) -> bool) {
+        for slot in &mut self.files {
+            *slot = slot.filter(|file| !is_meant(*file));
+        }
     }
 }
 
@@ -49,55 +64,52 @@ impl Writing {
 mod tests {
     use super::*;
 
-    fn going_on(events: &[(i32, &str, ReadFlags)]) -> bool {
+    fn in_progress_after(events: &[(i32, &str, ReadFlags)]) -> bool {
         let mut writing = Writing::default();
         for (watch, name, events) in events {
-            writing.event(*watch, name.as_bytes(), *events);
+            writing.observe(*watch, name.as_bytes(), *events);
         }
-        writing.is_going_on()
+        writing.is_in_progress()
     }
 
-    const WRITTEN: ReadFlags = ReadFlags::MODIFY;
-    const CLOSED: ReadFlags = ReadFlags::CLOSE_WRITE;
+    const WRITTEN: (i32, &str, ReadFlags) = (1, "a", ReadFlags::MODIFY);
 
     #[test]
-    fn a_file_is_being_written_to_until_it_is_closed() {
-        assert!(!going_on(&[]));
-        assert!(going_on(&[(1, "a", WRITTEN)]));
-        assert!(going_on(&[
-            (1, "a", WRITTEN),
-            (1, "b", WRITTEN),
-            (1, "b", CLOSED)
-        ]));
-        assert!(!going_on(&[
-            (1, "a", WRITTEN),
-            (1, "a", WRITTEN),
-            (1, "a", CLOSED)
-        ]));
-        assert!(going_on(&[(1, "a", WRITTEN), (2, "a", CLOSED)]));
-        assert!(going_on(&[(1, "a", WRITTEN), (1, "a", ReadFlags::ATTRIB)]));
-    }
-
-    #[test]
-    fn a_file_that_is_gone_is_not_waited_for() {
-        for gone in [ReadFlags::DELETE, ReadFlags::MOVED_FROM] {
-            assert!(!going_on(&[(1, "a", WRITTEN), (1, "a", gone)]));
+    fn a_file_is_in_progress_from_the_first_write_until_it_is_closed_or_gone() {
+        assert!(!in_progress_after(&[]));
+        assert!(in_progress_after(&[WRITTEN]));
+        for ends in [
+            (1, "a", ReadFlags::CLOSE_WRITE),
+            (1, "a", ReadFlags::DELETE),
+            (1, "a", ReadFlags::MOVED_FROM),
+            (1, "", ReadFlags::IGNORED),
+        ] {
+            assert!(!in_progress_after(&[WRITTEN, WRITTEN, ends]), "{ends:?}");
         }
-        let all = [(1, "a", WRITTEN), (1, "b", WRITTEN)];
-        assert!(!going_on(&[all[0], all[1], (1, "", ReadFlags::IGNORED)]));
-        assert!(going_on(&[all[0], (2, "", ReadFlags::IGNORED)]));
     }
 
     #[test]
-    fn of_too_many_files_those_that_are_known_are_waited_for() {
+    fn events_of_other_files_and_other_kinds_do_not_end_it() {
+        for other in [
+            (1, "b", ReadFlags::CLOSE_WRITE),
+            (2, "a", ReadFlags::CLOSE_WRITE),
+            (2, "", ReadFlags::IGNORED),
+            (1, "a", ReadFlags::ATTRIB),
+        ] {
+            assert!(in_progress_after(&[WRITTEN, other]), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn files_beyond_the_limit_are_not_tracked() {
         let mut writing = Writing::default();
         for watch in 1..100 {
-            writing.event(watch, b"a", WRITTEN);
+            writing.observe(watch, b"a", ReadFlags::MODIFY);
         }
-        assert!(writing.is_going_on());
-        for watch in 1..100 {
-            writing.event(watch, b"a", CLOSED);
+        assert!(writing.is_in_progress());
+        for watch in 1..=FILES_MAX as i32 {
+            writing.observe(watch, b"a", ReadFlags::CLOSE_WRITE);
         }
-        assert!(!writing.is_going_on());
+        assert!(!writing.is_in_progress());
     }
 }

@@ -1,4 +1,4 @@
-//! The watched tree: what is seen, what cannot be seen, and what inotify says.
+//! The watched tree: what a scan finds, what it cannot read, and what inotify reports.
 
 use super::Optional;
 use crate::base::encode::{Bytes, Name};
@@ -18,32 +18,32 @@ pub enum Watching<'f> {
         /// The entry's name; empty for the watched directory or file itself.
         name: &'f [u8],
         /// The names of the event's bits, as in inotify(7), separated by commas.
-        events: &'f [u8],
+        events: &'f dyn Display,
     },
-    /// What the events of one batch come to.
+    /// What the events read at once amount to.
     Batch(&'static str),
     /// A scan begins.
     Scanning,
     /// The mount table has changed.
     MountsChanged,
-    /// inotify is refused, altogether or for a part of the tree.
+    /// An inotify system call was refused. Only counted.
+    CallRefused,
+    /// inotify is refused, altogether or for part of the tree. Logged once for all refused calls.
     Refused(Errno),
-    /// One more system call of inotify's was refused; said by [`Watching::Refused`].
-    RefusedAgain,
-    /// Nothing is refused any more.
+    /// inotify works again.
     Works,
     /// The event queue overflowed.
     Overflowed {
-        /// It was said less than a minute ago.
+        /// True if this was logged less than a minute ago.
         is_repeated: bool,
     },
     /// Events cannot be read.
     Unreadable(Errno),
-    /// How many roots there are, and how many of them cannot be read.
+    /// How many roots there are. Only counted.
     Roots {
         /// Paths in CONFIG_DIR.
         count: u64,
-        /// Those that cannot be read.
+        /// Those that are missing or cannot be read.
         missing: u64,
     },
     /// A root cannot be read.
@@ -61,10 +61,10 @@ pub enum Watching<'f> {
     /// An entry cannot be read.
     EntryUnreadable {
         /// Its path.
-        path: &'f [u8],
+        path: &'f dyn Display,
         /// Why.
         errno: Errno,
-        /// Descriptors or memory are short, which passes.
+        /// True if file descriptors or memory ran short, which passes.
         is_shortage: bool,
     },
     /// Every entry can be read again.
@@ -72,25 +72,25 @@ pub enum Watching<'f> {
     /// A directory lies too deep.
     TooDeep {
         /// Its path.
-        path: &'f [u8],
+        path: &'f dyn Display,
         /// How many levels are watched.
         levels: usize,
     },
     /// A root holds too many entries.
     TooMany {
         /// The first entry that is left out.
-        path: &'f [u8],
+        path: &'f dyn Display,
         /// How many are watched.
         entries: u32,
     },
     /// Part of the tree is on a file system that other machines can change.
     Remote {
         /// Where.
-        path: &'f [u8],
+        path: &'f dyn Display,
         /// The file system's name.
         file_system: &'static str,
     },
-    /// A subPath mount.
+    /// A root is, contains or is inside a subPath mount.
     SubPath {
         /// Where it is mounted.
         path: &'f [u8],
@@ -109,7 +109,7 @@ fn advice(errno: Errno) -> Option<&'static str> {
     }
 }
 
-/// What to do where inotify itself is refused.
+/// Returns what to do when inotify itself is refused.
 fn inotify_advice(errno: Errno) -> Option<&'static str> {
     if errno == Errno::MFILE {
         Some(". Raise fs.inotify.max_user_instances on the node, or the limit of open files")
@@ -121,9 +121,7 @@ fn inotify_advice(errno: Errno) -> Option<&'static str> {
 impl Fact for Watching<'_> {
     fn level(&self) -> Option<Level> {
         match self {
-            Self::RefusedAgain | Self::Roots { .. } | Self::Overflowed { is_repeated: true } => {
-                None
-            }
+            Self::CallRefused | Self::Roots { .. } | Self::Overflowed { is_repeated: true } => None,
             Self::Event { .. } | Self::Batch(_) | Self::Scanning | Self::MountsChanged => {
                 Some(Level::Debug)
             }
@@ -150,7 +148,7 @@ impl Fact for Watching<'_> {
                 line.write_str("event")?;
                 line.key_number("watch", watch as u64)
                     .key("name", name)
-                    .key("events", events);
+                    .key_display("events", events);
                 Ok(())
             }
             Self::Batch(meaning) => line.write_str(meaning),
@@ -179,46 +177,41 @@ impl Fact for Watching<'_> {
                 is_shortage: true,
             } => write!(
                 line,
-                "cannot read {}: {}; trying again at intervals{}",
-                Bytes(path),
+                "cannot read {path}: {}; trying again at intervals{}",
                 Name(errno),
                 Optional(advice(errno))
             ),
             Self::EntryUnreadable { path, errno, .. } => write!(
                 line,
-                "cannot read {}: {}; using its size and time instead. Other unreadable files are not reported",
-                Bytes(path),
+                "cannot read {path}: {}; using its size and time instead. Other unreadable files are not reported",
                 Name(errno)
             ),
             Self::AllReadable => line.write_str("every file can be read again"),
             Self::TooDeep { path, levels } => write!(
                 line,
-                "{} is more than {levels} levels deep and is not watched. Other such directories are not reported",
-                Bytes(path)
+                "{path} is more than {levels} levels deep and is not watched. Other such directories are not reported"
             ),
             Self::TooMany { path, entries } => write!(
                 line,
-                "{} and what follows it is not watched: there are more than {entries} entries",
-                Bytes(path)
+                "{path} and what follows it is not watched: there are more than {entries} entries"
             ),
             Self::Remote { path, file_system } => write!(
                 line,
-                "{} is on {file_system}, where inotify misses changes made elsewhere; comparing the content at intervals as well (CONFIG_POLL_INTERVAL)",
-                Bytes(path)
+                "{path} is on {file_system}, where inotify misses changes made elsewhere; comparing the content at intervals as well (CONFIG_POLL_INTERVAL)"
             ),
             Self::SubPath { path } => write!(
                 line,
                 "{} is a subPath mount, which Kubernetes never updates; mount the whole volume instead",
                 Bytes(path)
             ),
-            Self::RefusedAgain | Self::Roots { .. } => Ok(()),
+            Self::CallRefused | Self::Roots { .. } => Ok(()),
         }
     }
 
     fn count(&self, metrics: &mut Metrics) {
         match *self {
             Self::Event { .. } => metrics.watch_events_total += 1,
-            Self::RefusedAgain | Self::Unreadable(_) => metrics.watch_errors_total += 1,
+            Self::CallRefused | Self::Unreadable(_) => metrics.watch_errors_total += 1,
             Self::Overflowed { .. } => metrics.queue_overflows_total += 1,
             Self::Roots { count, missing } => {
                 (metrics.roots, metrics.roots_missing) = (count, missing);

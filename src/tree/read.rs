@@ -1,0 +1,67 @@
+//! The part of the fingerprint that one file makes up.
+
+use super::visit::Visit;
+use crate::fingerprint::{Content, Entry, Key, Kind};
+use core::ffi::CStr;
+use core::mem::MaybeUninit;
+use rustix::fd::{BorrowedFd, OwnedFd};
+use rustix::fs::{self, AtFlags, Stat};
+use rustix::io;
+
+/// Files are read in full up to this size in bytes.
+pub(super) const FULL_READ_MAX: u64 = 8 << 20;
+/// The bytes read by one call: enough that copying takes longer than calling.
+const READ_SIZE: usize = 4096;
+
+/// Returns the entry of an open regular file: its content or, for a large one, what stands in for it.
+pub(super) fn content(
+    fd: &OwnedFd,
+    stat: &Stat,
+    key: Key,
+    visit: &mut dyn Visit,
+) -> io::Result<Entry> {
+    let size = stat.st_size as u64;
+    if size > FULL_READ_MAX {
+        return Ok(Entry::of(key, Kind::Large, &stand_in(stat)));
+    }
+    let mut buffer = [MaybeUninit::uninit(); READ_SIZE];
+    let mut content = Content::new(key);
+    let mut total = 0;
+    loop {
+        let (read, _) = io::read(fd, &mut buffer)?;
+        total += read.len() as u64;
+        content.read(read);
+        // Stop at the expected size: a file may grow faster than it is read, and what is appended later gives an event.
+        let is_whole = read.is_empty() || total == size;
+        if is_whole || total > FULL_READ_MAX || visit.is_interrupted() {
+            return Ok(content.entry());
+        }
+    }
+}
+
+/// Returns the entry of an open file that cannot be read.
+// Not inlined: keeps the status off the stack of the walk, which has a frame for each level.
+#[inline(never)]
+pub(super) fn unreadable(fd: &OwnedFd, key: Key) -> Entry {
+    let numbers = fs::fstat(fd).map_or([0; 4], |stat| stand_in(&stat));
+    Entry::of(key, Kind::Unreadable, &numbers)
+}
+
+/// Returns the entry of a file or directory that cannot be opened.
+// Not inlined, for the same reason.
+#[inline(never)]
+pub(super) fn unreadable_at(directory: BorrowedFd<'_>, name: &CStr, key: Key) -> Entry {
+    let stat = fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW);
+    let numbers = stat.map_or([0; 4], |stat| stand_in(&stat));
+    Entry::of(key, Kind::Unreadable, &numbers)
+}
+
+/// Returns size, mtime and inode, which stand in for content.
+fn stand_in(stat: &Stat) -> [u64; 4] {
+    [
+        stat.st_size as u64,
+        stat.st_mtime as u64,
+        stat.st_mtime_nsec as u64,
+        stat.st_ino as u64,
+    ]
+}

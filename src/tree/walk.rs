@@ -1,0 +1,314 @@
+//! The walk itself: directories, their entries and what links lead to.
+
+use super::directory::Directory;
+use super::open::{READING, is_gone, kind_of, open};
+use super::read;
+use super::resolve::{Base, resolve};
+use super::visit::{Role, Shortfall, Visit};
+use crate::base::file::{descriptor_path, open_path};
+use crate::fingerprint::{Entry, Fingerprint, Key, Kind};
+use core::ffi::CStr;
+use core::mem::MaybeUninit;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{self, CWD, FileType, OFlags, RawDir, Stat};
+use rustix::io::{self, Errno};
+
+/// How many levels below a root directories are entered.
+pub const LEVELS: usize = 16;
+/// How many entries are read below one root, which takes a few seconds: links that lead from each of a dozen directories to all
+/// the others make billions.
+pub const ENTRIES_MAX: u32 = 1 << 18;
+/// The size of the buffer for directory entries, of which there is one for each level. The longest entry takes 280 bytes.
+const ENTRIES_SIZE: usize = 512;
+/// The result of walking one root.
+pub struct Walked {
+    /// Stands for everything that was found.
+    pub fingerprint: Fingerprint,
+    /// Why the root cannot be read.
+    pub outcome: io::Result<()>,
+}
+
+/// Walks one root, a directory or a file.
+pub fn walk(root: &[u8], visit: &mut dyn Visit) -> Walked {
+    let mut walk = Walk {
+        visit,
+        fingerprint: Fingerprint::default(),
+        ancestors: [(0, 0); LEVELS + 1],
+        device: None,
+        entries: 0,
+    };
+    let key = Key::root(root);
+    let outcome = walk.root(root, key);
+    if outcome.is_err_and(|errno| errno != Errno::NOENT) {
+        walk.add(key, Kind::Unreadable);
+    }
+    Walked {
+        fingerprint: walk.fingerprint,
+        outcome,
+    }
+}
+
+struct Walk<'w> {
+    visit: &'w mut dyn Visit,
+    fingerprint: Fingerprint,
+    /// Device and inode of the directories from the root to the current one.
+    ancestors: [(u64, u64); LEVELS + 1],
+    /// The device of the directory or file that was opened last.
+    device: Option<u64>,
+    /// Entries read so far.
+    entries: u32,
+}
+
+/// An entry of a directory, or what stands for it in the directory behind `..data`.
+struct Child<'c> {
+    directory: BorrowedFd<'c>,
+    name: &'c CStr,
+    kind: FileType,
+    key: Key,
+    /// The level of its directory.
+    level: usize,
+}
+
+impl Walk<'_> {
+    fn root(&mut self, path: &[u8], key: Key) -> io::Result<()> {
+        // If nothing has happened on the way, it need not be resolved again.
+        let unchanged = if self.visit.is_way_unchanged() {
+            open_path(path, READING | OFlags::DIRECTORY).ok()
+        } else {
+            None
+        };
+        match unchanged {
+            Some(fd) => self.directory(&fd, key, 0),
+            None => self.target(Base::WorkingDirectory, path, key, 0),
+        }
+    }
+
+    /// Adds what a path leads to. Returns ENOENT if it leads nowhere, and other errors if it cannot be followed.
+    fn target(&mut self, base: Base<'_>, path: &[u8], key: Key, level: usize) -> io::Result<()> {
+        let found = match resolve(&mut *self.visit, base, path) {
+            Err(errno) if is_gone(errno) => return self.dangling(key),
+            found => found?,
+        };
+        let added = match found.kind {
+            FileType::Directory if level > LEVELS => {
+                self.too_deep(base.fd(), path, key);
+                Ok(())
+            }
+            FileType::Directory => open(found.fd.as_fd(), c".", OFlags::DIRECTORY)
+                .and_then(|fd| self.directory(&fd, key, level)),
+            FileType::RegularFile => self.linked_file(&found.fd, key),
+            _ => {
+                self.add(key, Kind::Special);
+                Ok(())
+            }
+        };
+        match added {
+            // It went while it was being resolved.
+            Err(errno) if is_gone(errno) => self.dangling(key),
+            Err(errno) => {
+                let entry = read::unreadable(&found.fd, key);
+                self.unreadable(base.fd(), path, entry, errno);
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    fn directory(&mut self, fd: &OwnedFd, key: Key, level: usize) -> io::Result<()> {
+        let before = self.fingerprint;
+        if !self.enter(fd, key, level)? {
+            return Ok(());
+        }
+        let directory = Directory::new(fd, key, level, &mut *self.visit);
+        let Some(names) = self.entries(&directory)? else {
+            return Ok(());
+        };
+        if !directory.is_cached() {
+            self.visit.was_read(fd.as_fd());
+        }
+        if let Some((data, known)) = directory.volume() {
+            if !self.visit.volume_listed(known.slot, names) {
+                self.fingerprint = before;
+                return self.directory(fd, key, level);
+            }
+            self.visit.was_read(data.as_fd());
+        }
+        Ok(())
+    }
+
+    /// Arms a directory and adds it without its entries. Returns false if it is one of its own ancestors.
+    // Not inlined: keeps the status off the stack of the levels below.
+    #[inline(never)]
+    fn enter(&mut self, fd: &OwnedFd, key: Key, level: usize) -> io::Result<bool> {
+        let stat = fs::fstat(fd)?;
+        self.enter_file_system(fd.as_fd(), &stat);
+        let id = (stat.st_dev as u64, stat.st_ino as u64);
+        if self.ancestors[..level].contains(&id) {
+            self.add(key, Kind::Cycle);
+            return Ok(false);
+        }
+        self.ancestors[level] = id;
+        self.visit.arm(fd.as_fd(), Role::Tree);
+        self.visit.saw_status(&stat);
+        self.visit.count(FileType::Directory);
+        self.add(key, Kind::Directory);
+        Ok(true)
+    }
+
+    /// Adds the entries of a directory. Returns `None` if the walk is to stop early, and otherwise the names of the entries if all
+    /// of them lead behind `..data`.
+    fn entries(&mut self, directory: &Directory<'_>) -> io::Result<Option<Fingerprint>> {
+        let mut names = Fingerprint::default();
+        let mut are_all_behind = true;
+        let mut buffer = [MaybeUninit::uninit(); ENTRIES_SIZE];
+        let mut entries = RawDir::new(directory.listed(), &mut buffer);
+        while let Some(entry) = entries.next() {
+            let entry = entry?;
+            let name = entry.file_name();
+            if directory.skips(name) {
+                continue;
+            }
+            if self.must_stop(directory.fd.as_fd(), name) {
+                return Ok(None);
+            }
+            let behind = directory.behind(name, entry.file_type(), &mut *self.visit);
+            are_all_behind &= behind.is_some();
+            names.add(Key::root(name.to_bytes()).name());
+            let (parent, kind) = behind.unwrap_or((directory.fd.as_fd(), entry.file_type()));
+            self.entry(&Child {
+                directory: parent,
+                name,
+                kind,
+                key: directory.key.child(name.to_bytes()),
+                level: directory.level,
+            });
+        }
+        let names = Some(names).filter(|_| are_all_behind);
+        Ok(Some(names.unwrap_or_default()))
+    }
+
+    /// Counts one more entry. Returns true if the walk is to stop before it.
+    fn must_stop(&mut self, directory: BorrowedFd<'_>, name: &CStr) -> bool {
+        self.entries += 1;
+        if self.entries == ENTRIES_MAX {
+            self.visit
+                .fell_short(directory, name.to_bytes(), Shortfall::TooMany);
+        }
+        self.entries >= ENTRIES_MAX || self.visit.is_interrupted()
+    }
+
+    /// Adds an entry with everything below it.
+    fn entry(&mut self, child: &Child<'_>) {
+        let before = self.fingerprint;
+        match self.read_entry(child) {
+            // It went a moment ago, or its type changed: that gives an event, and so another scan.
+            Err(errno) if is_gone(errno) => {}
+            Err(errno) => {
+                let entry = read::unreadable_at(child.directory, child.name, child.key);
+                self.unreadable(child.directory, child.name.to_bytes(), entry, errno);
+            }
+            Ok(()) => {}
+        }
+        let part = self.fingerprint.since(before);
+        self.visit
+            .fingerprinted(child.name.to_bytes(), child.level + 1, part);
+    }
+
+    fn read_entry(&mut self, child: &Child<'_>) -> io::Result<()> {
+        let &Child {
+            directory,
+            name,
+            key,
+            level,
+            ..
+        } = child;
+        let kind = match child.kind {
+            // Some file systems leave the type out of the listing.
+            FileType::Unknown => kind_of(directory, name, &mut *self.visit)?,
+            kind => kind,
+        };
+        match kind {
+            FileType::RegularFile if !self.visit.reads_files() => Ok(()),
+            FileType::RegularFile => self.file(&open(directory, name, OFlags::NOFOLLOW)?, key),
+            FileType::Directory if level == LEVELS => {
+                self.too_deep(directory, name.to_bytes(), key);
+                Ok(())
+            }
+            FileType::Directory => {
+                let fd = open(directory, name, OFlags::NOFOLLOW | OFlags::DIRECTORY)?;
+                self.directory(&fd, key, level + 1)
+            }
+            FileType::Symlink => {
+                match self.target(Base::Tree(directory), name.to_bytes(), key, level + 1) {
+                    // A dangling link is an entry like any other.
+                    Err(Errno::NOENT) => Ok(()),
+                    followed => followed,
+                }
+            }
+            _ => {
+                self.add(key, Kind::Special);
+                Ok(())
+            }
+        }
+    }
+
+    /// Adds a file that a link leads to.
+    fn linked_file(&mut self, located: &OwnedFd, key: Key) -> io::Result<()> {
+        if !self.visit.reads_files() {
+            return Ok(());
+        }
+        let mut path = descriptor_path(located.as_fd());
+        self.file(&open(CWD, path.as_c_str(), OFlags::empty())?, key)?;
+        self.visit.was_read(located.as_fd());
+        Ok(())
+    }
+
+    // Not inlined: keeps the buffer for reading off the stack of the levels below.
+    #[inline(never)]
+    fn file(&mut self, fd: &OwnedFd, key: Key) -> io::Result<()> {
+        let stat = fs::fstat(fd)?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            self.add(key, Kind::Special);
+            return Ok(());
+        }
+        self.enter_file_system(fd.as_fd(), &stat);
+        if stat.st_nlink as u64 > 1 {
+            self.visit.arm(fd.as_fd(), Role::File);
+        }
+        self.visit.count(FileType::RegularFile);
+        self.visit.saw_status(&stat);
+        let entry = read::content(fd, &stat, key, &mut *self.visit)?;
+        self.fingerprint.add(entry);
+        Ok(())
+    }
+
+    fn enter_file_system(&mut self, fd: BorrowedFd<'_>, stat: &Stat) {
+        let device = Some(stat.st_dev as u64);
+        if core::mem::replace(&mut self.device, device) != device {
+            self.visit.entered_file_system(fd);
+        }
+    }
+
+    /// Adds an entry of which only the path and the kind count.
+    // Not inlined: called in many places.
+    #[inline(never)]
+    fn add(&mut self, key: Key, kind: Kind) {
+        self.fingerprint.add(Entry::of(key, kind, &[]));
+    }
+
+    fn dangling(&mut self, key: Key) -> io::Result<()> {
+        self.add(key, Kind::Dangling);
+        Err(Errno::NOENT)
+    }
+
+    fn too_deep(&mut self, directory: BorrowedFd<'_>, name: &[u8], key: Key) {
+        self.add(key, Kind::TooDeep);
+        self.visit.fell_short(directory, name, Shortfall::TooDeep);
+    }
+
+    fn unreadable(&mut self, directory: BorrowedFd<'_>, name: &[u8], entry: Entry, errno: Errno) {
+        self.fingerprint.add(entry);
+        self.visit
+            .fell_short(directory, name, Shortfall::Unreadable(errno));
+    }
+}

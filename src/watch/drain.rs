@@ -1,0 +1,106 @@
+//! Taking events from inotify, and what they add up to.
+
+use super::cache::Cache;
+use super::event::{Names, change, is_swap, makes_stale};
+use super::writing::Writing;
+use crate::base::sys;
+use crate::base::time::{Instant, Millis};
+use crate::reload::Change;
+use crate::report::Report;
+use crate::report::facts::watching::Watching;
+use core::mem::MaybeUninit;
+use rustix::fd::OwnedFd;
+use rustix::fs::inotify::{Event, ReadFlags, Reader};
+use rustix::io::Errno;
+
+/// Room for at least 15 events with the longest names.
+const EVENTS_SIZE: usize = 4096;
+/// How many events are taken at once: a flood of them must not keep the program from anything else.
+const EVENTS_MAX: u32 = 10_000;
+/// How often an overflow is logged at most.
+const OVERFLOW_LOG_INTERVAL: Millis = Millis(60_000);
+
+/// What the events since the last scan add up to.
+#[derive(Debug)]
+pub(super) struct Events {
+    /// What the last scan relied on.
+    pub(super) cache: Cache,
+    /// The files that are open for writing.
+    pub(super) writing: Writing,
+    /// AtomicWriter has made an update visible.
+    pub(super) is_swapped: bool,
+    /// Watches may be left on what is no longer in the tree, or events were lost.
+    pub(super) is_stale: bool,
+    /// How many watches have gone with what they were on.
+    pub(super) gone: i32,
+    overflow_logged: Option<Instant>,
+}
+
+impl Events {
+    /// Returns the state before the first scan.
+    pub(super) fn new() -> Self {
+        Self {
+            cache: Cache::new(),
+            writing: Writing::default(),
+            is_swapped: false,
+            is_stale: true,
+            gone: 0,
+            overflow_logged: None,
+        }
+    }
+
+    /// Takes the events that are queued. Returns the strongest change among them.
+    pub(super) fn drain(&mut self, inotify: &OwnedFd, report: &mut Report) -> Option<Change> {
+        let mut buffer = [MaybeUninit::uninit(); EVENTS_SIZE];
+        let mut reader = Reader::new(inotify, &mut buffer);
+        let mut strongest = None;
+        for _ in 0..EVENTS_MAX {
+            match reader.next() {
+                Ok(event) => strongest = strongest.max(self.take(&event, report)),
+                Err(Errno::AGAIN) => break,
+                Err(Errno::INTR) => {}
+                Err(errno) => {
+                    report.tell(&Watching::Unreadable(errno));
+                    self.is_stale = true;
+                    return strongest.max(Some(Change::Finished));
+                }
+            }
+        }
+        match strongest {
+            // Another file is still being written.
+            Some(Change::Gone | Change::Finished) if self.writing.is_in_progress() => {
+                Some(Change::Writing)
+            }
+            strongest => strongest,
+        }
+    }
+
+    fn take(&mut self, event: &Event<'_>, report: &mut Report) -> Option<Change> {
+        let name = event.file_name().map_or(&b""[..], |name| name.to_bytes());
+        let (watch, events) = (event.wd(), event.events());
+        report.tell(&Watching::Event {
+            watch,
+            name,
+            events: &Names(events),
+        });
+        if events.contains(ReadFlags::QUEUE_OVERFLOW) {
+            self.report_overflow(report);
+        }
+        self.gone += i32::from(events.contains(ReadFlags::IGNORED));
+        self.is_stale |= makes_stale(events);
+        self.is_swapped |= is_swap(events, name);
+        self.writing.observe(watch, name, events);
+        self.cache.observe(watch, name);
+        change(events, name)
+    }
+
+    fn report_overflow(&mut self, report: &mut Report) {
+        let now = sys::now();
+        let is_repeated =
+            (self.overflow_logged).is_some_and(|at| now.since(at) < OVERFLOW_LOG_INTERVAL);
+        if !is_repeated {
+            self.overflow_logged = Some(now);
+        }
+        report.tell(&Watching::Overflowed { is_repeated });
+    }
+}
