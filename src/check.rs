@@ -6,11 +6,9 @@ use crate::base::text::parse_number;
 use crate::base::time::Instant;
 use crate::base::words::Words;
 use crate::config::{CommaList, Config, PollInterval};
-use crate::confirm::Openings;
-use crate::deliver::{HIDDEN, NO_PID_FILE, NOT_PERMITTED, NOT_SHARED, name_matcher};
+use crate::confirm::OpenWatches;
 use crate::mount;
-use crate::process::guard::{Verdict, disposition, guard};
-use crate::process::{Proc, Process, Select, Status};
+use crate::process::{Proc, Process, Select, Verdict, guard};
 use crate::report::Report;
 use crate::report::old_log::{Level, Log};
 use crate::watch::{Changes, Watch};
@@ -18,6 +16,28 @@ use crate::words;
 use rustix::fs::{self, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, geteuid, getpid, test_kill_process};
+
+const HIDDEN: Words = words!("/proc hides the processes of other users (hidepid)");
+const NO_PID_FILE: Words =
+    words!("PROCESS_PID_FILE has no process id in its first line, or cannot be read");
+const NOT_PERMITTED: Words = words!(
+    "run the sidecar with the process's uid (runAsUser), or as uid 0 with the capability KILL"
+);
+const NOT_SHARED: Words = words!(
+    "other containers' processes cannot be seen from here; set shareProcessNamespace: true in the Pod"
+);
+
+fn name_matcher(line: &mut Log, config: &Config<'_>) {
+    let matcher = &config.matcher;
+    let mut name = |key: &str, value: Option<&[u8]>| {
+        if let Some(value) = value {
+            line.key(key, value);
+        }
+    };
+    name("process_name", matcher.names.map(CommaList::as_bytes));
+    name("process_cmdline", matcher.cmdline);
+    name("process_pid_file", matcher.pid_file);
+}
 
 /// So many processes are named where none matches.
 const OTHERS_MAX: u32 = 20;
@@ -64,7 +84,7 @@ fn roots(config: &Config<'_>, report: &mut Report) -> Result<(), Words> {
         watch.look(
             CommaList::new(root),
             sys::now(),
-            &mut Openings::new(false),
+            &mut OpenWatches::disabled(),
             &mut Changes::new(),
             report,
             &|| false,
@@ -229,8 +249,7 @@ fn candidate(
     now: Instant,
     report: &mut Report,
 ) -> Option<Result<(), Words>> {
-    let mut status = Status::default();
-    let _ = proc.status(process.pid, &mut status);
+    let status = proc.status(process.pid).unwrap_or_default();
     let verdict = guard(process.pid, config.signal, &status, proc);
     let age_ms = now.since(process.start);
     // A process file names this one process, whoever its ancestors are.
@@ -265,7 +284,8 @@ fn candidate(
         unit = larger;
     }
     line.column(26).number(age).value(&unit[..1]);
-    line.column(33).say(disposition(config.signal, &status));
+    line.column(33)
+        .value(status.disposition(config.signal).name().as_bytes());
     line.column(44);
     match obstacle {
         Some(why) => line.say(words!("no: ")).say(why),

@@ -9,6 +9,7 @@ use crate::deliver;
 use crate::http;
 use crate::process::Proc;
 use crate::report::Report;
+use crate::report::line;
 use crate::report::old_log::{Format, Level, Log};
 use crate::run;
 use crate::words;
@@ -79,6 +80,7 @@ pub fn main(
             http::health(&listen.address, &mut report)
         } else {
             report.old.set(Format::Plain, false);
+            report.set(line::Format::Plain, line::Level::Info);
             with_proc(&config, asked == SIGNAL, &mut report)
         }
     } else {
@@ -118,6 +120,17 @@ fn settings(
 ) -> Option<Config<'static>> {
     let values = Values::of(environment);
     report.old.set(values.log_format(), values.verbose());
+    report.set(
+        match values.log_format() {
+            Format::Json => line::Format::Json,
+            Format::Text | Format::Plain => line::Format::Text,
+        },
+        if values.verbose() {
+            line::Level::Debug
+        } else {
+            line::Level::Info
+        },
+    );
     if values.report(report) {
         None
     } else {

@@ -11,8 +11,6 @@ use crate::base::signal::Signal;
 use crate::base::sys::SocketAddress;
 use crate::base::text::{piece, pieces};
 use crate::base::time::Millis;
-use crate::confirm::Mode;
-use crate::process::{Matcher, Select};
 use crate::report::old_log::Format;
 
 use crate::base::words::Words;
@@ -173,6 +171,37 @@ pub enum PollInterval {
     Every(Millis),
 }
 
+/// What the application's process must satisfy; if several are given, all of them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Matcher<'e> {
+    /// `PROCESS_NAME`: the names it may have.
+    pub names: Option<CommaList<'e>>,
+    /// `PROCESS_CMDLINE`: text that its command line, with arguments joined by spaces, contains.
+    pub cmdline: Option<&'e [u8]>,
+    /// `PROCESS_PID_FILE`: a file whose first line is its id.
+    pub pid_file: Option<&'e [u8]>,
+}
+
+/// Which of several matching processes are signalled: `PROCESS_SELECT`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Select {
+    /// Those without a matching ancestor: a master, not its workers.
+    Main,
+    /// All of them.
+    All,
+}
+
+/// What happens if no file is read after a signal: `RELOAD_CONFIRM`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ConfirmMode {
+    /// Log a warning.
+    Warn,
+    /// Log a warning and signal again.
+    Retry,
+    /// Nothing: the files are not watched.
+    Off,
+}
+
 /// Where to listen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Listen<'e> {
@@ -206,7 +235,7 @@ pub struct Config<'e> {
     /// `RELOAD_CATCH_UP`.
     pub catch_up: bool,
     /// `RELOAD_CONFIRM`.
-    pub confirm: Mode,
+    pub confirm: ConfirmMode,
     /// `CONFIG_POLL_INTERVAL`.
     pub poll: PollInterval,
     /// `VERBOSE`.

@@ -30,6 +30,12 @@ impl Fingerprint {
     }
 }
 
+impl core::fmt::Display for Fingerprint {
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(formatter, "{:016x}", self.0)
+    }
+}
+
 /// The place of an entry: its root and its path below it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Key(u64);

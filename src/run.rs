@@ -5,12 +5,14 @@ use crate::base::time::{Deadline, Instant, Millis, TICK};
 use crate::base::words::Words;
 use crate::config::{Config, PollInterval};
 use crate::confirm::{Confirm, TARGETS_MAX};
-use crate::deliver::{self, Delivery, Means, tell_news};
+use crate::deliver::{self, ContentChange, Context, Delivery};
 use crate::http::{CONNECTIONS_MAX, Http, State};
 use crate::mount;
 use crate::process::Proc;
 use crate::reload::{Action, Change, Event, Note, Reload, Timing, Waiting};
 use crate::report::Report;
+use crate::report::facts::delivering::Delivering;
+use crate::report::facts::lifecycle::Lifecycle;
 use crate::report::old_log::{Level, Log};
 use crate::report::old_metrics::Metric;
 use crate::sandbox;
@@ -67,7 +69,7 @@ struct Sidecar<'c> {
     proc: Proc,
     watch: Watch,
     reload: Reload,
-    delivery: Delivery,
+    delivery: Delivery<'c>,
     confirm: Confirm,
     changes: Changes,
     http: Http,
@@ -220,11 +222,13 @@ impl<'c> Sidecar<'c> {
                 self.watch.doubt();
                 self.handle(Event::PollDue, report);
             }
-            if self.confirm.due(self.config, now, report) {
+            if self.confirm.conclude(now, report) {
                 report.old.metrics.add(Metric::Retries, 1);
                 self.handle(Event::Unconfirmed, report);
             }
-            self.confirm.rest(self.reload.deadline().is_some());
+            if self.reload.deadline().is_none() {
+                self.confirm.disarm_if_idle();
+            }
             let is_resumed = self.http.deadline().is_some_and(|at| at <= now);
             if ready.intersects(PollFlags::RDNORM | PollFlags::HUP | PollFlags::ERR) || is_resumed {
                 self.serve(report);
@@ -242,7 +246,7 @@ impl<'c> Sidecar<'c> {
         // Everything is: that says nothing about the first change.
         self.watch.take_armed_new();
         self.changes.tell();
-        self.delivery.acquaint(self.config, &self.proc);
+        self.delivery.prepare(self.config, &self.proc);
         report
             .old
             .line(Level::Info)
@@ -264,21 +268,14 @@ impl<'c> Sidecar<'c> {
 
     fn introduce(&self, report: &mut Report) {
         let config = self.config;
-        let line = report.old.line(Level::Info).say(words!("started"));
-        line.key("version", env!("CARGO_PKG_VERSION").as_bytes())
-            .key("config_dir", config.roots.as_bytes());
-        deliver::name_matcher(line, config);
-        if let Some(listen) = config.listen {
-            line.key("listen_addr", listen.text);
-        }
-        config.signal.name_in(line).send();
+        report.tell(&Lifecycle::Started {
+            config_dir: config.roots.as_bytes(),
+            wanted: deliver::wanted(config),
+            listen_addr: config.listen.map(|listen| listen.text),
+            signal: config.signal,
+        });
         if getpid() == Pid::INIT {
-            report
-                .old
-                .line(Level::Warn)
-                .say(words!("this is process 1 of its namespace: "))
-                .say(deliver::NOT_SHARED)
-                .send();
+            report.tell(&Lifecycle::IsProcessOne);
         }
     }
 
@@ -333,7 +330,7 @@ impl<'c> Sidecar<'c> {
         let mut event = event;
         loop {
             let (action, note) = self.reload.step(event, sys::now());
-            let mut news = None;
+            let mut change = None;
             if let Some(note) = note {
                 count(note, report);
             }
@@ -342,9 +339,16 @@ impl<'c> Sidecar<'c> {
                     self.confirm.content_changed();
                     self.changes.tell();
                     self.waiting = None;
-                    news = Some((before, after, self.changes.names()));
-                    if !matches!(action, Action::Deliver(_)) {
-                        tell_news(report, &mut news);
+                    let content = ContentChange {
+                        before,
+                        after,
+                        names: self.changes.names(),
+                    };
+                    // A delivery says it after the signal.
+                    if matches!(action, Action::Deliver(_)) {
+                        change = Some(content);
+                    } else {
+                        content.tell(report);
                     }
                 }
                 Some(note) => self.tell(note, report),
@@ -379,14 +383,14 @@ impl<'c> Sidecar<'c> {
                 }
                 Action::Deliver(order) => {
                     let since = self.reload.changed_since().unwrap_or(Instant::NEVER);
-                    let mut means = Means {
+                    let mut context = Context {
                         config: self.config,
                         proc: &self.proc,
                         report: &mut *report,
                         confirm: &mut self.confirm,
-                        news,
+                        change,
                     };
-                    let attempt = self.delivery.attempt(order, since, &mut means);
+                    let attempt = self.delivery.attempt(order, since, &mut context);
                     let again = self.waiting.is_some() && self.reload.pending_since().is_some();
                     self.waiting = attempt.waiting;
                     report.old.metrics.add(Metric::Retries, again.into());
@@ -432,7 +436,7 @@ impl<'c> Sidecar<'c> {
         };
         report.old.tell(Level::Debug, words!("reading everything"));
         let now = sys::now();
-        let openings = self.confirm.before_look(now);
+        let openings = self.confirm.before_scan(now);
         let is_whole = self.watch.look(
             self.config.roots,
             now,
@@ -442,7 +446,7 @@ impl<'c> Sidecar<'c> {
             &interrupted,
         );
         let files = is_whole.then_some(self.watch.last().files);
-        self.confirm.after_look(files);
+        self.confirm.after_scan(files);
         self.last_look = sys::now();
         // One that came at the end goes first, too: after SIGCONT nobody knows what was read when.
         let is_valid = is_whole && !interrupted();
@@ -476,10 +480,10 @@ impl<'c> Sidecar<'c> {
                 Level::Info,
                 words!("no signal needed: the process started after the change"),
             ),
-            Note::StillWaiting(reason) => {
-                let line = report.old.line(Level::Warn).say(words!("reload pending: "));
-                self.delivery.explain(line, reason, self.config);
-                line.send();
+            Note::StillWaiting(_) => {
+                if let Some(obstacle) = self.delivery.obstacle() {
+                    report.tell(&Delivering::Pending(obstacle));
+                }
             }
             Note::Arrived { after_ms } => report
                 .old

@@ -13,7 +13,7 @@ mod writing;
 use crate::base::sys;
 use crate::base::time::{Instant, Millis};
 use crate::config::CommaList;
-use crate::confirm::Openings;
+use crate::confirm::OpenWatches;
 use crate::fingerprint::Fingerprint;
 use crate::mount;
 use crate::reload::Change;
@@ -185,7 +185,7 @@ impl Watch {
         &mut self,
         roots: CommaList<'_>,
         now: Instant,
-        openings: &mut Openings,
+        openings: &mut OpenWatches,
         changes: &mut Changes,
         report: &mut Report,
         interrupted: &dyn Fn() -> bool,
@@ -412,7 +412,7 @@ mod tests {
             watch.look(
                 roots,
                 START.plus(Millis(ms)),
-                &mut Openings::new(false),
+                &mut OpenWatches::disabled(),
                 &mut Changes::new(),
                 &mut report,
                 &|| false,
@@ -443,7 +443,7 @@ mod tests {
         let is_whole = watch.look(
             CommaList::new(path.as_bytes()),
             START,
-            &mut Openings::new(false),
+            &mut OpenWatches::disabled(),
             &mut Changes::new(),
             &mut Report::new(),
             &|| asked.replace(asked.get() + 1) == 2 * DIRECTORIES / 32 + 1,
@@ -464,7 +464,7 @@ mod tests {
         let mut watch = Watch::new();
         let mut look = |interrupted: &dyn Fn() -> bool| {
             let roots = CommaList::new(roots.as_bytes());
-            let (mut openings, mut changes) = (Openings::new(false), Changes::new());
+            let (mut openings, mut changes) = (OpenWatches::disabled(), Changes::new());
             let is_whole = watch.look(
                 roots,
                 START,

@@ -154,6 +154,19 @@ impl Signal {
             .map_or(Terminate, |named| named.action)
     }
 
+    /// Returns true if whoever configures this signal wants the process to end or stop.
+    pub fn is_meant_to_end(self) -> bool {
+        matches!(
+            self.number().into(),
+            libc::SIGTERM
+                | libc::SIGINT
+                | libc::SIGQUIT
+                | libc::SIGKILL
+                | libc::SIGABRT
+                | libc::SIGSTOP
+        )
+    }
+
     /// Its full name: `SIGHUP`, `SIGRTMIN+3`, `SIGRTMAX-2`.
     pub fn name(self) -> Word {
         let mut text = Word::new();

@@ -6,8 +6,7 @@ use crate::base::signal::{NotASignal, Signal};
 use crate::base::text::is_utf8;
 use crate::base::time::Millis;
 use crate::base::words::Words;
-use crate::confirm::Mode;
-use crate::process::{Matcher, Select};
+use crate::config::{ConfirmMode, Matcher, Select};
 use crate::report::Report;
 use crate::report::old_log::{Format, Level, Log};
 use crate::words;
@@ -54,7 +53,7 @@ impl<'e> Values<'e> {
             min_interval: Millis::ZERO,
             guard: false,
             catch_up: false,
-            confirm: Mode::Off,
+            confirm: ConfirmMode::Off,
             poll: PollInterval::Never,
             verbose: false,
             log_format: Format::Text,
@@ -78,9 +77,9 @@ impl<'e> Values<'e> {
         config.guard = self.is_on(Var::ReloadGuard);
         config.catch_up = self.is_on(Var::ReloadCatchUp);
         config.confirm = match self.number(Var::ReloadConfirm) {
-            0 => Mode::Warn,
-            1 => Mode::Retry,
-            _ => Mode::Off,
+            0 => ConfirmMode::Warn,
+            1 => ConfirmMode::Retry,
+            _ => ConfirmMode::Off,
         };
         config.poll = match self.number(Var::ConfigPollInterval) {
             0 => PollInterval::Never,

@@ -4,7 +4,7 @@ use super::{Changes, Look, RETRY, Watch, advise};
 use crate::base::file::{descriptor_path, is_shortage};
 use crate::base::time::Instant;
 use crate::config::CommaList;
-use crate::confirm::Openings;
+use crate::confirm::OpenWatches;
 use crate::fingerprint::Fingerprint;
 use crate::mount;
 use crate::report::Report;
@@ -32,7 +32,7 @@ const ITSELF: WatchFlags = WatchFlags::DELETE_SELF.union(WatchFlags::MOVE_SELF);
 /// One look while it is taken.
 pub(super) struct Looking<'l> {
     pub(super) watch: &'l mut Watch,
-    pub(super) openings: &'l mut Openings,
+    pub(super) openings: &'l mut OpenWatches,
     pub(super) changes: &'l mut Changes,
     pub(super) report: &'l mut Report,
     pub(super) interrupted: &'l dyn Fn() -> bool,
