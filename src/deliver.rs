@@ -1,432 +1,270 @@
-//! Delivery: a signal that never hits a recycled id, and why it may have to wait.
+//! Delivers the signal: to the very process that was selected, never to another one with a recycled id.
+//!
+//! An application waits for its signal, so nothing that can take long stands before the first one: the targets of the last
+//! delivery are signalled before `/proc` is scanned, and the change is logged afterwards.
+
+mod context;
+mod obstacle;
+mod send;
+mod targets;
+
+pub use context::{ContentChange, Context};
+pub use obstacle::wanted;
 
 use crate::base::sys;
 use crate::base::time::Instant;
-use crate::base::words::Words;
-use crate::config::{CommaList, Config};
+use crate::config::Config;
 use crate::confirm::Confirm;
-use crate::fingerprint::Fingerprint;
-use crate::process::guard::{Verdict, guard};
-use crate::process::{Matcher, Proc, Process, Scanned, Status};
-use crate::reload::{Attempt, Order, Waiting};
+use crate::process::{Proc, Process, Status, Verdict, guard};
+use crate::reload::{Attempt, Order};
 use crate::report::Report;
-use crate::report::old_log::{Level, Log};
-use crate::words;
-use rustix::fd::OwnedFd;
-use rustix::io::{self, Errno};
-use rustix::process::{
-    Pid, PidfdFlags, geteuid, getpid, kill_process, pidfd_open, pidfd_send_signal,
-};
+use crate::report::facts::delivering::Delivering;
+use crate::report::facts::obstacle::Obstacle;
+use obstacle::{no_process, refused, subject, waiting};
+use rustix::io;
+use send::{hold, send};
+use targets::{HELD_MAX, Target, Targets};
 
-/// So many processes are remembered: those told of the content that is being delivered, so that none is told twice while
-/// another one cannot be told, and those of the last time, so that they can be told first. Of more some may be told twice.
-const KNOWN_MAX: usize = 16;
+/// A process that ignores the signal has this many times `PROCESS_MIN_AGE` from its start, and `PROCESS_MIN_AGE` from the
+/// change, to install a handler: some ignore a signal while they start, or while they execute themselves again.
+const STARTUP_FACTOR: u64 = 5;
 
-/// A process that ignores the signal is given so many times `PROCESS_MIN_AGE` to change that, and a change that long once: some
-/// ignore what they have no handler for yet, or while they execute themselves again.
-const STARTS_FOR: u64 = 5;
-
-/// A process that was found before, or the room for one.
+/// What is kept from one attempt to the next.
 #[derive(Debug)]
-struct Known {
-    /// `None`: there is room.
-    pid: Option<Pid>,
-    /// The generation that it was told of last; 0 for none.
-    told: u32,
-    start: Instant,
-    /// When it was last seen unprepared for the signal, or was started.
-    unprepared: Instant,
-    uid: u32,
-    /// What the signal is sent by, if the kernel has that: opened before there is anything to deliver.
-    pidfd: Option<OwnedFd>,
+pub struct Delivery<'c> {
+    targets: Targets,
+    /// Why the last attempt was not complete.
+    obstacle: Option<Obstacle<'c>>,
 }
 
-impl Known {
-    const NONE: Self = Self {
-        pid: None,
-        told: 0,
-        start: Instant::NEVER,
-        unprepared: Instant::NEVER,
-        uid: 0,
-        pidfd: None,
-    };
+/// One attempt and what it has done so far.
+struct Round<'c> {
+    order: Order,
+    changed_at: Instant,
+    signalled: u32,
+    /// The first obstacle, and when it passes if that is known.
+    obstacle: Option<Obstacle<'c>>,
+    ready_at: Option<Instant>,
 }
 
-/// The first process that could not be signalled, for the log.
-#[derive(Clone, Copy, Debug)]
-struct Obstacle {
-    process: Process,
-    uid: u32,
-}
-
-/// What an attempt needs from the outside.
-pub struct Means<'m, 'c> {
-    /// Whom to signal, and how.
-    pub config: &'m Config<'c>,
-    /// Where processes are looked for.
-    pub proc: &'m Proc,
-    /// Where it is told what was done.
-    pub report: &'m mut Report,
-    /// Who is told of each signal.
-    pub confirm: &'m mut Confirm,
-    /// Said after the signal, which is not to wait for it.
-    pub news: News<'m>,
-}
-
-impl Means<'_, '_> {
-    /// Starts a line, after what is still to be said.
-    fn line(&mut self, level: Level) -> &mut Log {
-        tell_news(self.report, &mut self.news);
-        self.report.old.line(level)
-    }
-}
-
-/// The content before and after a change that is still to be told of, and the names of what has changed.
-pub type News<'n> = Option<(Fingerprint, Fingerprint, &'n [u8])>;
-
-/// Says what has changed, once.
-pub fn tell_news(report: &mut Report, news: &mut News<'_>) {
-    if let Some((before, after, names)) = news.take() {
-        report
-            .old
-            .line(Level::Info)
-            .say(words!("content changed"))
-            .key("names", names)
-            .key_hex("before", before.number())
-            .key_hex("after", after.number())
-            .send();
-    }
-}
-
-/// Attempts to deliver, and what is remembered between two of them.
-#[derive(Debug)]
-pub struct Delivery {
-    /// Where something has [`Failed`](Waiting::Failed) and there is none, `/proc` could not be read to its end.
-    obstacle: Option<Obstacle>,
-    /// Why.
-    errno: Errno,
-    scanned: Scanned,
-    /// The last place is for whoever finds no other.
-    known: [Known; KNOWN_MAX + 1],
-}
-
-impl Delivery {
-    /// Nobody has been told of anything.
+impl<'c> Delivery<'c> {
+    /// Returns the state before any attempt.
     pub const fn new() -> Self {
         Self {
+            targets: Targets::new(),
             obstacle: None,
-            errno: Errno::SRCH,
-            scanned: Scanned {
-                others: 0,
-                selected: 0,
-                no_pid_file: false,
-            },
-            known: [Known::NONE; KNOWN_MAX + 1],
         }
     }
 
-    /// Finds the processes that are there, so that the first change finds them known.
-    pub fn acquaint(&mut self, config: &Config<'_>, proc: &Proc) {
-        // A `/proc` that cannot be read is met again, and reported, when there is something to deliver.
+    /// Returns why the last attempt was not complete; `None` if it was.
+    pub const fn obstacle(&self) -> Option<Obstacle<'c>> {
+        self.obstacle
+    }
+
+    /// Finds and holds the present targets, so that the first change can be delivered without a scan.
+    pub fn prepare(&mut self, config: &Config<'_>, proc: &Proc) {
+        // An unreadable `/proc` is reported as soon as there is something to deliver.
         let _ = proc.select(&config.matcher, config.select, &mut |process| {
-            let known = self.known(process, 0);
-            known.pidfd = hold(process, &config.matcher, proc).unwrap_or_default();
+            let target = self.targets.slot(process, 0);
+            target.pidfd = hold(process, &config.matcher, proc).unwrap_or_default();
         });
     }
 
-    /// Signals every process that the order concerns and that is ready. `changed_at` is when the change began, for the log.
-    // Not inlined: a look, which never overlaps with it, has the same stack to itself.
+    /// Signals every process that the order concerns and that is ready. `changed_at` is when the change began.
+    // Not inlined, so that a scan, which never overlaps with this, can use the same stack.
     #[inline(never)]
     pub fn attempt(
         &mut self,
         order: Order,
         changed_at: Instant,
-        means: &mut Means<'_, '_>,
+        context: &mut Context<'_, 'c>,
     ) -> Attempt {
-        let (config, proc) = (means.config, means.proc);
-        let mut attempt = Attempt {
+        let mut round = Round {
+            order,
+            changed_at,
             signalled: 0,
-            waiting: None,
+            obstacle: None,
             ready_at: None,
         };
-        // Those of the last time first: the application must not wait while all the others are looked at. They were selected
-        // then; that they still match is looked at before they are signalled. If an id is another process's by now, what is
-        // held says so. A process file may name another one by now.
-        if config.matcher.pid_file.is_none() {
-            for at in 0..KNOWN_MAX {
-                let known = &mut self.known[at];
-                let (Some(pid), Some(_)) = (known.pid, &known.pidfd) else {
-                    continue;
-                };
-                let mut status = Status::default();
-                if proc.status(pid, &mut status).is_err() || status.is_dead {
-                    *known = Known::NONE;
-                    continue;
-                }
-                let process = Process {
-                    pid,
-                    parent: None,
-                    comm: status.comm,
-                    start: known.start,
-                    is_alive: true,
-                };
-                if proc.matches(&process, &config.matcher) {
-                    self.offer(
-                        &process,
-                        Some(&status),
-                        order,
-                        changed_at,
-                        means,
-                        &mut attempt,
-                    );
-                }
+        self.signal_held(&mut round, context);
+        context.tell_change();
+        // The scan meets these obstacles again.
+        (round.obstacle, round.ready_at) = (None, None);
+        self.signal_selected(&mut round, context);
+        self.obstacle = round.obstacle;
+        Attempt {
+            signalled: round.signalled,
+            waiting: round.obstacle.as_ref().map(waiting),
+            ready_at: round.ready_at,
+        }
+    }
+
+    /// Signals the targets of the last delivery that still match.
+    fn signal_held(&mut self, round: &mut Round<'c>, context: &mut Context<'_, 'c>) {
+        let matcher = &context.config.matcher;
+        if matcher.pid_file.is_some() {
+            // The file may name another process by now.
+            return;
+        }
+        for at in 0..HELD_MAX {
+            if let Some((process, status)) = self.targets.read_held(at, context.proc)
+                && context.proc.matches(&process, matcher)
+            {
+                self.offer(&process, Some(&status), round, context);
             }
         }
-        tell_news(means.report, &mut means.news);
-        // Whoever was in the way then is met again now.
-        attempt.waiting = None;
+    }
+
+    /// Scans `/proc` and signals the processes selected there.
+    fn signal_selected(&mut self, round: &mut Round<'c>, context: &mut Context<'_, 'c>) {
+        let (config, proc) = (context.config, context.proc);
         let scanned = proc.select(&config.matcher, config.select, &mut |process| {
-            self.offer(process, None, order, changed_at, means, &mut attempt);
+            self.offer(process, None, round, context);
         });
-        if let Ok(scanned) = scanned {
-            self.scanned = scanned;
-        }
-        if attempt.waiting.is_none() {
-            attempt.waiting = match scanned {
-                Err(errno) => {
-                    self.obstacle = None;
-                    self.errno = errno;
-                    Some(Waiting::Failed)
-                }
-                Ok(scanned) if scanned.no_pid_file => Some(Waiting::PidFile),
-                Ok(scanned) if scanned.selected == 0 && attempt.signalled == 0 => {
-                    Some(Waiting::NoProcess)
+        if round.obstacle.is_none() {
+            round.obstacle = match scanned {
+                Err(errno) => Some(Obstacle::NoProc(errno)),
+                Ok(scanned) if scanned.no_pid_file => Some(Obstacle::NoPidFile(wanted(config))),
+                Ok(scanned) if scanned.selected == 0 && round.signalled == 0 => {
+                    Some(no_process(config, scanned.others))
                 }
                 Ok(_) => None,
             };
         }
-        attempt
     }
 
-    /// Signals one process, if the order concerns it and it has not been told. `status` is what was read of one that is held.
+    /// Signals a process, if the order concerns it and it was not signalled yet. `status` is given if it was just read.
     fn offer(
         &mut self,
         process: &Process,
         status: Option<&Status>,
-        order: Order,
-        changed_at: Instant,
-        means: &mut Means<'_, '_>,
-        attempt: &mut Attempt,
+        round: &mut Round<'c>,
+        context: &mut Context<'_, 'c>,
     ) {
-        let config = means.config;
-        let known = self.known(process, order.generation);
-        if known.told == order.generation {
+        let target = self.targets.slot(process, round.order.generation);
+        if target.signalled == round.order.generation {
             return;
         }
-        if !order.concerns(process.start) {
-            let line = means.line(Level::Debug);
-            line.say(words!("started after the change, needs no signal"));
-            process.name_in(line).send();
+        if !round.order.concerns(process.start) {
+            context.tell(&Delivering::StartedAfter(subject(process)));
             return;
         }
-        let is_first = attempt.signalled == 0;
-        let mut errno = Errno::SRCH;
-        let waiting = match known.tell(process, status, changed_at, is_first, means) {
-            Ok(None) => {
-                let now = sys::now();
-                attempt.signalled += 1;
-                known.told = order.generation;
-                let pidfd = known.pidfd.take();
-                means.confirm.signalled(process, pidfd, now);
-                let line = means.line(Level::Info).say(words!("signal sent"));
-                config.signal.name_in(line);
-                process.name_in(line);
-                line.key_number("after_ms", now.since(changed_at).0).send();
-                known.pidfd = hold(process, &config.matcher, means.proc).unwrap_or_default();
-                return;
+        match signal(target, process, status, round, context) {
+            Ok(()) => {
+                round.signalled += 1;
+                record_signal(target, process, round, context);
             }
-            Ok(Some(waiting)) => waiting,
-            // It has just ended: what comes in its place is found by the next attempt.
-            Err(Errno::SRCH | Errno::NOENT) => Waiting::NoProcess,
-            Err(Errno::PERM) => Waiting::NotPermitted,
-            Err(other) => {
-                errno = other;
-                Waiting::Failed
-            }
-        };
-        let (uid, ready_at) = (known.uid, known.ready_at(config));
-        if matches!(waiting, Waiting::Guarded | Waiting::Ignored) {
-            known.unprepared = sys::now();
-        }
-        // Of several the first one counts, but one that has just ended leaves nothing to be told of.
-        if matches!(attempt.waiting, None | Some(Waiting::NoProcess)) {
-            attempt.waiting = Some(waiting);
-            attempt.ready_at = (waiting == Waiting::TooYoung).then_some(ready_at);
-            self.obstacle = Some(Obstacle {
-                process: *process,
-                uid,
-            });
-            self.errno = errno;
-        }
-    }
-
-    /// Its place: its own, a free one, that of somebody told of something older than this generation, or the last one.
-    fn known(&mut self, process: &Process, generation: u32) -> &mut Known {
-        let pid = Some(process.pid);
-        let mut place = KNOWN_MAX;
-        let mut place_rank = 3;
-        for (at, known) in self.known.iter().enumerate() {
-            let rank = if known.pid == pid && known.start == process.start {
-                0
-            } else if known.pid.is_none() {
-                1
-            } else if known.told != generation {
-                2
-            } else {
-                3
-            };
-            if rank < place_rank {
-                (place, place_rank) = (at, rank);
-            }
-        }
-        let known = &mut self.known[place];
-        if place_rank > 0 {
-            *known = Known {
-                pid,
-                start: process.start,
-                unprepared: process.start,
-                ..Known::NONE
-            };
-        }
-        known
-    }
-
-    /// Says why a reload waits and what to do about it.
-    pub fn explain(&self, line: &mut Log, reason: Waiting, config: &Config<'_>) {
-        line.say(match reason {
-            Waiting::NoProcess => words!("no process matches"),
-            Waiting::PidFile => NO_PID_FILE,
-            Waiting::NotPermitted => words!("EPERM: this runs as uid "),
-            Waiting::TooYoung => {
-                words!("the process is younger than PROCESS_MIN_AGE, or was unprepared until now")
-            }
-            Waiting::Guarded => words!("the process has no handler for the signal and would be ended or stopped by it; sent as soon as it has one"),
-            Waiting::Ignored => words!("the process ignores the signal, perhaps until it is ready"),
-            Waiting::Failed if self.obstacle.is_none() => words!("cannot read /proc: "),
-            Waiting::Failed => words!("the kernel refuses the signal: "),
-        });
-        match reason {
-            Waiting::NoProcess | Waiting::PidFile => {
-                let hint = if reason == Waiting::PidFile {
-                    None
-                } else if getpid() == Pid::INIT {
-                    Some(NOT_SHARED)
-                } else if self.scanned.others == 0 && config.matcher.pid_file.is_none() {
-                    // Every namespace has a process 1.
-                    Some(HIDDEN)
-                } else {
-                    None
-                };
-                if let Some(hint) = hint {
-                    line.say(words!("; ")).say(hint);
+            Err(obstacle) => {
+                if matches!(obstacle, Obstacle::Guarded(..) | Obstacle::Ignored(..)) {
+                    target.unready = sys::now();
                 }
-                return name_matcher(line, config);
+                round.add_obstacle(obstacle, target.ready_at(context.config.min_age));
             }
-            Waiting::NotPermitted => {
-                line.number(geteuid().as_raw().into());
-                if let Some(obstacle) = &self.obstacle {
-                    line.say(words!(", the process as uid "))
-                        .number(obstacle.uid.into());
-                }
-                line.say(words!("; ")).say(NOT_PERMITTED);
-            }
-            Waiting::Guarded | Waiting::Ignored => {
-                config.signal.name_in(line);
-            }
-            Waiting::Failed => {
-                line.errno(self.errno);
-            }
-            Waiting::TooYoung => {}
-        }
-        if let Some(obstacle) = &self.obstacle {
-            obstacle.process.name_in(line);
         }
     }
 }
 
-impl Default for Delivery {
+impl Default for Delivery<'_> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Known {
-    /// One that has only now set up its handler is no readier than one that has only now been started.
-    fn ready_at(&self, config: &Config<'_>) -> Instant {
-        self.unprepared.plus(config.min_age)
-    }
-
-    /// Signals it, or says why not.
-    fn tell(
-        &mut self,
-        process: &Process,
-        status: Option<&Status>,
-        changed_at: Instant,
-        is_first: bool,
-        means: &mut Means<'_, '_>,
-    ) -> io::Result<Option<Waiting>> {
-        let (config, proc) = (means.config, means.proc);
-        let mut read = Status::default();
-        let status = if let Some(status) = status {
-            status
-        } else {
-            proc.status(process.pid, &mut read)?;
-            &read
-        };
-        self.uid = status.uid;
-        let now = sys::now();
-        let verdict = if config.guard {
-            guard(process.pid, config.signal, status, proc)
-        } else {
-            Verdict::Send
-        };
-        let patience = process.start.plus(config.min_age.times(STARTS_FOR));
-        let patience = patience.max(changed_at.plus(config.min_age));
-        if verdict == Verdict::Hold {
-            return Ok(Some(Waiting::Guarded));
+impl<'c> Round<'c> {
+    /// Keeps the first obstacle. A process that has just ended gives way to any other.
+    fn add_obstacle(&mut self, obstacle: Obstacle<'c>, ready_at: Instant) {
+        if matches!(self.obstacle, None | Some(Obstacle::NoProcess { .. })) {
+            self.ready_at = matches!(obstacle, Obstacle::TooYoung(_)).then_some(ready_at);
+            self.obstacle = Some(obstacle);
         }
-        if verdict == Verdict::SendIgnored && patience > now {
-            return Ok(Some(Waiting::Ignored));
-        }
-        if self.ready_at(config) > now {
-            return Ok(Some(Waiting::TooYoung));
-        }
-        if verdict == Verdict::SendIgnored {
-            let line = means.line(Level::Warn);
-            line.say(words!(
-                "the process ignores the signal; it is sent, but nothing will happen"
-            ));
-            config.signal.name_in(line);
-            process.name_in(line).send();
-        }
-        if is_first {
-            means.confirm.before_signal();
-        }
-        if self.pidfd.is_none() {
-            self.pidfd = hold(process, &config.matcher, proc)?;
-        }
-        let signal = sys::to_rustix(config.signal);
-        let sent = (self.pidfd.as_ref()).map(|pidfd| pidfd_send_signal(pidfd, signal));
-        match sent {
-            // Linux 5.1 and 5.2 have this call and not the other; no kernel has it the other way round, but a profile may.
-            None | Some(Err(Errno::NOSYS)) => kill_process(process.pid, signal)?,
-            Some(sent) => sent?,
-        }
-        Ok(None)
     }
 }
 
-/// Signals once what there is to be signalled, and says why not where that is so. Whether everybody was.
+/// Signals a process, or returns the obstacle.
+fn signal<'c>(
+    target: &mut Target,
+    process: &Process,
+    status: Option<&Status>,
+    round: &Round<'c>,
+    context: &mut Context<'_, 'c>,
+) -> Result<(), Obstacle<'c>> {
+    let (config, proc) = (context.config, context.proc);
+    let status = match status {
+        Some(status) => *status,
+        None => proc
+            .status(process.pid)
+            .map_err(|errno| refused(errno, None, process, config))?,
+    };
+    let verdict = judge(target, process, &status, round, context)?;
+    if verdict == Verdict::SendIgnored {
+        context.tell(&Delivering::SentIgnored(config.signal, subject(process)));
+    }
+    if round.signalled == 0 {
+        context.confirm.before_signal();
+    }
+    send_to(target, process, context)
+        .map_err(|errno| refused(errno, Some(status.uid), process, config))
+}
+
+fn send_to(target: &mut Target, process: &Process, context: &Context<'_, '_>) -> io::Result<()> {
+    let config = context.config;
+    if target.pidfd.is_none() {
+        target.pidfd = hold(process, &config.matcher, context.proc)?;
+    }
+    send(config.signal, process.pid, target.pidfd.as_ref())
+}
+
+/// Decides whether a process is ready for the signal.
+fn judge<'c>(
+    target: &Target,
+    process: &Process,
+    status: &Status,
+    round: &Round<'c>,
+    context: &Context<'_, 'c>,
+) -> Result<Verdict, Obstacle<'c>> {
+    let config = context.config;
+    let now = sys::now();
+    let verdict = if config.guard {
+        guard(process.pid, config.signal, status, context.proc)
+    } else {
+        Verdict::Send
+    };
+    match verdict {
+        Verdict::Hold => return Err(Obstacle::Guarded(config.signal, subject(process))),
+        Verdict::SendIgnored => {
+            let started = process.start.plus(config.min_age.times(STARTUP_FACTOR));
+            if started.max(round.changed_at.plus(config.min_age)) > now {
+                return Err(Obstacle::Ignored(config.signal, subject(process)));
+            }
+        }
+        Verdict::Send => {}
+    }
+    if target.ready_at(config.min_age) > now {
+        return Err(Obstacle::TooYoung(subject(process)));
+    }
+    Ok(verdict)
+}
+
+/// Records and logs that a process was signalled, and holds it for the next delivery.
+fn record_signal(
+    target: &mut Target,
+    process: &Process,
+    round: &Round<'_>,
+    context: &mut Context<'_, '_>,
+) {
+    let now = sys::now();
+    target.signalled = round.order.generation;
+    let subject = subject(process);
+    context.confirm.signalled(subject, target.pidfd.take(), now);
+    context.tell(&Delivering::Sent {
+        signal: context.config.signal,
+        subject,
+        after: now.since(round.changed_at),
+    });
+    target.pidfd = hold(process, &context.config.matcher, context.proc).unwrap_or_default();
+}
+
+/// Signals every selected process once. Returns false, with the obstacle logged, if one could not be signalled.
 pub fn signal_now(config: &Config<'_>, proc: &Proc, report: &mut Report) -> bool {
     let now = sys::now();
     let order = Order {
@@ -434,66 +272,20 @@ pub fn signal_now(config: &Config<'_>, proc: &Proc, report: &mut Report) -> bool
         started_between: None,
         generation: 1,
     };
-    let mut confirm = Confirm::new(config);
-    let mut means = Means {
+    let mut delivery = Delivery::new();
+    let mut context = Context {
         config,
         proc,
         report: &mut *report,
-        confirm: &mut confirm,
-        news: None,
+        confirm: &mut Confirm::new(config),
+        change: None,
     };
-    let mut delivery = Delivery::new();
-    let attempt = delivery.attempt(order, now, &mut means);
-    if let Some(reason) = attempt.waiting {
-        let line = report.old.line(Level::Error);
-        delivery.explain(line, reason, config);
-        line.send();
-    }
-    attempt.waiting.is_none()
-}
-
-/// What is in the way where only one's own processes can be seen.
-pub const HIDDEN: Words = words!("/proc hides the processes of other users (hidepid)");
-
-/// What is wrong with a process file.
-pub const NO_PID_FILE: Words =
-    words!("PROCESS_PID_FILE has no process id in its first line, or cannot be read");
-
-/// What to do where the process is another user's.
-pub const NOT_PERMITTED: Words = words!(
-    "run the sidecar with the process's uid (runAsUser), or as uid 0 with the capability KILL"
-);
-
-/// What to do where no other container's process can be seen.
-pub const NOT_SHARED: Words = words!(
-    "other containers' processes cannot be seen from here; set shareProcessNamespace: true in the Pod"
-);
-
-/// Adds the settings by which the process is looked for.
-pub fn name_matcher(line: &mut Log, config: &Config<'_>) {
-    let matcher = &config.matcher;
-    let mut name = |key: &str, value: Option<&[u8]>| {
-        if let Some(value) = value {
-            line.key(key, value);
+    delivery.attempt(order, now, &mut context);
+    match delivery.obstacle() {
+        Some(obstacle) => {
+            report.tell(&Delivering::NotSignalled(obstacle));
+            false
         }
-    };
-    name("process_name", matcher.names.map(CommaList::as_bytes));
-    name("process_cmdline", matcher.cmdline);
-    name("process_pid_file", matcher.pid_file);
-}
-
-/// Opens what the signal is sent by: the descriptor first, then the process is looked at again, so that it is the very one that
-/// was found; pidfd_open(2), pidfd_send_signal(2). `None` where the kernel has no such descriptors.
-fn hold(process: &Process, matcher: &Matcher<'_>, proc: &Proc) -> io::Result<Option<OwnedFd>> {
-    let pidfd = match pidfd_open(process.pid, PidfdFlags::empty()) {
-        // Linux before 5.3, or a seccomp profile older than that, which answers EPERM.
-        Err(Errno::NOSYS | Errno::PERM) => None,
-        opened => Some(opened?),
-    };
-    let again = proc.read(process.pid)?;
-    if again.start == process.start && proc.matches(&again, matcher) {
-        Ok(pidfd)
-    } else {
-        Err(Errno::SRCH)
+        None => true,
     }
 }

@@ -35,6 +35,12 @@ impl Fingerprint {
     }
 }
 
+impl core::fmt::Display for Fingerprint {
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(formatter, "{:016x}", self.0)
+    }
+}
+
 /// Stands for the path of an entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Key(u64);

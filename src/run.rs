@@ -110,7 +110,7 @@ impl Sidecar<'_> {
         // Everything is new: that says nothing about the first change.
         self.watch.take_armed_new();
         self.changes.accept();
-        self.delivery.acquaint(self.config, &self.proc);
+        self.delivery.prepare(self.config, &self.proc);
         report.tell(&Lifecycle::Watching {
             files: found.files,
             directories: found.directories,
@@ -229,11 +229,13 @@ impl Sidecar<'_> {
     }
 
     fn confirm_if_due(&mut self, now: Instant, report: &mut Report) {
-        if self.confirm.due(self.config, now, report) {
+        if self.confirm.conclude(now, report) {
             report.tell(&Counted::Retried);
             self.handle(Event::Unconfirmed, report);
         }
-        self.confirm.rest(self.reload.deadline().is_some());
+        if self.reload.deadline().is_none() {
+            self.confirm.disarm_if_idle();
+        }
     }
 
     fn serve(&mut self, has_request: bool, now: Instant, report: &mut Report) {

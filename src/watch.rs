@@ -223,7 +223,7 @@ mod tests {
     use super::*;
     use crate::base::time::Millis;
     use crate::config::CommaList;
-    use crate::confirm::Openings;
+    use crate::confirm::OpenWatches;
     use instance::RETRY;
     use rustix::io::Errno;
 
@@ -239,7 +239,7 @@ mod tests {
         watch.scan(ScanContext {
             roots: CommaList::new(roots.as_bytes()),
             now,
-            openings: &mut Openings::new(false),
+            openings: &mut OpenWatches::disabled(),
             changes: &mut Changes::new(),
             report: &mut Report::new(),
             is_interrupted,

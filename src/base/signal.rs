@@ -98,7 +98,7 @@ static TABLE: [Named; 37] = [
 
 impl Display for Signal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(str::from_utf8(self.name().as_bytes()).unwrap_or_default())
+        formatter.pad(self.name().as_str())
     }
 }
 
@@ -139,6 +139,19 @@ impl Signal {
             .iter()
             .find(|named| named.number == self.0)
             .map_or(Terminate, |named| named.action)
+    }
+
+    /// Returns true if whoever configures this signal wants the process to end or stop.
+    pub fn is_meant_to_end(self) -> bool {
+        matches!(
+            self.number().into(),
+            libc::SIGTERM
+                | libc::SIGINT
+                | libc::SIGQUIT
+                | libc::SIGKILL
+                | libc::SIGABRT
+                | libc::SIGSTOP
+        )
     }
 
     /// Its full name: `SIGHUP`, `SIGRTMIN+3`, `SIGRTMAX-2`.

@@ -118,6 +118,11 @@ impl<const N: usize> Text<N> {
         CStr::from_bytes_until_nul(&self.bytes[..=end]).unwrap_or_default()
     }
 
+    /// Returns what was added so far; nothing if that is not UTF-8.
+    pub fn as_str(&self) -> &str {
+        str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+
     /// What was added so far.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.len]

@@ -7,10 +7,12 @@ use crate::config::Config;
 use crate::deliver::Delivery;
 use crate::reload::Waiting;
 use crate::report::Report;
+use crate::report::line::{self, Line};
 use crate::report::old_log::{Format, Level, Log};
 use crate::report::old_metrics::{Metric, Metrics};
 use crate::watch::Watch;
 use crate::words;
+use core::fmt::Write;
 
 /// A reload may be pending so long before the sidecar counts as not ready, in milliseconds.
 const PENDING_MAX: Millis = Millis(60_000);
@@ -22,7 +24,7 @@ pub struct State<'s, 'c> {
     /// What is watched.
     pub watch: &'s Watch,
     /// What is in the way of a pending reload.
-    pub delivery: &'s Delivery,
+    pub delivery: &'s Delivery<'c>,
     /// The content is compared at intervals.
     pub is_polling: bool,
     /// When the change began that is not delivered yet, and why it is not, if an attempt has failed.
@@ -73,14 +75,11 @@ impl State<'_, '_> {
             let line = report.old.line(Level::Info);
             page.push(line.say(words!("inotify is refused or does not see everything, and CONFIG_POLL_INTERVAL is 0: changes may go unnoticed")).finish());
         }
-        if let Some((since, Some(reason))) = self.pending {
-            let line = report
-                .old
-                .line(Level::Info)
-                .say(words!("a reload is pending for "));
-            line.number(self.now.since(since).as_secs())
-                .say(words!(" s: "));
-            self.delivery.explain(line, reason, self.config);
+        if let (Some((since, Some(_))), Some(obstacle)) = (self.pending, self.delivery.obstacle()) {
+            let mut line = Line::new(line::Format::Plain, line::Level::Info, 0);
+            let seconds = self.now.since(since).as_secs();
+            let _ = write!(line, "a reload is pending for {seconds} s: ");
+            let _ = obstacle.describe(&mut line);
             page.push(line.finish());
         }
         report.old.set(Format::Text, self.config.verbose);

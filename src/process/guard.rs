@@ -1,88 +1,97 @@
-//! The guard: a signal whose arrival would end or stop the process is held back.
+//! Decides whether a process survives a signal.
 
+use super::procfs::Proc;
+use super::status::Status;
 use crate::base::signal::{DefaultAction, Signal};
-use crate::base::words::Words;
-use crate::process::{Proc, Status};
-use crate::words;
 use rustix::process::Pid;
 
-/// What would come of sending the signal.
+/// What to do with a signal for a process.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
-    /// The process is prepared, or means to be ended.
+    /// Send it: the process is prepared for it, or is meant to end.
     Send,
-    /// The process ignores it: harmless, and useless.
+    /// Send it, but it will have no effect: the process ignores it.
     SendIgnored,
-    /// It would end or stop the process.
+    /// Hold it back: it would end or stop the process.
     Hold,
 }
 
-/// Decides from a process's status; `blocked_in_a_thread` is asked only where that decides. Pure but for that question.
-pub fn verdict(
+/// What a process does with a signal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Disposition {
+    /// It discards the signal.
+    Ignored,
+    /// It has a handler.
+    Caught,
+    /// Its first thread blocks the signal.
+    Blocked,
+    /// The signal's default action happens.
+    Default,
+}
+
+impl Disposition {
+    /// Returns the word for it that `check` prints.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ignored => "ignored",
+            Self::Caught => "caught",
+            Self::Blocked => "blocked",
+            Self::Default => "default",
+        }
+    }
+}
+
+impl Status {
+    /// Returns what the process does with a signal.
+    pub const fn disposition(&self, signal: Signal) -> Disposition {
+        let mask = signal.mask();
+        if self.ignored & mask != 0 {
+            Disposition::Ignored
+        } else if self.caught & mask != 0 {
+            Disposition::Caught
+        } else if self.blocked & mask != 0 {
+            Disposition::Blocked
+        } else {
+            Disposition::Default
+        }
+    }
+}
+
+/// Decides about a process whose status has just been read.
+pub fn guard(pid: Pid, signal: Signal, status: &Status, proc: &Proc) -> Verdict {
+    verdict(signal, status, || proc.is_blocked_by_a_thread(pid, signal))
+}
+
+/// Decides from a status. Asks `is_blocked_by_a_thread`, which is expensive, only if the answer depends on it.
+fn verdict(
     signal: Signal,
     status: &Status,
-    blocked_in_a_thread: impl FnOnce(u64) -> bool,
+    is_blocked_by_a_thread: impl FnOnce() -> bool,
 ) -> Verdict {
-    let mask = signal.mask();
     let is_harmless = matches!(
         signal.default_action(),
         DefaultAction::Ignore | DefaultAction::Continue
     );
-    if status.ignored & mask != 0 {
-        Verdict::SendIgnored
-    } else if is_meant_to_end(signal)
-        || is_harmless
-        || (status.caught | status.blocked) & mask != 0
-        || blocked_in_a_thread(mask)
-    {
-        Verdict::Send
-    } else {
-        Verdict::Hold
+    match status.disposition(signal) {
+        Disposition::Ignored => Verdict::SendIgnored,
+        Disposition::Caught | Disposition::Blocked => Verdict::Send,
+        Disposition::Default => {
+            if signal.is_meant_to_end() || is_harmless || is_blocked_by_a_thread() {
+                Verdict::Send
+            } else {
+                Verdict::Hold
+            }
+        }
     }
-}
-
-/// Whether whoever configures this signal wants the process to end or stop.
-pub fn is_meant_to_end(signal: Signal) -> bool {
-    [
-        libc::SIGTERM,
-        libc::SIGINT,
-        libc::SIGQUIT,
-        libc::SIGKILL,
-        libc::SIGABRT,
-        libc::SIGSTOP,
-    ]
-    .contains(&signal.number().into())
-}
-
-/// What becomes of the signal in the process, in a word.
-pub fn disposition(signal: Signal, status: &Status) -> Words {
-    let mask = signal.mask();
-    if status.ignored & mask != 0 {
-        words!("ignored")
-    } else if status.caught & mask != 0 {
-        words!("caught")
-    } else if status.blocked & mask != 0 {
-        words!("blocked")
-    } else {
-        words!("default")
-    }
-}
-
-/// Decides about a process whose status was read just now.
-pub fn guard(pid: Pid, signal: Signal, status: &Status, proc: &Proc) -> Verdict {
-    verdict(signal, status, |mask| {
-        proc.is_blocked_in_a_thread(pid, mask)
-    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn judged(signal: &str, status: Status, blocked_in_a_thread: bool) -> Verdict {
-        verdict(Signal::parse(signal.as_bytes()).unwrap(), &status, |_| {
-            blocked_in_a_thread
-        })
+    fn decide(signal: &str, status: Status, is_blocked_by_a_thread: bool) -> Verdict {
+        let signal = Signal::parse(signal.as_bytes()).unwrap();
+        verdict(signal, &status, || is_blocked_by_a_thread)
     }
 
     fn all(field: fn(&mut Status) -> &mut u64) -> Status {
@@ -92,78 +101,55 @@ mod tests {
     }
 
     #[test]
-    fn an_unprepared_process_is_spared_a_signal_that_would_end_or_stop_it() {
+    fn p4_a_signal_that_would_end_or_stop_the_process_is_held() {
         for signal in ["HUP", "USR1", "USR2", "SEGV", "TSTP", "RTMIN+3"] {
-            assert_eq!(
-                judged(signal, Status::default(), false),
-                Verdict::Hold,
-                "{signal}"
-            );
+            let verdict = decide(signal, Status::default(), false);
+            assert_eq!(verdict, Verdict::Hold, "{signal}");
         }
     }
 
     #[test]
-    fn a_prepared_process_gets_the_signal() {
+    fn p4_a_prepared_process_gets_the_signal() {
         for signal in ["HUP", "USR1", "TSTP", "RTMAX"] {
-            assert_eq!(
-                judged(signal, all(|status| &mut status.caught), false),
-                Verdict::Send,
-                "{signal} caught"
-            );
-            assert_eq!(
-                judged(signal, all(|status| &mut status.blocked), false),
-                Verdict::Send,
-                "{signal} blocked"
-            );
-            assert_eq!(
-                judged(signal, Status::default(), true),
-                Verdict::Send,
-                "{signal} blocked in a thread"
-            );
-            assert_eq!(
-                judged(signal, all(|status| &mut status.ignored), false),
-                Verdict::SendIgnored,
-                "{signal} ignored"
-            );
+            for (status, is_blocked_by_a_thread, expected) in [
+                (all(|status| &mut status.caught), false, Verdict::Send),
+                (all(|status| &mut status.blocked), false, Verdict::Send),
+                (Status::default(), true, Verdict::Send),
+                (
+                    all(|status| &mut status.ignored),
+                    false,
+                    Verdict::SendIgnored,
+                ),
+            ] {
+                let verdict = decide(signal, status, is_blocked_by_a_thread);
+                assert_eq!(verdict, expected, "{signal} {status:?}");
+            }
         }
     }
 
     #[test]
-    fn the_signals_that_are_meant_to_end_or_stop_are_sent() {
-        for signal in ["TERM", "INT", "QUIT", "KILL", "ABRT", "STOP"] {
-            assert_eq!(
-                judged(signal, Status::default(), false),
-                Verdict::Send,
-                "{signal}"
-            );
+    fn p4_signals_meant_to_end_and_harmless_ones_are_sent_to_anyone() {
+        for signal in [
+            "TERM", "INT", "QUIT", "KILL", "ABRT", "STOP", "CHLD", "URG", "WINCH", "CONT",
+        ] {
+            let verdict = decide(signal, Status::default(), false);
+            assert_eq!(verdict, Verdict::Send, "{signal}");
         }
     }
 
     #[test]
-    fn signals_that_do_nothing_by_default_are_sent() {
-        for signal in ["CHLD", "URG", "WINCH", "CONT"] {
-            assert_eq!(
-                judged(signal, Status::default(), false),
-                Verdict::Send,
-                "{signal}"
-            );
+    fn p4_a_handler_for_another_signal_does_not_count() {
+        for (caught, signal, expected) in [
+            (1, "HUP", Verdict::Send),
+            (1, "USR1", Verdict::Hold),
+            (1 << 63, "RTMAX", Verdict::Send),
+            (1 << 63, "RTMAX-1", Verdict::Hold),
+        ] {
+            let status = Status {
+                caught,
+                ..Status::default()
+            };
+            assert_eq!(decide(signal, status, false), expected, "{signal}");
         }
-    }
-
-    #[test]
-    fn only_the_signal_in_question_counts() {
-        let hup = Status {
-            caught: 1,
-            ..Status::default()
-        };
-        assert_eq!(judged("HUP", hup, false), Verdict::Send);
-        assert_eq!(judged("INT", hup, false), Verdict::Send);
-        assert_eq!(judged("USR1", hup, false), Verdict::Hold);
-        let rtmax = Status {
-            caught: 1 << 63,
-            ..Status::default()
-        };
-        assert_eq!(judged("RTMAX", rtmax, false), Verdict::Send);
-        assert_eq!(judged("RTMAX-1", rtmax, false), Verdict::Hold);
     }
 }

@@ -3,6 +3,7 @@
 pub mod confirming;
 pub mod delivering;
 pub mod lifecycle;
+pub mod obstacle;
 pub mod serving;
 pub mod settings;
 pub mod watching;

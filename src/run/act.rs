@@ -4,14 +4,14 @@ use super::ready;
 use super::sidecar::Sidecar;
 use crate::base::sys;
 use crate::base::time::Instant;
-use crate::deliver::{Means, tell_news};
+use crate::deliver::{ContentChange, Context};
 use crate::fingerprint::Fingerprint;
 use crate::reload::{Action, Event, Note, Order, Scan};
 use crate::report::Report;
 use crate::report::facts::delivering::Delivering;
 use crate::report::facts::lifecycle::{Counted, Lifecycle};
 use crate::report::facts::watching::Watching;
-use crate::watch::ScanContext;
+use crate::watch::{Changes, ScanContext};
 use rustix::fd::AsFd;
 
 /// The content before and after a change.
@@ -64,8 +64,9 @@ impl Sidecar<'_> {
     }
 
     fn tell_change(&mut self, change: Option<Change>, report: &mut Report) {
-        let mut news = change.map(|(before, after)| (before, after, self.changes.names()));
-        tell_news(report, &mut news);
+        if let Some(change) = named(change, &mut self.changes) {
+            change.tell(report);
+        }
     }
 
     /// Scans unless nothing has happened since the last scan. Returns `None` if a signal interrupted it.
@@ -91,7 +92,7 @@ impl Sidecar<'_> {
         let interrupted = || ready::is_readable(signals);
         report.tell(&Watching::Scanning);
         let now = sys::now();
-        let openings = self.confirm.before_look(now);
+        let openings = self.confirm.before_scan(now);
         let scanned = self.watch.scan(ScanContext {
             roots: self.config.roots,
             now,
@@ -102,7 +103,7 @@ impl Sidecar<'_> {
         });
         let is_whole = scanned.is_ok();
         let files = is_whole.then_some(self.watch.last().files);
-        self.confirm.after_look(files);
+        self.confirm.after_scan(files);
         self.last_scan = sys::now();
         // A signal that came at the end counts too: after SIGCONT it is unknown what was read when.
         let is_valid = is_whole && !interrupted();
@@ -114,14 +115,14 @@ impl Sidecar<'_> {
 
     fn deliver(&mut self, order: Order, change: Option<Change>, report: &mut Report) -> Event {
         let since = self.reload.changed_since().unwrap_or(Instant::NEVER);
-        let mut means = Means {
+        let mut context = Context {
             config: self.config,
             proc: &self.proc,
             report: &mut *report,
             confirm: &mut self.confirm,
-            news: change.map(|(before, after)| (before, after, self.changes.names())),
+            change: named(change, &mut self.changes),
         };
-        let attempt = self.delivery.attempt(order, since, &mut means);
+        let attempt = self.delivery.attempt(order, since, &mut context);
         if self.waiting.is_some() && self.reload.pending_since().is_some() {
             report.tell(&Counted::Retried);
         }
@@ -145,9 +146,18 @@ impl Sidecar<'_> {
             Note::CaughtUp => Delivering::CaughtUp,
             Note::NotNeeded => Delivering::NotNeeded,
             Note::Arrived(after) => Delivering::Arrived(after),
-            Note::StillWaiting(reason) => {
-                Delivering::Pending(self.delivery.obstacle(reason, self.config))
-            }
+            Note::StillWaiting(_) => match self.delivery.obstacle() {
+                Some(obstacle) => Delivering::Pending(obstacle),
+                None => return,
+            },
         });
     }
+}
+
+fn named(change: Option<Change>, changes: &mut Changes) -> Option<ContentChange<'_>> {
+    change.map(|(before, after)| ContentChange {
+        before,
+        after,
+        names: changes.names(),
+    })
 }

@@ -22,7 +22,7 @@ pub(super) struct Sidecar<'c> {
     pub(super) proc: Proc,
     pub(super) watch: Watch,
     pub(super) reload: Reload,
-    pub(super) delivery: Delivery,
+    pub(super) delivery: Delivery<'c>,
     pub(super) confirm: Confirm,
     pub(super) changes: Changes,
     pub(super) http: Http,
@@ -76,7 +76,7 @@ impl<'c> Sidecar<'c> {
     pub(super) fn introduce(&self, report: &mut Report) {
         report.tell(&Lifecycle::Started {
             config_dir: self.config.roots.as_bytes(),
-            wanted: deliver::wanted(&self.config.matcher),
+            wanted: deliver::wanted(self.config),
             listen_addr: self.config.listen.map(|listen| listen.text),
             signal: self.config.signal,
         });

@@ -62,7 +62,11 @@ impl Remaining {
     /// Replaces the next name, a link in `directory`, by the link's target.
     pub(super) fn follow(&mut self, directory: BorrowedFd<'_>) -> io::Result<Start> {
         let (room, rest) = self.bytes.split_at_mut(self.start);
-        let length = fs::readlinkat_raw(directory, CStr::from_bytes_until_nul(rest).unwrap_or_default(), &mut *room)?;
+        let length = fs::readlinkat_raw(
+            directory,
+            CStr::from_bytes_until_nul(rest).unwrap_or_default(),
+            &mut *room,
+        )?;
         // A target that fills the room may be cut off.
         if length == room.len() {
             return Err(Errno::NAMETOOLONG);

@@ -8,7 +8,7 @@ use crate::base::encode::Bytes;
 use crate::base::file::{descriptor_path, is_shortage};
 use crate::base::time::Instant;
 use crate::config::CommaList;
-use crate::confirm::Openings;
+use crate::confirm::OpenWatches;
 use crate::fingerprint::Fingerprint;
 use crate::mount::FileSystem;
 use crate::report::Report;
@@ -41,7 +41,7 @@ pub struct ScanContext<'c> {
     /// The current time.
     pub now: Instant,
     /// Watches for the application reading the files, armed for everything that is read.
-    pub openings: &'c mut Openings,
+    pub openings: &'c mut OpenWatches,
     /// Finds out which entries have changed.
     pub changes: &'c mut Changes,
     /// Where problems are reported.

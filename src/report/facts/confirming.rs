@@ -1,4 +1,4 @@
-//! What came of a signal.
+//! The effect of a signal.
 
 use super::Subject;
 use crate::base::signal::Signal;
@@ -8,32 +8,32 @@ use crate::report::line::{Level, Line};
 use crate::report::metrics::Metrics;
 use core::fmt::{self, Write};
 
-/// What was seen in the time after a signal.
+/// What happened in the seconds after a signal.
 #[derive(Clone, Copy, Debug)]
 pub enum Confirming {
-    /// Files were opened.
+    /// Watched files were opened.
     Confirmed {
-        /// How many different ones.
+        /// How many different files.
         files: u32,
-        /// How long after the signal the first was.
+        /// The time from the signal to the first.
         after: Millis,
     },
-    /// No file was opened, as far as can be known.
+    /// No file was seen being opened, but one may have been.
     Unknown,
-    /// No file was opened.
+    /// No watched file was opened.
     Unread {
-        /// What was sent.
+        /// The signal.
         signal: Signal,
-        /// It is sent again.
+        /// True if the signal is sent again.
         is_retried: bool,
     },
-    /// The process ended.
+    /// The process ended soon after the signal.
     TargetEnded {
-        /// What was sent.
+        /// The signal.
         signal: Signal,
-        /// Which.
+        /// The process.
         subject: Subject,
-        /// How long after the signal.
+        /// The time since the signal.
         after: Millis,
     },
 }
@@ -55,9 +55,7 @@ impl Fact for Confirming {
                 line.key_number("files", files.into()).after(after);
             }
             Self::Unknown => {
-                line.write_str(
-                    "cannot tell whether the files were read again: the sidecar read them itself",
-                )?;
+                line.write_str("cannot tell whether the files were read again")?;
             }
             Self::Unread { signal, is_retried } => {
                 line.write_str("the signal was sent, but none of the watched files has been opened since; does the application read them again on this signal?")?;

@@ -1,178 +1,57 @@
-//! Changes, and the signals that tell of them.
+//! Changes of the content, and the signals that follow them.
 
 use super::Subject;
-use crate::base::encode::Name;
+use super::obstacle::Obstacle;
 use crate::base::signal::Signal;
 use crate::base::time::Millis;
 use crate::report::Fact;
 use crate::report::line::{Level, Line};
 use crate::report::metrics::Metrics;
 use core::fmt::{self, Display, Write};
-use rustix::io::Errno;
-
-/// What is wrong where no other container's process can be seen.
-pub const NOT_SHARED: &str = "other containers' processes cannot be seen from here; set shareProcessNamespace: true in the Pod";
-/// What is wrong where only the sidecar's own processes can be seen.
-pub const HIDDEN: &str = "/proc hides the processes of other users (hidepid)";
-/// What is wrong with a process file.
-pub const NO_PID_FILE: &str =
-    "PROCESS_PID_FILE has no process id in its first line, or cannot be read";
-/// What to do where the process is another user's.
-pub const NOT_PERMITTED: &str =
-    "run the sidecar with the process's uid (runAsUser), or as uid 0 with the capability KILL";
-
-/// The settings by which the process is found.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Wanted<'f> {
-    /// `PROCESS_NAME`.
-    pub names: Option<&'f [u8]>,
-    /// `PROCESS_CMDLINE`.
-    pub cmdline: Option<&'f [u8]>,
-    /// `PROCESS_PID_FILE`.
-    pub pid_file: Option<&'f [u8]>,
-}
-
-impl Wanted<'_> {
-    /// Adds those that are set as keys.
-    pub fn add_to(&self, line: &mut Line) {
-        for (key, value) in [
-            ("process_name", self.names),
-            ("process_cmdline", self.cmdline),
-            ("process_pid_file", self.pid_file),
-        ] {
-            if let Some(value) = value {
-                line.key(key, value);
-            }
-        }
-    }
-}
-
-/// Why a reload cannot be delivered now.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Obstacle<'f> {
-    /// No process matches; what may be wrong, if that is known.
-    NoProcess(Option<&'static str>, Wanted<'f>),
-    /// The process file names none.
-    NoPidFile(Wanted<'f>),
-    /// The signal is refused with EPERM.
-    NotPermitted {
-        /// The sidecar's effective user id.
-        own_uid: u32,
-        /// The process, and its effective user id.
-        target: Option<(Subject, u32)>,
-    },
-    /// The process is too young.
-    TooYoung(Option<Subject>),
-    /// The signal would end or stop the process.
-    Guarded(Signal, Option<Subject>),
-    /// The process ignores the signal.
-    Ignored(Signal, Option<Subject>),
-    /// The signal is refused with another error.
-    Refused(Errno, Subject),
-    /// `/proc` cannot be read.
-    NoProc(Errno),
-}
-
-impl Obstacle<'_> {
-    /// Writes the reason, then adds its keys.
-    pub fn describe(&self, line: &mut Line) -> fmt::Result {
-        self.reason(line)?;
-        let subject = match *self {
-            Self::NoProcess(_, wanted) | Self::NoPidFile(wanted) => {
-                wanted.add_to(line);
-                None
-            }
-            Self::Guarded(signal, subject) | Self::Ignored(signal, subject) => {
-                line.signal(signal);
-                subject
-            }
-            Self::NotPermitted { target, .. } => target.map(|(subject, _)| subject),
-            Self::TooYoung(subject) => subject,
-            Self::Refused(_, subject) => Some(subject),
-            Self::NoProc(_) => None,
-        };
-        if let Some(subject) = subject {
-            line.subject(subject);
-        }
-        Ok(())
-    }
-
-    fn reason(&self, line: &mut Line) -> fmt::Result {
-        match *self {
-            Self::NoProcess(None, _) => line.write_str("no process matches"),
-            Self::NoProcess(Some(hint), _) => write!(line, "no process matches; {hint}"),
-            Self::NoPidFile(_) => line.write_str(NO_PID_FILE),
-            Self::NotPermitted {
-                own_uid,
-                target: Some((_, uid)),
-            } => write!(
-                line,
-                "EPERM: this runs as uid {own_uid}, the process as uid {uid}; {NOT_PERMITTED}"
-            ),
-            Self::NotPermitted { own_uid, .. } => {
-                write!(line, "EPERM: this runs as uid {own_uid}; {NOT_PERMITTED}")
-            }
-            Self::TooYoung(_) => line.write_str(
-                "the process is younger than PROCESS_MIN_AGE, or was not ready until just now",
-            ),
-            Self::Guarded(signal, _) => write!(
-                line,
-                "{signal} would end or stop the process, which has no handler for it yet; will send it once it has"
-            ),
-            Self::Ignored(..) => {
-                line.write_str("the process ignores the signal, perhaps until it is ready")
-            }
-            Self::Refused(errno, _) => {
-                write!(line, "the kernel refuses the signal: {}", Name(errno))
-            }
-            Self::NoProc(errno) => write!(line, "cannot read /proc: {}", Name(errno)),
-        }
-    }
-}
 
 /// What happens between a change and its signal.
 #[derive(Clone, Copy)]
 pub enum Delivering<'f> {
-    /// The content differs from what was last seen.
+    /// The content has changed.
     Changed {
-        /// The names of what changed, separated by commas.
+        /// The names of the changed entries, separated by commas.
         names: &'f [u8],
-        /// The fingerprint before.
+        /// The fingerprint before the change.
         before: &'f dyn Display,
-        /// The fingerprint after.
+        /// The fingerprint after it.
         after: &'f dyn Display,
     },
-    /// Events came, and the content is the same.
+    /// Events came, but the content is the same.
     Unchanged,
-    /// The content went back to what was delivered before a signal was sent.
+    /// The content went back to what was last delivered before a signal was sent.
     Reverted,
     /// Every matching process started after the change.
     NotNeeded,
-    /// A process started after the change.
+    /// A matching process started after the change, so it has read the new content.
     StartedAfter(Subject),
-    /// A process ignores the signal that is being sent.
+    /// A signal is about to be sent to a process that ignores it.
     SentIgnored(Signal, Subject),
     /// A signal was sent.
     Sent {
-        /// Which.
+        /// The signal.
         signal: Signal,
-        /// To whom.
+        /// The process.
         subject: Subject,
-        /// How long after the change began.
+        /// The time since the change began.
         after: Millis,
     },
-    /// Every process that needed a signal has got it.
+    /// Every process that needed a signal has received it.
     Delivered {
         /// Seconds since the epoch.
         at: u64,
     },
-    /// A process from before the newest change on disk was signalled at the start.
+    /// At startup, a process older than the newest change on disk was signalled.
     CaughtUp,
-    /// A reload waits.
+    /// A reload is pending.
     Pending(Obstacle<'f>),
-    /// A reload that had to wait was delivered.
+    /// A pending reload was delivered, this long after the change began.
     Arrived(Millis),
-    /// `signal` could not signal anybody.
+    /// The command `signal` could not signal every process.
     NotSignalled(Obstacle<'f>),
 }
 
@@ -257,7 +136,7 @@ impl Fact for Delivering<'_> {
                 metrics.last_reload_success_timestamp_seconds = at;
             }
             Self::Pending(Obstacle::Guarded(..)) => metrics.guard_waits_total += 1,
-            // What passes by itself is no failure.
+            // These pass without help, so they are not failures.
             Self::Pending(Obstacle::TooYoung(_) | Obstacle::Ignored(..)) => {}
             Self::Pending(_) => {
                 metrics.reloads_total += 1;

@@ -5,7 +5,7 @@ use crate::base::signal::Signal;
 use crate::base::text::Word;
 use crate::base::time::Millis;
 use crate::report::Fact;
-use crate::report::facts::delivering::{NOT_SHARED, Wanted};
+use crate::report::facts::obstacle::{NOT_SHARED, Wanted};
 use crate::report::line::{Level, Line};
 use crate::report::metrics::Metrics;
 use core::fmt::{self, Write};

@@ -1,0 +1,59 @@
+//! What an attempt uses.
+
+use crate::config::Config;
+use crate::confirm::Confirm;
+use crate::fingerprint::Fingerprint;
+use crate::process::Proc;
+use crate::report::facts::delivering::Delivering;
+use crate::report::{Fact, Report};
+
+/// What an attempt uses.
+pub struct Context<'m, 'c> {
+    /// Which processes to signal, and how.
+    pub config: &'m Config<'c>,
+    /// Where to find them.
+    pub proc: &'m Proc,
+    /// Where to log.
+    pub report: &'m mut Report,
+    /// What watches the effect of each signal.
+    pub confirm: &'m mut Confirm,
+    /// The change that is being delivered, until it is logged.
+    pub change: Option<ContentChange<'m>>,
+}
+
+impl Context<'_, '_> {
+    /// Logs the change, unless that was done.
+    pub(super) fn tell_change(&mut self) {
+        if let Some(change) = self.change.take() {
+            change.tell(self.report);
+        }
+    }
+
+    /// Reports a fact, after the change that led to it.
+    pub(super) fn tell(&mut self, fact: &dyn Fact) {
+        self.tell_change();
+        self.report.tell(fact);
+    }
+}
+
+/// A change of the content.
+#[derive(Clone, Copy, Debug)]
+pub struct ContentChange<'n> {
+    /// The content before.
+    pub before: Fingerprint,
+    /// The content after.
+    pub after: Fingerprint,
+    /// The names of the changed entries, separated by commas.
+    pub names: &'n [u8],
+}
+
+impl ContentChange<'_> {
+    /// Reports the change.
+    pub fn tell(&self, report: &mut Report) {
+        report.tell(&Delivering::Changed {
+            names: self.names,
+            before: &self.before,
+            after: &self.after,
+        });
+    }
+}

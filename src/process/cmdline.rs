@@ -1,0 +1,139 @@
+//! Looks for names and text in a command line, whose arguments each end with a NUL; proc_pid_cmdline(5). Pure.
+
+use crate::base::comm::COMM_MAX;
+use crate::base::text::pieces;
+
+/// Returns the program's name in a first argument: the last component of its path. A title such as `nginx: master process`
+/// ends at the colon.
+pub(super) fn argument_name(argument: &[u8]) -> &[u8] {
+    let mut name = argument;
+    let mut rest = argument;
+    while let [byte, after @ ..] = rest {
+        match (byte, after) {
+            (b':', [] | [b' ', ..]) => {
+                return name.get(..name.len() - rest.len()).unwrap_or_default();
+            }
+            (b'/', _) => name = after,
+            _ => {}
+        }
+        rest = after;
+    }
+    name
+}
+
+/// Returns true if a process has this name, either as its `comm` or in its command line.
+///
+/// The kernel cuts `comm` to 15 bytes, so a longer name must begin like `comm` and appear in full among the first three
+/// arguments: in a script's command line the interpreter and an option come before it.
+pub(super) fn has_name(name: &[u8], comm: &[u8], cmdline: &[u8]) -> bool {
+    let is_argument = |count| {
+        pieces(cmdline, 0)
+            .take(count)
+            .any(|argument| argument_name(argument) == name)
+    };
+    if name.len() <= COMM_MAX {
+        comm == name || is_argument(1)
+    } else {
+        comm.len() == COMM_MAX && name.starts_with(comm) && is_argument(3)
+    }
+}
+
+/// Returns true if the arguments, joined by blanks, contain `text`.
+pub(super) fn contains(mut cmdline: &[u8], text: &[u8]) -> bool {
+    let is_same = |(byte, wanted): (&u8, &u8)| byte == wanted || *byte == 0 && *wanted == b' ';
+    while cmdline.len() >= text.len() {
+        if cmdline.iter().zip(text).all(is_same) {
+            return true;
+        }
+        let [_, rest @ ..] = cmdline else { break };
+        cmdline = rest;
+    }
+    false
+}
+
+/// Returns the arguments that end within the first read of a command line, which filled `length` bytes of `buffer`.
+pub(super) fn whole_arguments(buffer: &[u8], length: usize) -> &[u8] {
+    if length < buffer.len() {
+        return buffer.get(..length).unwrap_or_default();
+    }
+    // A truncated argument could match a different, shorter name, so leave it out.
+    let end = buffer.iter().rposition(|byte| *byte == 0);
+    buffer.get(..end.unwrap_or(0)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn p1_the_name_in_an_argument_is_the_last_path_component_before_a_title() {
+        for (argument, name) in [
+            ("nginx", "nginx"),
+            ("/usr/sbin/nginx", "nginx"),
+            ("./run", "run"),
+            ("/opt/with space/app", "app"),
+            ("nginx: master process /usr/sbin/nginx -g x;", "nginx"),
+            ("sshd: /usr/sbin/sshd -D [listener] 0 of 10-100", "sshd"),
+            ("postgres: checkpointer ", "postgres"),
+            ("/usr/lib/postgresql/15/bin/postgres: x", "postgres"),
+            ("php-fpm: master process (/etc/php-fpm.conf)", "php-fpm"),
+            ("app:", "app"),
+            ("a:b", "a:b"),
+            ("-bash", "-bash"),
+            ("/", ""),
+            (":", ""),
+            (": ", ""),
+            ("", ""),
+        ] {
+            let found = argument_name(argument.as_bytes());
+            assert_eq!(found, name.as_bytes(), "{argument}");
+        }
+    }
+
+    #[test]
+    fn p1_a_process_has_the_name_of_its_comm_or_of_its_first_argument() {
+        for (name, comm, argument, expected) in [
+            ("nginx", "nginx", "nginx: master process", true),
+            ("gunicorn", "python3", "gunicorn: master [app]", true),
+            ("gunicorn", "gunicorn", "/usr/bin/python3", true),
+            ("gunicorn", "python3", "/usr/bin/python3", false),
+            ("sshd", "sshd", "sshd: /usr/sbin/sshd -D", true),
+            // Never a part of it.
+            ("ngin", "nginx", "nginx", false),
+            ("nginx", "nginx-prometheu", "/nginx-prometheus", false),
+            ("master", "nginx", "nginx: master process", false),
+            ("sbin", "nginx", "/usr/sbin/nginx", false),
+            ("nginx", "tail", "/var/log/nginx/access.log", false),
+            ("NGINX", "nginx", "nginx", false),
+            ("script.sh", "sh", "/bin/sh\0/opt/script.sh", false),
+            ("123456789012345", "123456789012345", "", true),
+        ] {
+            let (name, comm, argument) = (name.as_bytes(), comm.as_bytes(), argument.as_bytes());
+            assert_eq!(
+                has_name(name, comm, argument),
+                expected,
+                "{} for {}, {}",
+                name.escape_ascii(),
+                comm.escape_ascii(),
+                argument.escape_ascii()
+            );
+        }
+    }
+
+    #[test]
+    fn p1_a_name_longer_than_comm_stands_in_full_among_the_first_three_arguments() {
+        let comm = b"reload-everythi";
+        for (comm, cmdline, expected) in [
+            (&comm[..], "/opt/reload-everything.sh", true),
+            (comm, "/bin/sh\0-e\0/opt/reload-everything.sh\0x", true),
+            (comm, "/bin/sh\0-e\0-x\0/opt/reload-everything.sh", false),
+            (comm, "/opt/reload-everything-else.sh", false),
+            (comm, "", false),
+            (b"sh", "/opt/reload-everything.sh", false),
+            (b"reload", "/opt/reload-everything.sh", false),
+        ] {
+            let found = has_name(b"reload-everything.sh", comm, cmdline.as_bytes());
+            assert_eq!(found, expected, "{} {cmdline:?}", comm.escape_ascii());
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Reads the files of a `/proc` directory.
+
+use super::stat::{Process, parse_pid, parse_stat};
+use super::status::Status;
+use crate::base::comm::Comm;
+use crate::base::file::{self, Lines};
+use crate::base::signal::Signal;
+use crate::base::text::{Word, parse_number, pieces};
+use core::mem::MaybeUninit;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{self, CWD, Mode, OFlags, RawDir};
+use rustix::io::{self, Errno};
+use rustix::process::{Pid, getpid};
+
+/// A `/proc` directory and the sidecar's own entry in it.
+#[derive(Debug)]
+pub struct Proc {
+    directory: OwnedFd,
+    own_pid: Pid,
+    own_comm: Comm,
+    /// `None` where the kernel keeps no scheduler statistics.
+    schedstat: Option<OwnedFd>,
+}
+
+impl Proc {
+    /// Returns the `/proc` in `directory`, where the sidecar has the id `own_pid`.
+    ///
+    /// # Errors
+    /// ENOENT if the sidecar is not in it: it is not a `/proc`, or another namespace's.
+    pub fn new(directory: OwnedFd, own_pid: Pid) -> io::Result<Self> {
+        let mut proc = Self {
+            directory,
+            own_pid,
+            own_comm: Comm::new(b""),
+            schedstat: None,
+        };
+        proc.own_comm = proc.read(own_pid)?.comm;
+        proc.schedstat = proc.open(own_pid, b"schedstat", OFlags::empty()).ok();
+        Ok(proc)
+    }
+
+    /// Returns the `/proc` mounted in the sidecar's container.
+    ///
+    /// # Errors
+    /// `/proc` is not mounted, or belongs to another PID namespace.
+    pub fn own() -> io::Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Self::new(fs::openat(CWD, c"/proc", flags, Mode::empty())?, getpid())
+    }
+
+    /// Returns the sidecar's own name. Other processes with this name are copies of it.
+    pub(super) const fn own_comm(&self) -> &Comm {
+        &self.own_comm
+    }
+
+    /// Returns for how many nanoseconds the sidecar was ready to run but had no processor, since it started: the second
+    /// number of `/proc/PID/schedstat`; Documentation/scheduler/sched-stats.rst. 0 where the kernel does not count that.
+    pub fn waited_for_processor(&self) -> u64 {
+        let mut buffer = [0; 64];
+        let schedstat = self.schedstat.as_ref();
+        let length = schedstat.and_then(|file| io::pread(file, &mut buffer, 0).ok());
+        let read = buffer.get(..length.unwrap_or(0)).unwrap_or_default();
+        let second = pieces(read, b' ').nth(1).unwrap_or_default();
+        parse_number(second, 10).unwrap_or(0)
+    }
+
+    /// Opens `/proc/PID/name`.
+    pub(super) fn open(&self, pid: Pid, name: &[u8], flags: OFlags) -> io::Result<OwnedFd> {
+        let mut path = Word::new();
+        path.push_number(pid.as_raw_nonzero().get() as u64, 0);
+        path.push(b"/");
+        path.push(name);
+        fs::openat(
+            &self.directory,
+            path.as_c_str(),
+            OFlags::RDONLY | OFlags::CLOEXEC | flags,
+            Mode::empty(),
+        )
+    }
+
+    /// Reads the process with this id.
+    ///
+    /// # Errors
+    /// ENOENT or ESRCH if there is none or it is hidden; those of [`file::is_shortage`].
+    pub fn read(&self, pid: Pid) -> io::Result<Process> {
+        let file = self.open(pid, b"stat", OFlags::empty())?;
+        // A line has 52 fields and stays far below 1,024 bytes: most numbers have a few digits.
+        let mut buffer = [0; 1024];
+        let length = io::read(&file, &mut buffer)?;
+        let stat = buffer.get(..length).unwrap_or_default();
+        parse_stat(pid, stat).ok_or(Errno::SRCH)
+    }
+
+    /// Reads a process's status.
+    ///
+    /// # Errors
+    /// As for [`read`](Self::read).
+    pub fn status(&self, pid: Pid) -> io::Result<Status> {
+        self.status_at(pid, b"status")
+    }
+
+    /// Returns true if any thread of the process blocks the signal: it may be waiting for it in sigwait(3).
+    pub(super) fn is_blocked_by_a_thread(&self, pid: Pid, signal: Signal) -> bool {
+        let Ok(tasks) = self.open(pid, b"task", OFlags::DIRECTORY) else {
+            return false;
+        };
+        let mut is_blocked = false;
+        // What cannot be read has ended meanwhile, and a thread that has ended blocks nothing.
+        let _ = each_id(&tasks, &mut |thread| {
+            let mut name = Word::new();
+            name.push(b"task/");
+            name.push_number(thread.as_raw_nonzero().get() as u64, 0);
+            name.push(b"/status");
+            let status = self.status_at(pid, name.as_bytes()).unwrap_or_default();
+            is_blocked |= status.blocked & signal.mask() != 0;
+            Ok(())
+        });
+        is_blocked
+    }
+
+    /// Reads a status file. One read usually suffices; a list of groups longer than the buffer is skipped.
+    fn status_at(&self, pid: Pid, name: &[u8]) -> io::Result<Status> {
+        let file = self.open(pid, name, OFlags::empty())?;
+        let mut buffer = [0; 2048];
+        let mut lines = Lines::new(file.as_fd(), &mut buffer);
+        let mut status = Status::default();
+        while let Some(line) = lines.next_line() {
+            if status.parse_line(line).is_break() {
+                break;
+            }
+        }
+        lines.outcome.map(|_| status)
+    }
+
+    /// Calls `visit` for every process except the sidecar, zombies and kernel threads.
+    ///
+    /// # Errors
+    /// `/proc` cannot be read, or file descriptors or memory run short.
+    pub fn each(&self, visit: &mut dyn FnMut(&Process)) -> io::Result<()> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = fs::openat(&self.directory, c".", flags, Mode::empty())?;
+        each_id(&directory, &mut |pid| {
+            if let Some(process) = self.find(pid)? {
+                visit(&process);
+            }
+            Ok(())
+        })
+    }
+
+    /// Returns the process with this id, unless it is gone, hidden, the sidecar itself, a zombie or a kernel thread.
+    ///
+    /// # Errors
+    /// File descriptors or memory run short.
+    pub(super) fn find(&self, pid: Pid) -> io::Result<Option<Process>> {
+        match self.read(pid) {
+            Ok(process) => Ok(Some(process).filter(|it| it.is_alive && pid != self.own_pid)),
+            Err(errno) if file::is_shortage(errno) => Err(errno),
+            Err(_) => Ok(None),
+        }
+    }
+}
+
+/// Calls `visit` for each entry of a directory whose name is a process id.
+fn each_id(directory: &OwnedFd, visit: &mut dyn FnMut(Pid) -> io::Result<()>) -> io::Result<()> {
+    let mut buffer = [MaybeUninit::uninit(); 1024];
+    let mut entries = RawDir::new(directory, &mut buffer);
+    while let Some(entry) = entries.next() {
+        if let Some(pid) = parse_pid(entry?.file_name().to_bytes()) {
+            visit(pid)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,81 @@
+//! Selects the processes to signal.
+
+use super::pid_file::read_pid_file;
+use super::procfs::Proc;
+use super::stat::Process;
+use crate::config::{Matcher, Select};
+use rustix::io;
+
+/// The longest chain of ancestors that is followed. Real ones have a few links; in a tree that changes while it is read, one
+/// could go round in a circle.
+const ANCESTORS_MAX: u32 = 1024;
+
+/// What a scan of `/proc` found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Scanned {
+    /// How many live processes there are, without the sidecar. 0 with a process file.
+    pub others: u32,
+    /// How many processes were selected.
+    pub selected: u32,
+    /// True if the process file cannot be read or does not begin with a process id.
+    pub no_pid_file: bool,
+}
+
+impl Proc {
+    /// Calls `visit` for every process to signal.
+    ///
+    /// # Errors
+    /// `/proc` cannot be read, or file descriptors or memory run short.
+    pub fn select(
+        &self,
+        matcher: &Matcher<'_>,
+        select: Select,
+        visit: &mut dyn FnMut(&Process),
+    ) -> io::Result<Scanned> {
+        let mut scanned = Scanned::default();
+        if let Some(path) = matcher.pid_file {
+            let Some(pid) = read_pid_file(path) else {
+                scanned.no_pid_file = true;
+                return Ok(scanned);
+            };
+            // The file names one process, so its ancestors do not matter.
+            let process = self.find(pid)?;
+            if let Some(process) = process.filter(|process| self.matches(process, matcher)) {
+                scanned.selected = 1;
+                visit(&process);
+            }
+        } else {
+            self.each(&mut |process| {
+                scanned.others += 1;
+                if self.is_selected(process, matcher, select) {
+                    scanned.selected += 1;
+                    visit(process);
+                }
+            })?;
+        }
+        Ok(scanned)
+    }
+
+    /// Returns true if a process matches and, with [`Select::Main`], none of its ancestors does.
+    pub fn is_selected(&self, process: &Process, matcher: &Matcher<'_>, select: Select) -> bool {
+        self.matches(process, matcher)
+            && match select {
+                Select::All => true,
+                Select::Main => !self.has_matching_ancestor(process, matcher),
+            }
+    }
+
+    fn has_matching_ancestor(&self, process: &Process, matcher: &Matcher<'_>) -> bool {
+        let mut parent = process.parent;
+        for _ in 0..ANCESTORS_MAX {
+            let Some(Ok(ancestor)) = parent.map(|pid| self.read(pid)) else {
+                return false;
+            };
+            if self.matches(&ancestor, matcher) {
+                return true;
+            }
+            parent = ancestor.parent;
+        }
+        false
+    }
+}

@@ -1,0 +1,51 @@
+//! Parses `/proc/PID/status`; proc_pid_status(5). Pure.
+
+use super::stat::is_alive;
+use crate::base::comm::Comm;
+use crate::base::text::{parse_number, pieces};
+use core::ops::ControlFlow;
+
+/// Who a process is and how it handles signals. In the masks signal 1 is the lowest bit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Status {
+    /// Its name, with line feeds and backslashes escaped by the kernel.
+    pub comm: Comm,
+    /// True for a zombie.
+    pub is_dead: bool,
+    /// Its effective user id.
+    pub uid: u32,
+    /// The signals that this thread blocks.
+    pub blocked: u64,
+    /// The signals that the process ignores.
+    pub ignored: u64,
+    /// The signals that the process has a handler for.
+    pub caught: u64,
+}
+
+impl Status {
+    /// Takes in one line of the file. Breaks after the last line that matters.
+    pub(super) fn parse_line(&mut self, line: &[u8]) -> ControlFlow<()> {
+        let mut fields = pieces(line, b'\t');
+        let key = fields.next().unwrap_or_default();
+        let value = fields.next().unwrap_or_default();
+        let mask = || parse_number(value, 16).unwrap_or(0);
+        match key {
+            // The name may contain a tab, so take the whole line.
+            b"Name:" => self.comm = Comm::new(line.get(key.len() + 1..).unwrap_or_default()),
+            b"State:" => self.is_dead = !is_alive(value),
+            b"Uid:" => {
+                // The real uid comes first, then the effective one.
+                let effective = fields.next().unwrap_or_default();
+                self.uid = parse_number(effective, 10).unwrap_or(0) as u32;
+            }
+            b"SigBlk:" => self.blocked = mask(),
+            b"SigIgn:" => self.ignored = mask(),
+            b"SigCgt:" => {
+                self.caught = mask();
+                return ControlFlow::Break(());
+            }
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+}

@@ -1,0 +1,129 @@
+//! Why a signal cannot be delivered now.
+
+use super::Subject;
+use crate::base::encode::Name;
+use crate::base::signal::Signal;
+use crate::report::line::Line;
+use core::fmt::{self, Write};
+use rustix::io::Errno;
+
+/// The hint if no other container's process is visible.
+pub const NOT_SHARED: &str = "other containers' processes cannot be seen from here; set shareProcessNamespace: true in the Pod";
+/// The hint if only the sidecar's own processes are visible.
+pub const HIDDEN: &str = "/proc hides the processes of other users (hidepid)";
+/// What is wrong with a process file.
+pub const NO_PID_FILE: &str =
+    "PROCESS_PID_FILE has no process id in its first line, or cannot be read";
+/// The hint if the process belongs to another user.
+pub const NOT_PERMITTED: &str =
+    "run the sidecar with the process's uid (runAsUser), or as uid 0 with the capability KILL";
+
+/// The settings that say which process to signal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Wanted<'f> {
+    /// `PROCESS_NAME`.
+    pub names: Option<&'f [u8]>,
+    /// `PROCESS_CMDLINE`.
+    pub cmdline: Option<&'f [u8]>,
+    /// `PROCESS_PID_FILE`.
+    pub pid_file: Option<&'f [u8]>,
+}
+
+impl Wanted<'_> {
+    /// Adds the ones that are set as keys.
+    pub fn add_to(&self, line: &mut Line) {
+        for (key, value) in [
+            ("process_name", self.names),
+            ("process_cmdline", self.cmdline),
+            ("process_pid_file", self.pid_file),
+        ] {
+            if let Some(value) = value {
+                line.key(key, value);
+            }
+        }
+    }
+}
+
+/// Why a signal cannot be delivered now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Obstacle<'f> {
+    /// No process matches.
+    NoProcess {
+        /// The probable cause, if there is one.
+        hint: Option<&'static str>,
+        /// What was searched for.
+        wanted: Wanted<'f>,
+    },
+    /// The process file cannot be read or does not begin with a process id.
+    NoPidFile(Wanted<'f>),
+    /// `/proc` cannot be read.
+    NoProc(Errno),
+    /// The kernel refused the signal with EPERM.
+    NotPermitted {
+        /// The sidecar's effective user id.
+        own_uid: u32,
+        /// The process's effective user id, if its status could be read.
+        uid: Option<u32>,
+        /// The process.
+        subject: Subject,
+    },
+    /// The process is younger than `PROCESS_MIN_AGE`, or became ready less than that ago.
+    TooYoung(Subject),
+    /// The signal would end or stop the process.
+    Guarded(Signal, Subject),
+    /// The process ignores the signal and may still be starting.
+    Ignored(Signal, Subject),
+    /// The kernel refused the signal with another error.
+    Refused(Errno, Subject),
+}
+
+impl Obstacle<'_> {
+    /// Writes the reason, then adds its keys.
+    pub fn describe(&self, line: &mut Line) -> fmt::Result {
+        self.write_reason(line)?;
+        match *self {
+            Self::NoProcess { wanted, .. } | Self::NoPidFile(wanted) => wanted.add_to(line),
+            Self::NoProc(_) => {}
+            Self::Guarded(signal, subject) | Self::Ignored(signal, subject) => {
+                line.signal(signal).subject(subject);
+            }
+            Self::NotPermitted { subject, .. }
+            | Self::TooYoung(subject)
+            | Self::Refused(_, subject) => {
+                line.subject(subject);
+            }
+        }
+        Ok(())
+    }
+
+    fn write_reason(&self, line: &mut Line) -> fmt::Result {
+        match *self {
+            Self::NoProcess { hint: None, .. } => line.write_str("no process matches"),
+            Self::NoProcess {
+                hint: Some(hint), ..
+            } => write!(line, "no process matches; {hint}"),
+            Self::NoPidFile(_) => line.write_str(NO_PID_FILE),
+            Self::NoProc(errno) => write!(line, "cannot read /proc: {}", Name(errno)),
+            Self::NotPermitted { own_uid, uid, .. } => {
+                write!(line, "EPERM: the sidecar runs as uid {own_uid}")?;
+                if let Some(uid) = uid {
+                    write!(line, ", the process as uid {uid}")?;
+                }
+                write!(line, "; {NOT_PERMITTED}")
+            }
+            Self::TooYoung(_) => line.write_str(
+                "the process is younger than PROCESS_MIN_AGE, or was not ready until just now",
+            ),
+            Self::Guarded(signal, _) => write!(
+                line,
+                "{signal} would end or stop the process, which has no handler for it yet; will send it once it has"
+            ),
+            Self::Ignored(..) => {
+                line.write_str("the process ignores the signal, perhaps until it is ready")
+            }
+            Self::Refused(errno, _) => {
+                write!(line, "the kernel refuses the signal: {}", Name(errno))
+            }
+        }
+    }
+}
