@@ -6,20 +6,20 @@ use serde_json::{Value, json};
 pub struct Sample(Vec<f64>);
 
 impl Sample {
-    pub fn new(mut values: Vec<f64>) -> Self {
+    pub fn of(mut values: Vec<f64>) -> Self {
         values.sort_by(f64::total_cmp);
         Self(values)
     }
 
     /// Returns the value below which this share of all values lies, or NaN if there is none.
-    pub fn quantile(&self, share: f64) -> f64 {
+    pub fn at(&self, share: f64) -> f64 {
         let last = self.0.len().saturating_sub(1);
         let at = (last as f64 * share).round() as usize;
         self.0.get(at).copied().unwrap_or(f64::NAN)
     }
 
     pub fn median(&self) -> f64 {
-        self.quantile(0.5)
+        self.at(0.5)
     }
 
     pub fn count(&self) -> usize {
@@ -30,7 +30,7 @@ impl Sample {
 /// The median and the quartiles.
 impl From<Sample> for Value {
     fn from(sample: Sample) -> Self {
-        json!([0.5, 0.25, 0.75].map(|share| sample.quantile(share)))
+        json!([0.5, 0.25, 0.75].map(|share| sample.at(share)))
     }
 }
 
@@ -38,10 +38,10 @@ impl From<Sample> for Value {
 pub fn ratio(one: &[f64], other: &[f64]) -> Sample {
     const BLOCKS: usize = 20;
     let size = (one.len() / BLOCKS).max(1);
-    let median = |block: &[f64]| Sample::new(block.to_vec()).median();
+    let median = |block: &[f64]| Sample::of(block.to_vec()).median();
     let blocks = one.chunks_exact(size).zip(other.chunks_exact(size));
     let ratios = blocks.map(|(one, other)| median(one) / median(other));
-    Sample::new(ratios.collect())
+    Sample::of(ratios.collect())
 }
 
 /// Measures all subjects round by round, in alternating order, so that a change of the machine's speed affects all of them.
@@ -62,7 +62,7 @@ pub fn in_turn<T>(
         }
         order.reverse();
     }
-    values.into_iter().map(Sample::new).collect()
+    values.into_iter().map(Sample::of).collect()
 }
 
 /// Returns the exponent of the power law that fits points of size and time best: the slope of the line through their logarithms.

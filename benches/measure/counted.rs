@@ -71,7 +71,7 @@ fn system_calls() -> f64 {
         fs::write("target/bench/path.txt", calls[wait..=signal].join("\n")).unwrap();
         (signal - wait) as f64
     });
-    Sample::new(counts.collect()).median()
+    Sample::of(counts.collect()).median()
 }
 
 /// Returns the figures that `make guard` checks too; `None` if valgrind or strace is missing.

@@ -32,7 +32,7 @@ fn change(tree: &Tree, rounds: usize) -> Sample {
         (handled - closed) as f64 / 1e6 - SETTLE_MS
     });
     // The first only warms up.
-    Sample::new(times.skip(1).collect())
+    Sample::of(times.skip(1).collect())
 }
 
 /// Measures trees of 10 to `most` files and directories.
@@ -51,7 +51,7 @@ pub fn of_trees(rounds: usize, most: usize) -> Table {
         // The largest would take too long.
         let shell = (size <= 10_000).then(|| {
             let times = (0..rounds).map(|_| shell(READ_AND_HASH, tree.root()));
-            Sample::new(times.collect())
+            Sample::of(times.collect())
         });
         let cells = [
             files.into(),

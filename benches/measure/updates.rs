@@ -97,19 +97,19 @@ fn latency_table(name: &'static str, title: &str, entries: &[Entry]) -> Table {
     for entry in entries {
         let latencies = entry.latencies(|update| update.before_last_step);
         let since_return = entry.latencies(|update| update.after_last_step);
-        let sample = Sample::new(latencies.clone());
+        let sample = Sample::of(latencies.clone());
         // Contestants that had as many updates as the floor are compared with it update by update.
         let compared = if latencies.len() == floor.len() {
             Value::from(ratio(&latencies, &floor))
         } else {
-            (sample.median() / Sample::new(floor.clone()).median()).into()
+            (sample.median() / Sample::of(floor.clone()).median()).into()
         };
         let updates = entry.updates.len();
         let cells = [
-            sample.quantile(0.5).into(),
-            sample.quantile(0.99).into(),
-            sample.quantile(0.999).into(),
-            Sample::new(since_return).median().into(),
+            sample.at(0.5).into(),
+            sample.at(0.99).into(),
+            sample.at(0.999).into(),
+            Sample::of(since_return).median().into(),
             compared,
             updates.into(),
             (updates - sample.count()).into(),
