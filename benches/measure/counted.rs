@@ -109,7 +109,7 @@ pub fn measure() -> Table {
     ];
     let mut table = Table::new(
         "counted",
-        "what is done outside of the kernel, and asked of it",
+        "instructions in user space, and system calls",
         "floor | sidecar",
     );
     let cell =

@@ -88,7 +88,7 @@ fn beside(count: usize, rounds: usize) -> Vec<Value> {
 pub fn measure(rounds: usize, counts: &[usize]) -> Table {
     let mut table = Table::new(
         "crowd",
-        "beside so many other processes, ms",
+        "beside this many other processes, ms",
         "write to handler, a process seen before | write to handler, one never seen before | `signal`, start to handler | pkill -x, start to handler | `signal`, instructions | pkill -x, instructions",
     );
     for &count in counts {

@@ -39,7 +39,7 @@ fn change(tree: &Tree, rounds: usize) -> Sample {
 pub fn of_trees(rounds: usize, most: usize) -> Table {
     let mut table = Table::new(
         "growth",
-        "from the start until everything is armed and read, ms; and when it is done again, without the time to settle",
+        "from the start until everything is armed and read, and from a change to the handler without the settle time, ms",
         "so many files, 10 in a directory | so many directories, a file in each | one of the files changed, to the handler | find, cat, sha256sum of the files",
     );
     for size in successors(Some(10), |size| Some(size * 10)).take_while(|size| *size <= most) {

@@ -42,7 +42,7 @@ pub fn measure(contestants: &[&Contestant], updates: usize, idle_seconds: usize)
     let tree = Tree::large();
     let mut table = Table::new(
         "rest",
-        "while nothing happens, all processes of it together",
+        "while nothing happens; all processes of a contestant together",
         "threads | resident, KiB | proportional, KiB | resident after 1,000 updates | resident at 10,000 files | proportional at 10,000 files | wake-ups in an idle minute | processor time in it, ms",
     );
     for (at, contestant) in contestants.iter().enumerate() {

@@ -12,7 +12,7 @@ use std::time::Instant;
 pub fn measure(writes: usize) -> Table {
     let mut table = Table::new(
         "storm",
-        format!("{writes} writes to one of so many files"),
+        format!("{writes} writes to one of this many files"),
         "processor time of the sidecar, s | writing, s | until all is at rest, s | signals",
     );
     for directories in [1, 1_000] {
