@@ -1,19 +1,20 @@
 # An image with one file in it: the program.
 #
-#   make image                 from the program that was built here; needs no registry
-#   make image-from-source     as this file does by itself: docker buildx build --platform linux/amd64,linux/arm64 .
+#   make image                 copies the program that was built on this machine; needs no registry
+#   make image-from-source     builds the program in a container, as does
+#                              docker buildx build --platform linux/amd64,linux/arm64 .
 #
-# Old versions of podman and buildah (Debian 12 has some) build every stage before the one that is asked for: hence the order,
-# what needs no registry first. To build for another platform than their own they need --build-arg BUILDPLATFORM=linux/amd64.
+# The stage that needs no registry comes first, because podman and buildah of Debian 12 build all stages before the one asked for.
+# To build for another platform, those versions need --build-arg BUILDPLATFORM=linux/amd64.
 
-# Any image with rustup and cargo, for instance one of a mirror.
+# Any image with rustup and cargo will do.
 ARG RUST_IMAGE=rust:1-slim
 
-# What the images have in common.
+# What all images share.
 #
-# There is no USER. Whoever may signal a process has its uid, or is root with CAP_KILL. A fixed uid other than the
-# application's gets EPERM, whatever capabilities are added to it: the kubelet gives those to root only. So either
-# runAsUser names the application's uid, or root stays root, with every capability dropped but KILL.
+# There is no USER, because only root with CAP_KILL or a process of the same uid may signal an application. Any other uid gets
+# EPERM, even with added capabilities: the kubelet gives those to root only. In a Pod, set runAsUser to the application's uid,
+# or run as root with every capability dropped but KILL.
 FROM scratch AS base
 ARG VERSION
 ARG SOURCE
@@ -24,13 +25,13 @@ LABEL org.opencontainers.image.title="config-reloader-sidecar" \
       org.opencontainers.image.source="$SOURCE"
 ENTRYPOINT ["/config-reloader-sidecar"]
 
-# The program at this path in the context.
+# Copies the program at this path in the build context.
 FROM base AS local
 ARG PROGRAM
 COPY $PROGRAM /config-reloader-sidecar
 
-# Runs on the building machine's own architecture and builds for the other: nothing is emulated. The toolchain's own linker
-# (.cargo/config.toml) knows them all.
+# Cross-compiles on the building machine's own architecture, so that nothing is emulated. Rust's own linker (.cargo/config.toml)
+# can link for all platforms.
 FROM --platform=$BUILDPLATFORM $RUST_IMAGE AS build
 WORKDIR /build
 COPY . .

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Whose bytes they are: `make bloat` names the release program with its symbols and line numbers, and the one that ships.
+"""Prints the program's bytes by module and dependency: bloat.py PROGRAM SHIPPED
 
-Machine code counts for the module that it is inlined into, if it is a library's, or of one of the modules that all others use:
-what a line of the log comes to stands with whoever says it. "written there" counts what a file's own lines have become, wherever
-it was inlined. Functions that stay functions count for whoever wrote them. Constants count for the code that refers to them first.
-Reads what binutils print.
+PROGRAM is the release program with symbols and line numbers, SHIPPED the one without them. Both come from `make bloat`.
+
+Inlined code counts for the module that it is inlined into, if it comes from a library or from a module that all others use: what
+it takes to log a line counts for the module that logs it. The column "written there" counts code for the file with its lines.
+Constants count for the first code that refers to them. Needs binutils.
 """
 
 import collections
@@ -13,113 +14,146 @@ import re
 import subprocess
 import sys
 
+# Modules that all others use.
+HELPERS = "log", "text"
+UNKNOWN = "not known"
+SHARED = "shared, outlined by the compiler"
 
-def lines(*command, **more):
-    return subprocess.run(command, check=True, text=True, capture_output=True, **more).stdout.splitlines()
+
+def lines(*command, **options):
+    return subprocess.run(command, check=True, text=True, capture_output=True, **options).stdout.splitlines()
 
 
 def owner(path):
-    """The module or dependency that a source file is of."""
-    own = re.search(r"^(?:.*/)?src/(\w+)", path) if path.startswith(os.getcwd()) or path.startswith("src/") else None
-    crate = re.search(r"/registry/src/[^/]+/(.+?)-\d", path)
-    if own:
-        return own[1]
-    if crate:
+    """Returns the module or dependency that a source file belongs to."""
+    is_own = path.startswith((os.getcwd(), "src/"))
+    if is_own and (module := re.search(r"^(?:.*/)?src/(\w+)", path)):
+        return module[1]
+    if crate := re.search(r"/registry/src/[^/]+/(.+?)-\d", path):
         return crate[1] + " (crate)"
     if "/library/" in path:
         return "core (standard library)"
     if "musl" in path or path.endswith(("crtbegin.c", "crtstuff.c")):
         return "musl (C start-up)"
-    return "not known"
+    return UNKNOWN
 
 
-# What other modules are written with.
-HELPERS = "log", "text"
-
-
-def is_own(name):
-    return "(" not in name and name != "not known"
+def is_module(name):
+    return "(" not in name and name != UNKNOWN
 
 
 def is_user(name):
-    return is_own(name) and name not in HELPERS
+    return is_module(name) and name not in HELPERS
 
 
-def main(program, shipped):
-    sections = {}
-    for line in lines("readelf", "-SW", program):
-        if found := re.match(r"\s*\[ *\d+\] (\S+)\s+(\S+)\s+(\w+) (\w+) (\w+)", line):
-            name, kind, address, _, size = found.groups()
-            if int(address, 16) and kind != "NOBITS":
-                sections[name] = (int(address, 16), int(size, 16))
-    start, size = sections[".text"]
-    constants, constants_size = sections[".rodata"]
+Section = collections.namedtuple("Section", "address offset size")
 
-    # Every instruction, what it refers to, and where it comes from.
+
+def read_sections(program):
+    """Returns the sections that are loaded from the file."""
+    pattern = r"\s*\[ *\d+\] (\S+)\s+(\S+)\s+(\w+) (\w+) (\w+)"
+    found = [match.groups() for line in lines("readelf", "-SW", program) if (match := re.match(pattern, line))]
+    return {
+        name: Section(*(int(number, 16) for number in numbers))
+        for name, kind, *numbers in found
+        if int(numbers[0], 16) and kind != "NOBITS"
+    }
+
+
+def read_symbols(program):
+    """Returns the addresses and names of all defined symbols, in ascending order."""
+    defined = (line.split(" ", 2) for line in lines("nm", "-C", "-n", program) if line[0] != " ")
+    return [(int(address, 16), name) for address, _, name in defined]
+
+
+def disassemble(program):
+    """Returns the addresses of all instructions, and the addresses that some of them refer to."""
     addresses, references = [], {}
     for line in lines("objdump", "-d", "-j", ".text", "--no-show-raw-insn", program):
         if found := re.match(r"\s+([0-9a-f]+):", line):
             addresses.append(int(found[1], 16))
             if referred := re.search(r"# ([0-9a-f]+)", line):
                 references[addresses[-1]] = int(referred[1], 16)
-    frames = collections.defaultdict(list)
+    return addresses, references
+
+
+def read_owners(program, addresses):
+    """Returns the owners of each instruction: of its own line first, then of each function that it is inlined into."""
+    owners = collections.defaultdict(list)
     query = "\n".join(f"{address:x}" for address in addresses)
     for line in lines("addr2line", "-a", "-i", "-e", program, input=query):
         if line.startswith("0x"):
             address = int(line, 16)
         else:
-            frames[address].append(owner(line.rsplit(":", 1)[0]))
-    symbols = []
-    for line in lines("nm", "-C", "-n", program):
-        value, _, name = line.lstrip().split(" ", 2) if line[0] != " " else ("0", "", "")
-        symbols.append((int(value, 16), name))
+            owners[address].append(owner(line.rsplit(":", 1)[0]))
+    return owners
 
-    asked, written, held = (collections.Counter() for _ in range(3))
-    owner_of = {}
-    shared = {value for value, name in symbols if name.startswith("OUTLINED_FUNCTION")}
-    is_shared, ends = False, {value for value, _ in symbols}
-    for address, after in zip(addresses, addresses[1:] + [start + size]):
-        if address in ends:
-            is_shared = address in shared
-        of = frames[address]
-        name = "what functions have in common" if is_shared else next(filter(is_user, of), next(filter(is_own, of), of[0]))
-        owner_of[address] = name
-        asked[name] += after - address
-        written[name if is_shared else of[0]] += after - address
 
-    # Constants begin where something refers to them, be it code or a table of addresses, and end where the next one begins.
+def sizes(begins, section):
+    """Yields each beginning in a section with the number of bytes to the next one."""
+    end = section.address + section.size
+    inside = sorted(address for address in begins if section.address <= address < end)
+    yield from ((address, after - address) for address, after in zip(inside, inside[1:] + [end]))
+
+
+def count_code(owners, symbols, text):
+    """Counts the bytes of code by who uses them and by who wrote them. Also returns the user of each instruction."""
+    used, written, users = collections.Counter(), collections.Counter(), {}
+    outlined = {address: name.startswith("OUTLINED_FUNCTION") for address, name in symbols}
+    is_outlined = False
+    for address, size in sizes(owners, text):
+        is_outlined = outlined.get(address, is_outlined)
+        of = owners[address]
+        user = SHARED if is_outlined else next(filter(is_user, of), next(filter(is_module, of), of[0]))
+        users[address] = user
+        used[user] += size
+        written[user if is_outlined else of[0]] += size
+    return used, written, users
+
+
+def count_constants(program, sections, symbols, references, users):
+    """Counts the bytes of constants and tables of addresses. They begin where something refers to them, and end at the next."""
+    constants, tables = sections[".rodata"], sections[".data.rel.ro"]
     begins = {}
     for address, referred in references.items():
-        begins.setdefault(referred, owner_of[address])
-    for value, name in symbols:
+        begins.setdefault(referred, users[address])
+    for address, name in symbols:
         if found := re.search(r"config_reloader_sidecar::(\w+)::", name):
-            begins[value] = found[1]
-    tables, tables_size = sections[".data.rel.ro"]
+            begins[address] = found[1]
     with open(program, "rb") as file:
-        offset = int(next(l.split()[l.split().index(".data.rel.ro") + 3] for l in lines("readelf", "-SW", program) if ".data.rel.ro" in l), 16)
-        file.seek(offset)
-        words = file.read(tables_size)
-    holder = "not known"
-    for at in range(0, tables_size - 7, 8):
-        holder = begins.get(tables + at, holder)
-        word = int.from_bytes(words[at : at + 8], "little")
-        if constants <= word < constants + constants_size:
-            begins.setdefault(word, holder)
-    for first, length in ((constants, constants_size), (tables, tables_size)):
-        inside = sorted(a for a in begins if first <= a < first + length)
-        held["not known"] += (inside[0] if inside else first + length) - first
-        for address, after in zip(inside, inside[1:] + [first + length]):
-            held[begins[address]] += after - address
+        file.seek(tables.offset)
+        content = file.read(tables.size)
+    holder = UNKNOWN
+    for at in range(0, tables.size - 7, 8):
+        holder = begins.get(tables.address + at, holder)
+        address = int.from_bytes(content[at : at + 8], "little")
+        if constants.address <= address < constants.address + constants.size:
+            begins.setdefault(address, holder)
+    held = collections.Counter()
+    for section in constants, tables:
+        of_section = collections.Counter()
+        for address, size in sizes(begins, section):
+            of_section[begins[address]] += size
+        of_section[UNKNOWN] += section.size - of_section.total()
+        held += of_section
+    return held
 
-    names = sorted(set(asked) | set(held), key=lambda name: (not is_own(name), -asked[name] - held[name]))
-    print("| module or dependency | code | of it written there | constants | together |")
+
+def main(program, shipped):
+    sections, symbols = read_sections(program), read_symbols(program)
+    addresses, references = disassemble(program)
+    used, written, users = count_code(read_owners(program, addresses), symbols, sections[".text"])
+    held = count_constants(program, sections, symbols, references, users)
+
+    names = sorted(set(used) | set(held), key=lambda name: (not is_module(name), -used[name] - held[name]))
+    print("| module or dependency | code | written there | constants | together |")
     print("|---|---:|---:|---:|---:|")
     for name in names:
-        print(f"| {name} | {asked[name]} | {written[name]} | {held[name]} | {asked[name] + held[name]} |")
-    file_size = os.path.getsize(shipped)
-    rest = file_size - sum(asked.values()) - sum(held.values())
-    print(f"| headers, relocations, addresses, padding | | | | {rest} |")
-    print(f"| **the program** | {sum(asked.values())} | | {sum(held.values())} | **{file_size}** |")
+        print(f"| {name} | {used[name]} | {written[name]} | {held[name]} | {used[name] + held[name]} |")
+    size = os.path.getsize(shipped)
+    print(f"| headers, relocations, addresses, padding | | | | {size - used.total() - held.total()} |")
+    print(f"| **the program** | {used.total()} | | {held.total()} | **{size}** |")
+
     print("\nThe largest functions, with what is inlined into them:\n\n| function | bytes |\n|---|---:|")
     for line in lines("nm", "-C", "-S", "--size-sort", "-r", program)[:25]:
         _, length, kind, name = line.split(" ", 3)

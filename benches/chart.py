@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Draws what was measured: chart.py RESULTS.json CHART.svg"""
+"""Draws the chart of the results: chart.py RESULTS.json CHART.svg"""
 
 import json
 import sys
@@ -7,10 +7,11 @@ import sys
 import matplotlib
 
 matplotlib.use("svg")
-# Text stays text, and the same figures give the same file.
+# Keep text as text, and make the file depend on the figures only.
 matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "chart", "font.family": "sans-serif", "font.size": 9})
 import matplotlib.pyplot as plt
 
+# A table and a column of the results, the title, and the divisor for its unit.
 PANELS = [
     ("size", "the least image", "the least image, KiB", 1024),
     ("rest", "resident, KiB", "resident memory, KiB", 1),

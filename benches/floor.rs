@@ -1,9 +1,7 @@
-//! The least that can do the job, to measure the sidecar against: waits in one read of one inotify descriptor for the last step of
-//! a volume's update, the removal of the previous timestamped directory, and signals a process whose id it was told.
+//! The least program that could do the job, as a lower bound for the benchmarks: floor DIRECTORY PID
 //!
-//! usage: floor DIRECTORY PID
-//!
-//! It looks at no content and at no process, and whatever goes wrong ends it.
+//! It waits for the last step of a volume's update, the removal of the previous timestamped directory, in a blocking read of one
+//! inotify descriptor, and signals the process. It reads no files, checks nothing, and any error ends it.
 
 #![no_std]
 #![no_main]
@@ -15,17 +13,17 @@ use rustix::fs::inotify::{CreateFlags, ReadFlags, Reader, WatchFlags, add_watch,
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
 
-// The C library has to come after the crates that use it.
+// The linker needs the C library after the crates that use it.
 #[link(name = "c")]
 unsafe extern "C" {}
 
-// SAFETY: the name is the one that the C start-up code calls, with this signature.
+// SAFETY: the C start-up code calls a function with this name and signature.
 #[unsafe(no_mangle)]
 extern "C" fn main(count: c_int, arguments: *const *const c_char) -> c_int {
     if count != 3 {
         return 2;
     }
-    // SAFETY: the start-up code's own arguments, of which there are three.
+    // SAFETY: the start-up code passes three strings, and never frees them.
     let [directory, pid] = [1, 2].map(|at| unsafe { CStr::from_ptr(*arguments.add(at)) });
     match watch(directory, pid) {
         Ok(never) => match never {},
@@ -55,6 +53,6 @@ fn watch(directory: &CStr, pid: &CStr) -> Result<core::convert::Infallible, Errn
 
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    // SAFETY: ends the process; nothing is left to be put in order.
+    // SAFETY: always sound; it does not return.
     unsafe { libc::_exit(1) }
 }

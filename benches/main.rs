@@ -1,10 +1,10 @@
-//! `make bench`: the release program that `SIDECAR` names beside what a user would pick instead and beside the least that can do
-//! the job, in one run on one machine. Nothing here fails for being slow: what is compared is measured in the same run, turn and
-//! turn about, and figures are medians with their quartiles.
+//! `make bench`: compares the release program, named by `SIDECAR`, with its alternatives and with the least program that could do
+//! the job. All are measured in the same run on the same machine, in turn; figures are medians with quartiles. No result is a
+//! failure.
 //!
-//! What was measured is in `target/bench` then; `make bench-keep` makes it what the README says.
+//! Results go to `target/bench`; `make bench-keep` publishes them in the README.
 //!
-//! `ONLY=latency` measures that alone, or several with commas between; with `QUICK=1` there are fewer rounds, to try it.
+//! `ONLY=latency,size` measures only these; `QUICK=1` takes fewer rounds, to try it out.
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -18,110 +18,112 @@ mod rig;
 mod sample;
 mod watcher;
 
-use contestants::{ALTERNATIVES, Contestant};
-use measure::{counted, crowd, growth, rest, size, storm, updates};
-use report::Report;
-use rig::{Medium, Pace};
+use contestants::{ALTERNATIVES, Contestant, FLOOR, SIDECAR};
+use measure::{counted, crowd, growth, idle, size, start, storm, updates};
+use report::{Report, Table};
+use rig::{Medium, Pace, Priority};
+use std::env;
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 fn main() {
-    if let Ok(how) = std::env::var("GUARD") {
-        return guard::check(how == "keep");
+    match env::var("GUARD").as_deref() {
+        Ok("keep") => guard::keep(),
+        Ok(_) => guard::check(),
+        Err(_) if env::var_os("KEEP").is_some() => keep(),
+        Err(_) => measure(),
     }
-    if std::env::var_os("KEEP").is_some() {
-        return keep();
-    }
-    let is_quick = std::env::var_os("QUICK").is_some_and(|value| !value.is_empty());
-    let rounds = |many: usize, few: usize| if is_quick { few } else { many };
-    let only = std::env::var("ONLY").unwrap_or_default();
-    let is_wanted = |measure: &str| only.is_empty() || only.split(',').any(|one| one == measure);
-    let mut report = Report::new();
+}
 
-    if !rig::be_undisturbed(true) {
-        report.say("Without root, other processes of this machine disturb what follows.");
+/// Runs the measurements that are asked for, and reports them.
+fn measure() {
+    let only = env::var("ONLY").unwrap_or_default();
+    let is_wanted = |name: &str| only.is_empty() || only.split(',').any(|one| one == name);
+    let is_quick = env::var_os("QUICK").is_some_and(|value| !value.is_empty());
+    let rounds = |full: usize, quick: usize| if is_quick { quick } else { full };
+    let mut report = Report::default();
+    if !Priority::RealTime.set() {
+        report.say("Without root, the machine's other processes disturb the measurements.");
     }
-    let mut others: Vec<&Contestant> = Vec::new();
-    for contestant in &ALTERNATIVES {
-        match contestant.missing() {
-            None => others.push(contestant),
-            Some(program) => report.say(&format!(
-                "MISSING: {}: there is no {program}",
-                contestant.name
-            )),
+    let others = installed(&mut report);
+    let all = [&[&FLOOR, &SIDECAR], &others[..]].concat();
+
+    let mut paces = vec![
+        (Medium::Disk, Pace::Fast),
+        (Medium::Disk, Pace::LastAlone),
+        (Medium::Memory, Pace::LastAlone),
+    ];
+    // "updates" measures this one with all contestants.
+    if !is_wanted("updates") {
+        paces.push((Medium::Memory, Pace::Fast));
+    }
+    let measurements: [(&str, &dyn Fn() -> Vec<Table>); 10] = [
+        ("size", &|| vec![size::measure(&all)]),
+        ("start", &|| vec![start::measure(&all, rounds(15, 3))]),
+        ("latency", &|| {
+            updates::beside_the_floor(&paces, rounds(1000, 100))
+        }),
+        ("updates", &|| updates::of_all(&others, rounds(1000, 100))),
+        ("busy", &|| {
+            vec![updates::on_a_busy_machine(rounds(200, 40))]
+        }),
+        ("rest", &|| {
+            vec![idle::measure(&all, rounds(1000, 100), rounds(60, 5))]
+        }),
+        ("counted", &|| vec![counted::measure()]),
+        ("growth", &|| {
+            let trees = growth::of_trees(rounds(5, 1), rounds(100_000, 10_000));
+            vec![trees, growth::of_content(rounds(9, 3))]
+        }),
+        ("crowd", &|| {
+            vec![crowd::measure(rounds(15, 3), &[10, 1_000, 5_000])]
+        }),
+        ("storm", &|| vec![storm::measure(rounds(100_000, 10_000))]),
+    ];
+    for (name, measure) in measurements {
+        if is_wanted(name) {
+            for table in measure() {
+                report.add(&table);
+            }
         }
-    }
-    if is_wanted("size") {
-        size::of_all(&mut report, &others);
-    }
-    if is_wanted("start") {
-        rest::start(&mut report, &others, rounds(15, 3));
-    }
-    if is_wanted("latency") {
-        let mut ways = vec![
-            (Medium::Disk, Pace::Fast),
-            (Medium::Disk, Pace::LastAlone),
-            (Medium::Memory, Pace::LastAlone),
-        ];
-        // All of them are measured so below.
-        if !is_wanted("updates") {
-            ways.push((Medium::Memory, Pace::Fast));
-        }
-        updates::against_the_floor(&mut report, rounds(1000, 100), ways);
-    }
-    if is_wanted("updates") {
-        updates::of_all(&mut report, &others, rounds(1000, 100));
-    }
-    if is_wanted("busy") {
-        updates::on_a_busy_machine(&mut report, rounds(200, 40));
-    }
-    if is_wanted("rest") {
-        rest::of_all(
-            &mut report,
-            &others,
-            rounds(1000, 100),
-            Duration::from_secs(rounds(60, 5) as u64),
-        );
-    }
-    if is_wanted("counted") {
-        counted::table(&mut report);
-    }
-    if is_wanted("growth") {
-        growth::of_trees(&mut report, rounds(5, 1), rounds(100_000, 10_000));
-        growth::of_content(&mut report, rounds(9, 3));
-    }
-    if is_wanted("crowd") {
-        crowd::delivery(&mut report, rounds(15, 3), &[10, 1_000, 5_000]);
-    }
-    if is_wanted("storm") {
-        storm::of_writes(&mut report, rounds(100_000, 10_000));
     }
     let is_whole = only.is_empty() && !is_quick && others.len() == ALTERNATIVES.len();
     report.write(Path::new("target/bench"), &machine(), is_whole);
 }
 
-/// What was measured last becomes what the README says.
+/// Returns the alternatives that are installed, and reports the others.
+fn installed(report: &mut Report) -> Vec<&'static Contestant> {
+    let (installed, missing): (Vec<_>, Vec<_>) =
+        ALTERNATIVES.iter().partition(|it| it.missing().is_none());
+    for contestant in missing {
+        let program = contestant.missing().unwrap_or_default();
+        report.say(&format!("MISSING: {}: no {program}", contestant.name));
+    }
+    installed
+}
+
+/// Publishes the last results in the README.
 fn keep() {
     let results = fs::read_to_string("target/bench/results.json").unwrap();
     let parsed: serde_json::Value = serde_json::from_str(&results).unwrap();
     assert!(
         parsed["is_whole"] == true,
-        "only a part was measured: make bench"
+        "the results are not whole: run make bench"
     );
     fs::write(readme::RESULTS, &results).unwrap();
     let text = fs::read_to_string("README.md").unwrap();
     fs::write("README.md", readme::with(&text, &results)).unwrap();
 }
 
-/// What it was measured on.
+/// Describes this machine.
 fn machine() -> String {
-    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let info = read("/proc/cpuinfo");
-    let model = info
+    let mut models = info
         .lines()
-        .find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+        .filter_map(|line| line.strip_prefix("model name"));
+    let model = models.next().and_then(|model| model.split_once(": "));
     let model = model.map_or("processors", |(_, model)| model);
     let kernel = read("/proc/sys/kernel/osrelease");
     format!("{processors} x {model}, Linux {}", kernel.trim_end())

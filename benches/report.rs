@@ -1,150 +1,103 @@
-//! What was measured: tables, to be read and to be kept.
+//! Tables of results: printed for people, and kept as JSON.
 
-use crate::sample::Sample;
+use crate::readme::{markdown, show};
+use crate::sample::exponent;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
 
-/// One figure.
-#[derive(Clone)]
-pub enum Cell {
-    Number(f64),
-    /// With its quartiles.
-    Spread(Sample),
-    Text(String),
-    /// Nothing to be measured.
-    None,
+/// A cell is a number, a [`Sample`](crate::sample::Sample), a text, or null where there is nothing to measure.
+pub struct Table {
+    name: &'static str,
+    title: String,
+    columns: Vec<&'static str>,
+    rows: Vec<(String, Vec<Value>)>,
 }
 
-impl From<f64> for Cell {
-    fn from(number: f64) -> Self {
-        Self::Number(number)
-    }
-}
-
-impl From<u64> for Cell {
-    fn from(number: u64) -> Self {
-        Self::Number(number as f64)
-    }
-}
-
-impl From<Sample> for Cell {
-    fn from(sample: Sample) -> Self {
-        Self::Spread(sample)
-    }
-}
-
-impl From<String> for Cell {
-    fn from(text: String) -> Self {
-        Self::Text(text)
-    }
-}
-
-impl<T: Into<Self>> From<Option<T>> for Cell {
-    fn from(cell: Option<T>) -> Self {
-        cell.map_or(Self::None, Into::into)
-    }
-}
-
-/// Three digits that count.
-pub fn show(number: f64) -> String {
-    let decimals = match number.abs() {
-        size if size >= 100.0 || number.fract() == 0.0 => 0,
-        size if size >= 10.0 => 1,
-        size if size >= 1.0 => 2,
-        _ => 3,
-    };
-    format!("{number:.decimals$}")
-}
-
-impl Cell {
-    fn show(&self) -> String {
-        match self {
-            Self::Number(number) => show(*number),
-            Self::Spread(sample) => {
-                let [low, high] = [0.25, 0.75].map(|share| show(sample.at(share)));
-                format!("{} ({low} to {high})", show(sample.median()))
-            }
-            Self::Text(text) => text.clone(),
-            Self::None => String::new(),
+impl Table {
+    /// Columns are separated by ` | `.
+    pub fn new(name: &'static str, title: impl Into<String>, columns: &'static str) -> Self {
+        Self {
+            name,
+            title: title.into(),
+            columns: columns.split(" | ").collect(),
+            rows: Vec::new(),
         }
     }
 
-    /// Where it is one, or the median.
-    pub fn number(&self) -> f64 {
-        match self {
-            Self::Number(number) => *number,
-            Self::Spread(sample) => sample.median(),
-            Self::Text(_) | Self::None => f64::NAN,
-        }
+    pub fn add(&mut self, row: &str, cells: impl Into<Vec<Value>>) {
+        self.rows.push((row.to_owned(), cells.into()));
     }
 
-    fn keep(&self) -> Value {
-        match self {
-            Self::Number(number) => json!(number),
-            Self::Spread(sample) => json!([sample.median(), sample.at(0.25), sample.at(0.75)]),
-            Self::Text(text) => json!(text),
-            Self::None => Value::Null,
-        }
+    /// Adds a row with the exponent of each column's growth. The other rows are named by their sizes; small sizes, whose time is
+    /// mostly constant, are left out, and so are columns with an empty cell.
+    pub fn add_exponents(&mut self) {
+        let exponents = (0..self.columns.len()).map(|column| {
+            let points = self.rows.iter().map(|(size, cells)| {
+                let size: f64 = size.parse().expect("a size");
+                Some((size, number(&cells[column])?))
+            });
+            let points: Vec<(f64, f64)> = points.collect::<Option<_>>()?;
+            Some(exponent(points.into_iter().filter(|it| it.0 >= 1_000.0)))
+        });
+        let exponents: Vec<Value> = exponents.map(Value::from).collect();
+        self.add("growth exponent from 1,000", exponents);
+    }
+
+    fn markdown(&self) -> String {
+        let rows = self.rows.iter();
+        let rows = rows.map(|(name, cells)| (name.as_str(), cells.iter().map(show_cell).collect()));
+        let table = markdown(&self.columns, "---|", rows);
+        format!("\n**{}**\n\n{}", self.title, table.trim_end())
+    }
+
+    fn json(&self) -> Value {
+        let rows = self.rows.iter();
+        let rows: Vec<Value> = rows
+            .map(|it| json!({"name": it.0, "cells": it.1}))
+            .collect();
+        json!({"name": self.name, "title": self.title, "columns": self.columns, "rows": rows})
     }
 }
 
-/// All tables of one run.
+/// Returns the number in a cell, or the median.
+fn number(cell: &Value) -> Option<f64> {
+    cell.as_f64().or_else(|| cell[0].as_f64())
+}
+
+fn show_cell(cell: &Value) -> String {
+    let part = |at: usize| cell[at].as_f64().map(show).unwrap_or_default();
+    match cell {
+        Value::Array(_) => format!("{} ({} to {})", part(0), part(1), part(2)),
+        Value::String(text) => text.clone(),
+        _ => cell.as_f64().map(show).unwrap_or_default(),
+    }
+}
+
+/// The tables of one run.
+#[derive(Default)]
 pub struct Report {
-    kept: Vec<Value>,
-    shown: String,
+    tables: Vec<Value>,
+    text: String,
 }
 
 impl Report {
-    pub const fn new() -> Self {
-        Self {
-            kept: Vec::new(),
-            shown: String::new(),
-        }
-    }
-
-    /// Prints a line or more, for a person.
     pub fn say(&mut self, text: &str) {
         println!("{text}");
-        self.shown.push_str(text);
-        self.shown.push('\n');
+        self.text += text;
+        self.text.push('\n');
     }
 
-    /// Prints a table and keeps it under a short name.
-    pub fn table(
-        &mut self,
-        name: &str,
-        title: &str,
-        columns: &[&str],
-        rows: Vec<(String, Vec<Cell>)>,
-    ) {
-        let mut lines = vec![
-            format!("\n**{title}**\n"),
-            format!("| | {} |", columns.join(" | ")),
-            format!("|---|{}", "---|".repeat(columns.len())),
-        ];
-        for (row, cells) in &rows {
-            let cells: Vec<String> = cells.iter().map(Cell::show).collect();
-            lines.push(format!("| {row} | {} |", cells.join(" | ")));
-        }
-        self.say(&lines.join("\n"));
-        let keep = |(row, cells): (String, Vec<Cell>)| {
-            let cells: Vec<Value> = cells.iter().map(Cell::keep).collect();
-            json!({"name": row, "cells": cells})
-        };
-        self.kept.push(json!({
-            "name": name,
-            "title": title,
-            "columns": columns,
-            "rows": rows.into_iter().map(keep).collect::<Vec<_>>(),
-        }));
+    pub fn add(&mut self, table: &Table) {
+        self.say(&table.markdown());
+        self.tables.push(table.json());
     }
 
-    /// Writes everything into a directory, as `results.json` and `results.md`.
+    /// Writes `results.json` and `results.md`. Results are whole if nothing was left out.
     pub fn write(self, directory: &Path, machine: &str, is_whole: bool) {
-        let all = json!({"machine": machine, "is_whole": is_whole, "tables": self.kept});
+        let all = json!({"machine": machine, "is_whole": is_whole, "tables": self.tables});
         fs::create_dir_all(directory).unwrap();
         fs::write(directory.join("results.json"), format!("{all:#}\n")).unwrap();
-        fs::write(directory.join("results.md"), self.shown).unwrap();
+        fs::write(directory.join("results.md"), self.text).unwrap();
     }
 }

@@ -1,11 +1,11 @@
-//! A volume, an application that reads it, and a watcher between them: each contestant has its own, so that they can be measured
-//! turn and turn about.
+//! A volume, a contestant that watches it, and an application that reads it. Each contestant has its own, so that they can be
+//! measured in turn.
 
-use crate::contestants::{Contestant, Job};
+use crate::contestants::{Contestant, Depth, Job};
 use crate::support::digest::digest;
-use crate::support::process::Target;
+use crate::support::process::{Target, eventually};
+use crate::support::unique_name;
 use crate::support::volume::{Order, Volume};
-use crate::support::{DEADLINE, unique_name};
 use crate::watcher::Watcher;
 use rustix::time::{ClockId, clock_gettime};
 use std::path::{Path, PathBuf};
@@ -13,40 +13,40 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// Nanoseconds on the clock that the target stamps its signals with.
+/// Returns the time since boot in nanoseconds, by the clock that the target stamps its signals with.
 pub fn now() -> i64 {
     let time = clock_gettime(ClockId::Boottime);
     time.tv_sec * 1_000_000_000 + time.tv_nsec
 }
 
-/// Lets this process, and whatever it starts from now on, run before everything else on the machine, or no longer. Whether that
-/// is so: it takes root.
-pub fn be_undisturbed(yes: bool) -> bool {
-    let (policy, priority) = if yes {
-        ("--fifo", "1")
-    } else {
-        ("--other", "0")
-    };
-    let mut chrt = Command::new("chrt");
-    chrt.args([
-        "--all-tasks",
-        policy,
-        "--pid",
-        priority,
-        &std::process::id().to_string(),
-    ]);
-    chrt.stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success())
-        && yes
+#[derive(Clone, Copy)]
+pub enum Priority {
+    Ordinary,
+    /// Ahead of everything else on the machine, so that nothing disturbs a measurement.
+    RealTime,
+}
+
+impl Priority {
+    /// Sets the priority of this process and of what it starts from now on. Returns false if that failed: it needs root.
+    pub fn set(self) -> bool {
+        let (policy, priority) = match self {
+            Self::Ordinary => ("--other", "0"),
+            Self::RealTime => ("--fifo", "1"),
+        };
+        let mut chrt = Command::new("chrt");
+        chrt.args(["--all-tasks", policy, "--pid", priority]);
+        chrt.arg(std::process::id().to_string())
+            .stderr(Stdio::null());
+        chrt.status().is_ok_and(|status| status.success())
+    }
 }
 
 /// Where the volume is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Medium {
-    /// As Secret, projected and downwardAPI volumes are.
+    /// As for Secret, projected and downwardAPI volumes.
     Memory,
-    /// As ConfigMap volumes are.
+    /// As for ConfigMap volumes.
     Disk,
 }
 
@@ -60,26 +60,36 @@ impl Medium {
     }
 }
 
-/// How the content changes.
+/// What an update changes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Of a key that stays.
+    /// The content of a key.
     Content,
-    /// One key goes, another comes.
+    /// The keys: one is removed, another added.
     Keys,
 }
 
-/// What came of one update, in nanoseconds since boot.
+/// How the steps of an update are timed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    Fast,
+    /// Waits before the last step until all is idle, so that only the reaction to this step is measured.
+    LastAlone,
+    /// Waits after each step until all is idle, so that no two signals are merged.
+    Slow,
+}
+
+/// The outcome of one update. Times are in nanoseconds since boot.
 pub struct Update {
     /// Just before the last step, which removes the previous directory.
     pub before_last_step: i64,
-    /// When it had returned.
+    /// When the last step returned.
     pub after_last_step: i64,
-    /// When the first handler ran that saw the whole update; `None` if the application was never told of it.
-    pub told: Option<i64>,
+    /// When the first handler ran that saw the whole update, if any did.
+    pub delivered: Option<i64>,
     pub signals: usize,
-    /// Signals that came before the whole update was to be seen.
-    pub stale: usize,
+    /// Signals whose handler did not see the whole update yet.
+    pub early: usize,
 }
 
 pub struct Rig {
@@ -91,56 +101,37 @@ pub struct Rig {
     _directory: tempfile::TempDir,
 }
 
-/// How the writer goes about it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Pace {
-    Fast,
-    /// Before the last step everybody comes to rest, so that only this step is waited for.
-    LastAlone,
-    /// After each step everybody comes to rest, so that no two signals become one.
-    Slow,
-}
-
-/// Nobody takes longer than this between two signals for one update.
+/// Longer than any contestant takes between two signals for one update.
 const QUIET: Duration = Duration::from_millis(5);
-const SLOW: Duration = Duration::from_millis(5);
-/// Who has not signalled by then never will.
+/// Long enough for a contestant to wake up after a step.
+const REACTION: Duration = Duration::from_millis(5);
+/// A contestant that has not signalled by then never will.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 impl Rig {
-    /// Starts everything and waits until the contestant watches.
+    /// Starts everything, and waits until the contestant watches.
     pub fn new(contestant: &Contestant, medium: Medium) -> Self {
         let directory = tempfile::tempdir_in(medium.path()).unwrap();
-        let volume = Volume::new(
-            directory.path().join("volume"),
-            Order::SwapFirst,
-            &[("app.conf", "update 0"), ("key-0", "")],
-        );
+        let path = directory.path().join("volume");
+        let payload = [("app.conf", "update 0"), ("key-0", "")];
+        let volume = Volume::new(path, Order::SwapFirst, &payload);
         let target = Target::start_as(&unique_name(), &volume.path, &["--tree", "1"]);
         let watcher = contestant.start(&Job {
             root: &volume.path,
             name: &target.name,
             pid: target.talker.pid().as_raw_nonzero().get(),
-            is_tree: false,
+            depth: Depth::Directory,
         });
         let mut rig = Self {
             watcher,
             target,
             volume,
-            pause: Duration::from_millis(contestant.pause_ms),
+            pause: contestant.pause,
             updates: 0,
             _directory: directory,
         };
-        let deadline = Instant::now() + DEADLINE;
-        while rig.watcher.watches() == 0 {
-            assert!(
-                Instant::now() < deadline,
-                "{}: watches nothing",
-                contestant.name
-            );
-            sleep(Duration::from_millis(1));
-        }
-        rig.rest();
+        eventually(contestant.name, || rig.watcher.watches() > 0);
+        rig.drain();
         rig
     }
 
@@ -148,8 +139,8 @@ impl Rig {
         &self.volume.path
     }
 
-    /// Waits until nothing runs; returns what the application was told meanwhile.
-    fn rest(&mut self) -> Vec<String> {
+    /// Waits until all is idle. Returns the application's lines from until then.
+    fn drain(&mut self) -> Vec<String> {
         let mut lines = Vec::new();
         loop {
             if let Ok(line) = self.target.talker.next(Instant::now() + QUIET + self.pause) {
@@ -160,65 +151,67 @@ impl Rig {
         }
     }
 
-    /// New content, written as the kubelet writes it, and nobody waits for anything.
+    /// Updates the volume as the kubelet does. Returns the times before and after the last step.
     fn write(&mut self, kind: Kind, pace: Pace) -> [i64; 2] {
         self.updates += 1;
         let content = format!("update {}", self.updates);
-        let key = format!("key-{}", if kind == Kind::Keys { self.updates } else { 0 });
+        let key = match kind {
+            Kind::Content => "key-0".to_owned(),
+            Kind::Keys => format!("key-{}", self.updates),
+        };
         let steps = self.volume.steps(&[("app.conf", &content), (&key, "")]);
         let (last, others) = steps.split_last().unwrap();
         for step in others {
             step.run().unwrap();
             if pace == Pace::Slow {
-                self.wait_at_rest();
+                self.wait_until_asleep();
             }
         }
         if pace == Pace::LastAlone {
-            self.wait_at_rest();
+            self.wait_until_asleep();
         }
         let before_last_step = now();
         last.run().unwrap();
         [before_last_step, now()]
     }
 
-    /// Leaves the watcher time for what was written, and waits until it has done what there is to do.
-    fn wait_at_rest(&self) {
-        sleep(SLOW);
+    /// Waits until the contestant has reacted to the last step.
+    fn wait_until_asleep(&self) {
+        sleep(REACTION);
         while !self.watcher.is_asleep() {
             sleep(Duration::from_millis(1));
         }
     }
 
-    /// New content, and what comes of it until there is rest.
+    /// Updates the volume, and waits until all is idle.
     pub fn update(&mut self, kind: Kind, pace: Pace) -> Update {
         let [before_last_step, after_last_step] = self.write(kind, pace);
         let first = self.target.talker.next(Instant::now() + PATIENCE);
         let mut lines: Vec<String> = first.into_iter().collect();
-        lines.extend(self.rest());
-        // Looked at last: whoever opens the files may be taken for the application.
+        lines.extend(self.drain());
+        // Read last: the sidecar could take this process for the application that reads its files.
         let content = format!("{:016x}", digest(self.root().to_str().unwrap()));
-        let told = lines.iter().find(|line| line.ends_with(&content));
+        let (whole, early): (Vec<&String>, _) =
+            lines.iter().partition(|line| line.ends_with(&content));
+        let time = |line: &&String| line.split(' ').nth(1).unwrap().parse().unwrap();
         Update {
             before_last_step,
             after_last_step,
-            told: told.map(|line| line.split(' ').nth(1).unwrap().parse().unwrap()),
+            delivered: whole.first().map(time),
             signals: lines.len(),
-            stale: lines
-                .iter()
-                .filter(|line| !line.ends_with(&content))
-                .count(),
+            early: early.len(),
         }
     }
 
-    /// So many updates, as fast as they can be written.
+    /// Updates the volume many times, without waiting in between.
     pub fn storm(&mut self, updates: usize) {
         for _ in 0..updates {
             self.write(Kind::Content, Pace::Fast);
         }
-        // Who starts a program for every event has something to do for a minute.
+        // A contestant that starts a program for every event is busy for a minute.
         let mut quiet = Instant::now();
         while quiet.elapsed() < 10 * QUIET + 2 * self.pause {
-            if !self.rest().is_empty() {
+            if !self.drain().is_empty() {
                 quiet = Instant::now();
             }
         }

@@ -1,7 +1,8 @@
-//! What repeated measurements come to.
+//! Statistics of repeated measurements.
 
-/// Values in ascending order.
-#[derive(Clone, Debug, Default)]
+use serde_json::{Value, json};
+
+/// Measured values, in ascending order.
 pub struct Sample(Vec<f64>);
 
 impl Sample {
@@ -10,12 +11,11 @@ impl Sample {
         Self(values)
     }
 
-    /// The value below which this share of all lies.
+    /// Returns the value below which this share of all values lies, or NaN if there is none.
     pub fn at(&self, share: f64) -> f64 {
-        match self.0.len() {
-            0 => f64::NAN,
-            count => self.0[((count - 1) as f64 * share).round() as usize],
-        }
+        let last = self.0.len().saturating_sub(1);
+        let at = (last as f64 * share).round() as usize;
+        self.0.get(at).copied().unwrap_or(f64::NAN)
     }
 
     pub fn median(&self) -> f64 {
@@ -27,57 +27,48 @@ impl Sample {
     }
 }
 
-/// How the first of two compares with the second: the ratios of their medians, from one block of measurements after the other.
+/// The median and the quartiles.
+impl From<Sample> for Value {
+    fn from(sample: Sample) -> Self {
+        json!([0.5, 0.25, 0.75].map(|share| sample.at(share)))
+    }
+}
+
+/// Compares two series measured side by side: the ratios of their medians, block by block.
 pub fn ratio(one: &[f64], other: &[f64]) -> Sample {
     const BLOCKS: usize = 20;
     let size = (one.len() / BLOCKS).max(1);
     let median = |block: &[f64]| Sample::of(block.to_vec()).median();
     let blocks = one.chunks_exact(size).zip(other.chunks_exact(size));
-    Sample::of(
-        blocks
-            .map(|(one, other)| median(one) / median(other))
-            .collect(),
-    )
+    let ratios = blocks.map(|(one, other)| median(one) / median(other));
+    Sample::of(ratios.collect())
 }
 
-/// So many measurements of each, in turn and every other time in the opposite order, after one of each that does not count.
+/// Measures all subjects round by round, in alternating order, so that a change of the machine's speed affects all of them.
+/// The first round only warms up.
 pub fn in_turn<T>(
     rounds: usize,
-    of: &mut [T],
+    subjects: &mut [T],
     mut measure: impl FnMut(&mut T) -> f64,
 ) -> Vec<Sample> {
-    let mut values = vec![Vec::new(); of.len()];
+    let mut values = vec![Vec::new(); subjects.len()];
+    let mut order: Vec<usize> = (0..subjects.len()).collect();
     for round in 0..=rounds {
-        for step in 0..of.len() {
-            let at = if round % 2 == 0 {
-                step
-            } else {
-                of.len() - 1 - step
-            };
-            let value = measure(&mut of[at]);
+        for &at in &order {
+            let value = measure(&mut subjects[at]);
             if round > 0 {
                 values[at].push(value);
             }
         }
+        order.reverse();
     }
     values.into_iter().map(Sample::of).collect()
 }
 
-/// With which power of the size the time grows, from a size of 1,000: the slope of the line through the logarithms.
-pub fn growth(points: &[(f64, f64)]) -> f64 {
-    let large = points.iter().filter(|(size, _)| *size >= 1_000.0);
-    let logarithms: Vec<(f64, f64)> = large.map(|(size, time)| (size.ln(), time.ln())).collect();
-    let mean =
-        |values: &mut dyn Iterator<Item = f64>| values.sum::<f64>() / logarithms.len() as f64;
-    let x = mean(&mut logarithms.iter().map(|point| point.0));
-    let y = mean(&mut logarithms.iter().map(|point| point.1));
-    let together: f64 = logarithms
-        .iter()
-        .map(|point| (point.0 - x) * (point.1 - y))
-        .sum();
-    together
-        / logarithms
-            .iter()
-            .map(|point| (point.0 - x).powi(2))
-            .sum::<f64>()
+/// Returns the exponent of the power law that fits points of size and time best: the slope of the line through their logarithms.
+pub fn exponent(points: impl Iterator<Item = (f64, f64)>) -> f64 {
+    let logarithms: Vec<(f64, f64)> = points.map(|(size, time)| (size.ln(), time.ln())).collect();
+    let sum = |term: fn(&(f64, f64)) -> f64| logarithms.iter().map(term).sum::<f64>();
+    let (x, y, count) = (sum(|it| it.0), sum(|it| it.1), sum(|_| 1.0));
+    (count * sum(|it| it.0 * it.1) - x * y) / (count * sum(|it| it.0 * it.0) - x * x)
 }

@@ -1,4 +1,4 @@
-"""The loop of watchdog's own documentation, with a signal as its action: watchdog_loop.py DIRECTORY PID [--recursive]"""
+"""Signals a process on changes, with the loop from watchdog's documentation: watchdog_loop.py DIRECTORY PID [--recursive]"""
 
 import os
 import signal
@@ -12,7 +12,7 @@ class Signal(FileSystemEventHandler):
     def on_created(self, event):
         os.kill(int(sys.argv[2]), signal.SIGHUP)
 
-    # That a file is opened or closed is an event as well: whoever signals on any event signals for ever.
+    # Not on_any_event: opening and closing a file are events as well, so the application's reads would cause signals forever.
     on_modified = on_moved = on_deleted = on_created
 
 

@@ -1,12 +1,13 @@
-//! A contestant that runs, and what the kernel says of it.
+//! A running contestant, and what proc(5) says about it.
 
 use crate::support::process::Talker;
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Signal, kill_process_group};
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fs;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
-/// A contestant that runs, with all the processes that belong to it: they are a process group, which ends with this.
+/// A running contestant with all its processes. They are a process group, which is killed at the end.
 pub struct Watcher(pub Talker);
 
 impl Drop for Watcher {
@@ -16,141 +17,147 @@ impl Drop for Watcher {
 }
 
 impl Watcher {
-    /// The processes that it consists of at the moment.
-    fn processes(&self) -> Vec<Pid> {
+    /// Returns the directory of the contestant's first process.
+    fn first_process(&self) -> PathBuf {
+        format!("/proc/{}", self.0.pid().as_raw_nonzero()).into()
+    }
+
+    /// Returns the directories of its processes.
+    fn processes(&self) -> Vec<PathBuf> {
         let group = self.0.pid().as_raw_nonzero().to_string();
-        let all = fs::read_dir("/proc").unwrap().flatten();
-        let pids = all.filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?));
-        pids.filter(|pid| stat(*pid).is_some_and(|fields| fields[2] == group))
+        let is_own = |process: &PathBuf| stat(process).get(2) == Some(&group);
+        numbers(Path::new("/proc"))
+            .into_iter()
+            .filter(is_own)
             .collect()
     }
 
-    /// Whether each of them, with all its threads, waits for something.
+    /// Returns the directories of its threads.
+    fn threads(&self) -> Vec<PathBuf> {
+        let processes = self.processes().into_iter();
+        processes
+            .flat_map(|process| numbers(&process.join("task")))
+            .collect()
+    }
+
+    pub fn thread_count(&self) -> usize {
+        self.threads().len()
+    }
+
+    /// True if every thread waits for something.
     pub fn is_asleep(&self) -> bool {
-        self.processes().into_iter().all(|pid| {
-            let tasks = fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero()));
-            let mut tasks = tasks.into_iter().flatten().flatten();
-            tasks.all(|task| {
-                let stat = fs::read_to_string(task.path().join("stat")).unwrap_or_default();
-                stat.rsplit(") ")
-                    .next()
-                    .is_some_and(|rest| rest.starts_with(['S', 'Z']))
-            })
-        })
+        let is_asleep = |state: &String| state == "S" || state == "Z";
+        let mut states = self.threads().into_iter().map(|it| stat(&it));
+        states.all(|fields| fields.first().is_some_and(is_asleep))
     }
 
-    /// How many watches it has set up.
+    /// Returns how many inotify watches it has.
     pub fn watches(&self) -> usize {
-        self.processes().into_iter().map(watches_of).sum()
-    }
-
-    /// The same, sooner for one that has only one process.
-    pub fn watches_soon(&self, is_one: bool) -> usize {
-        if is_one {
-            watches_of(self.0.pid())
-        } else {
-            self.watches()
-        }
-    }
-
-    /// What it has done up to now.
-    pub fn account(&self) -> Account {
-        let switches = |status: &str| {
-            let (_, count) = status.split_once("\nvoluntary_ctxt_switches:")?;
-            count.lines().next()?.trim().parse().ok()
-        };
-        // cutime and cstime, the 16th and 17th field, in clock ticks; proc(5).
-        let ended = self.processes().into_iter().filter_map(stat);
-        let ticks = |fields: Vec<String>| {
-            fields[13..15]
-                .iter()
-                .map(|field| field.parse::<f64>().unwrap())
-                .sum::<f64>()
-        };
-        Account {
-            running: self.each_task("schedstat", |schedstat| {
-                schedstat.split(' ').next()?.parse().ok()
-            }),
-            ended: ended.map(ticks).sum(),
-            sleeps: self.each_task("status", switches),
-        }
-    }
-
-    pub fn threads(&self) -> u64 {
-        self.each_task("comm", |_| Some(1.0)).len() as u64
-    }
-
-    /// Kilobytes that are resident, and its share of them; exact, other than what `status` says.
-    pub fn memory(&self) -> [u64; 2] {
-        ["Rss:", "Pss:"].map(|name| {
-            let of_process = |pid: Pid| {
-                let maps =
-                    fs::read_to_string(format!("/proc/{}/smaps_rollup", pid.as_raw_nonzero()))
-                        .ok()?;
-                let line = maps.lines().find(|line| line.starts_with(name))?;
-                line.split_whitespace().nth(1)?.parse::<u64>().ok()
-            };
-            self.processes().into_iter().filter_map(of_process).sum()
-        })
-    }
-
-    /// What a file in `/proc` says of each thread.
-    fn each_task(
-        &self,
-        file: &str,
-        value: impl Fn(&str) -> Option<f64>,
-    ) -> BTreeMap<OsString, f64> {
-        let mut values = BTreeMap::new();
-        for pid in self.processes() {
-            let tasks = fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero()));
-            for task in tasks.into_iter().flatten().flatten() {
-                let text = fs::read_to_string(task.path().join(file)).unwrap_or_default();
-                values.extend(value(&text).map(|value| (task.file_name(), value)));
-            }
-        }
-        values
-    }
-}
-
-/// What a watcher has done from its start to some moment.
-pub struct Account {
-    /// Processor time of each thread, in nanoseconds; Documentation/scheduler/sched-stats.rst.
-    running: BTreeMap<OsString, f64>,
-    /// That of the processes that have ended, in clock ticks.
-    ended: f64,
-    /// How often each thread has gone to sleep, and so was woken.
-    sleeps: BTreeMap<OsString, f64>,
-}
-
-impl Account {
-    /// The difference, of the threads that are still there.
-    fn since(now: &BTreeMap<OsString, f64>, before: &BTreeMap<OsString, f64>) -> f64 {
-        now.iter()
-            .map(|(task, value)| value - before.get(task).unwrap_or(&0.0))
+        self.processes()
+            .iter()
+            .map(|process| watches_of(process))
             .sum()
     }
 
+    /// As [`watches`](Self::watches), of the first process alone, which is faster.
+    pub fn watches_of_first_process(&self) -> usize {
+        watches_of(&self.first_process())
+    }
+
+    /// Returns its resident and its proportional memory in KiB. `smaps_rollup` is exact, unlike `status`.
+    pub fn memory(&self) -> [u64; 2] {
+        ["Rss:", "Pss:"].map(|name| {
+            let processes = self.processes().into_iter();
+            let sizes = processes.filter_map(|it| field::<u64>(&read(&it, "smaps_rollup"), name));
+            sizes.sum()
+        })
+    }
+
+    /// Returns what it has used since its start.
+    pub fn usage(&self) -> Usage {
+        let threads = self.threads();
+        let of_threads = |value: fn(&Path) -> Option<f64>| {
+            let values = threads.iter().map(|it| Some((it.clone(), value(it)?)));
+            values.flatten().collect()
+        };
+        // cutime and cstime.
+        let ended = self.processes().into_iter().flat_map(|process| {
+            let fields = stat(&process).into_iter().skip(13).take(2);
+            fields.map(|field| field.parse::<f64>().unwrap())
+        });
+        Usage {
+            running: of_threads(|thread| field(&read(thread, "schedstat"), "")),
+            ended: ended.sum(),
+            sleeps: of_threads(|thread| field(&read(thread, "status"), "voluntary_ctxt_switches:")),
+        }
+    }
+}
+
+/// What a contestant has used from its start to some moment.
+pub struct Usage {
+    /// The processor time of each thread, in nanoseconds; see Documentation/scheduler/sched-stats.rst.
+    running: BTreeMap<PathBuf, f64>,
+    /// The processor time of processes that have ended, in clock ticks.
+    ended: f64,
+    /// How often each thread went to sleep, and so was woken.
+    sleeps: BTreeMap<PathBuf, f64>,
+}
+
+impl Usage {
     pub fn seconds_since(&self, before: &Self) -> f64 {
-        Self::since(&self.running, &before.running) / 1e9 + (self.ended - before.ended) / 100.0
+        difference(&self.running, &before.running) / 1e9 + (self.ended - before.ended) / 100.0
     }
 
     pub fn wake_ups_since(&self, before: &Self) -> f64 {
-        Self::since(&self.sleeps, &before.sleeps)
+        difference(&self.sleeps, &before.sleeps)
     }
 }
 
-/// Of the instance that has the most: one for something else than changes is not counted.
-fn watches_of(process: Pid) -> usize {
-    let descriptors = fs::read_dir(format!("/proc/{}/fdinfo", process.as_raw_nonzero()));
-    let descriptors = descriptors.into_iter().flatten().flatten();
-    let infos = descriptors.filter_map(|entry| fs::read_to_string(entry.path()).ok());
-    let watches = infos.map(|info| info.matches("inotify wd:").count());
-    watches.max().unwrap_or(0)
+/// Sums up the differences of the threads that still exist.
+fn difference(now: &BTreeMap<PathBuf, f64>, before: &BTreeMap<PathBuf, f64>) -> f64 {
+    let differences = now
+        .iter()
+        .map(|(thread, value)| value - before.get(thread).unwrap_or(&0.0));
+    differences.sum()
 }
 
-/// The fields of `/proc/PID/stat` from the third, the state; proc(5).
-fn stat(pid: Pid) -> Option<Vec<String>> {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
-    let (_, fields) = stat.rsplit_once(") ")?;
-    Some(fields.split_whitespace().map(str::to_owned).collect())
+/// Lists the entries of a directory in `/proc` that are named by numbers.
+fn numbers(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let is_number = |path: &PathBuf| {
+        path.file_name()
+            .is_some_and(|it| it.as_encoded_bytes()[0].is_ascii_digit())
+    };
+    entries
+        .map(|entry| entry.path())
+        .filter(is_number)
+        .collect()
+}
+
+/// Reads a file in a directory of `/proc`; nothing if the process has ended.
+fn read(directory: &Path, file: &str) -> String {
+    fs::read_to_string(directory.join(file)).unwrap_or_default()
+}
+
+/// Parses the first word after the name of a line.
+fn field<T: FromStr>(text: &str, name: &str) -> Option<T> {
+    let mut values = text.lines().filter_map(|line| line.strip_prefix(name));
+    values.next()?.split_whitespace().next()?.parse().ok()
+}
+
+/// Counts the watches of the inotify instance that has the most: other instances are for something else.
+fn watches_of(process: &Path) -> usize {
+    let descriptors = numbers(&process.join("fdinfo")).into_iter();
+    let infos = descriptors.filter_map(|path| fs::read_to_string(path).ok());
+    infos
+        .map(|info| info.matches("inotify wd:").count())
+        .max()
+        .unwrap_or(0)
+}
+
+/// Returns the fields of `stat` from the third, the state.
+fn stat(directory: &Path) -> Vec<String> {
+    let stat = read(directory, "stat");
+    let fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields);
+    fields.split_whitespace().map(str::to_owned).collect()
 }

@@ -1,32 +1,34 @@
-//! What can be counted, where clocks are noisy: instructions and system calls.
+//! Instructions and system calls, which are the same in every run.
 
-use crate::contestants::{COUNTED, COUNTED_FLOOR, COUNTING, Contestant, TRACED, trace};
-use crate::report::Report;
+use crate::contestants::{COUNT, COUNTED, COUNTED_FLOOR, Contestant, TRACED, trace};
+use crate::report::Table;
 use crate::rig::{Kind, Medium, Pace, Rig};
 use crate::sample::Sample;
 use rustix::process::Signal;
+use serde_json::Value;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// Whether this program is to be had.
-fn is_there(program: &str) -> bool {
-    Command::new(program).arg("--version").output().is_ok()
-}
+/// The line in which callgrind prints the number of instructions.
+const COLLECTED: &str = "Collected : ";
 
-/// From what callgrind prints.
 fn instructions_in(line: &str) -> f64 {
     line.rsplit(' ').next().unwrap().parse().unwrap()
 }
 
-/// Instructions of a contestant from its start to its end, with so many updates between.
+fn is_installed(program: &str) -> bool {
+    Command::new(program).arg("--version").output().is_ok()
+}
+
+/// Counts the instructions of a contestant from its start to its end, with some updates in between.
 fn instructions(contestant: &Contestant, updates: usize) -> f64 {
     let mut rig = Rig::new(contestant, Medium::Memory);
     for _ in 0..updates {
         rig.update(Kind::Content, Pace::Slow);
     }
     rig.watcher.0.signal(Signal::TERM);
-    instructions_in(&rig.watcher.0.expect("Collected : "))
+    instructions_in(&rig.watcher.0.expect(COLLECTED))
 }
 
 fn instructions_for_an_update(contestant: &Contestant) -> f64 {
@@ -35,53 +37,51 @@ fn instructions_for_an_update(contestant: &Contestant) -> f64 {
     (instructions(contestant, MANY) - instructions(contestant, FEW)) / (MANY - FEW) as f64
 }
 
-/// Instructions of a program from its start to its end; `None` where what counts them is missing.
+/// Counts the instructions of a program from its start to its end, if valgrind is installed.
 pub fn instructions_of(
     program: &Path,
     arguments: &[&str],
     settings: &[(&str, &str)],
 ) -> Option<f64> {
-    let mut command = Command::new(COUNTING[0]);
-    command.args(&COUNTING[1..]).arg(program).args(arguments);
+    let mut command = Command::new(COUNT[0]);
+    command.args(&COUNT[1..]).arg(program).args(arguments);
     let output = command.envs(settings.iter().copied()).output().ok()?;
     let log = String::from_utf8(output.stderr).unwrap();
     log.lines()
-        .rfind(|line| line.contains("Collected : "))
+        .rfind(|line| line.contains(COLLECTED))
         .map(instructions_in)
 }
 
-/// System calls from the one that brought the last event to the one that signals, in the median of some updates. Those of the
-/// last one are left in `target/bench/path.txt`.
+/// Counts the system calls from the poll that returned the last event of an update to the signal. Returns the median of some
+/// updates; `target/bench/path.txt` lists the calls of the last one.
 fn system_calls() -> f64 {
     let mut rig = Rig::new(&TRACED, Medium::Memory);
-    let mut counts = Vec::new();
-    for _ in 0..9 {
+    let counts = (0..9).map(|_| {
         rig.update(Kind::Content, Pace::Slow);
         let trace = fs::read_to_string(trace(rig.root())).unwrap();
         let calls: Vec<&str> = trace.lines().collect();
-        let signal = calls
-            .iter()
-            .rposition(|call| call.starts_with("pidfd_send_signal("))
-            .unwrap();
-        // One that only asks returns at once.
+        let is_signal = |call: &&str| call.starts_with("pidfd_send_signal(");
+        let signal = calls.iter().rposition(is_signal).unwrap();
+        // With a timeout of zero, poll does not wait.
         let waits = |call: &&str| {
             call.starts_with("ppoll(") && !call.contains("{tv_sec=0, tv_nsec=0}, NULL")
         };
         let wait = calls[..signal].iter().rposition(waits).unwrap();
-        counts.push((signal - wait) as f64);
-        let path = calls[wait..=signal].join("\n");
         fs::create_dir_all("target/bench").unwrap();
-        fs::write("target/bench/path.txt", path).unwrap();
-    }
-    Sample::of(counts).median()
+        fs::write("target/bench/path.txt", calls[wait..=signal].join("\n")).unwrap();
+        (signal - wait) as f64
+    });
+    Sample::of(counts.collect()).median()
 }
 
-/// Each with its name; `None` where the program is missing that counts.
-pub fn figures() -> Vec<(&'static str, Option<f64>)> {
-    let update = is_there("valgrind").then(|| instructions_for_an_update(&COUNTED));
-    let calls = is_there("strace").then(system_calls);
-    vec![
-        ("instructions for an update", update),
+/// Returns the figures that `make guard` checks too; `None` if valgrind or strace is missing.
+pub fn figures() -> [(&'static str, Option<f64>); 2] {
+    let calls = is_installed("strace").then(system_calls);
+    [
+        (
+            "instructions for an update",
+            is_installed("valgrind").then(|| instructions_for_an_update(&COUNTED)),
+        ),
         (
             "system calls from an update's last event to the signal",
             calls,
@@ -89,30 +89,33 @@ pub fn figures() -> Vec<(&'static str, Option<f64>)> {
     ]
 }
 
-pub fn table(report: &mut Report) {
-    let floor = is_there("valgrind").then(|| instructions_for_an_update(&COUNTED_FLOOR));
-    // Not among the guarded: the longer the mount table of the machine, the more there is to read.
-    let start = |contestant| is_there("valgrind").then(|| instructions(contestant, 0));
-    // It signals after one read.
-    let floors = [floor, Some(1.0)];
-    let figures = figures()
-        .into_iter()
-        .zip(floors)
-        .map(|((name, own), floor)| (name, own, floor));
-    let start = (
-        "instructions from start to end",
-        start(&COUNTED),
-        start(&COUNTED_FLOOR),
-    );
-    let missing = || "valgrind or strace is missing".to_owned().into();
-    let show = |figure: Option<f64>| figure.map_or_else(missing, Into::into);
-    let rows = figures
-        .chain([start])
-        .map(|(name, own, floor)| (name.to_owned(), vec![show(floor), show(own)]));
-    report.table(
+pub fn measure() -> Table {
+    let count = |count: fn(&Contestant) -> f64, contestant| {
+        is_installed("valgrind").then(|| count(contestant))
+    };
+    let [(update, sidecar), (calls, sidecar_calls)] = figures();
+    let floor = count(instructions_for_an_update, &COUNTED_FLOOR);
+    // Not guarded: it depends on the length of the machine's mount table.
+    let start = |contestant| count(|contestant| instructions(contestant, 0), contestant);
+    let rows = [
+        (update, floor, sidecar),
+        // The floor signals after one read.
+        (calls, Some(1.0), sidecar_calls),
+        (
+            "instructions from start to end",
+            start(&COUNTED_FLOOR),
+            start(&COUNTED),
+        ),
+    ];
+    let mut table = Table::new(
         "counted",
-        "what is done outside of the kernel, and asked of it",
-        &["floor", "sidecar"],
-        rows.collect(),
+        "instructions in user space, and system calls",
+        "floor | sidecar",
     );
+    let cell =
+        |figure: Option<f64>| figure.map_or("valgrind or strace is missing".into(), Value::from);
+    for (name, floor, sidecar) in rows {
+        table.add(name, [cell(floor), cell(sidecar)]);
+    }
+    table
 }

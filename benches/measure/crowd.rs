@@ -2,16 +2,17 @@
 
 use super::counted::instructions_of;
 use super::settings;
-use crate::report::{Cell, Report};
+use crate::report::Table;
 use crate::rig::now;
-use crate::sample::{growth, in_turn};
+use crate::sample::in_turn;
 use crate::support::process::{Talker, Target};
 use crate::support::{program, unique_name};
+use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// From `act` to the target's handler, in milliseconds.
+/// Returns the milliseconds from `act` to the target's handler.
 fn until_handled(target: &mut Target, act: impl FnOnce()) -> f64 {
     let start = now();
     act();
@@ -26,88 +27,73 @@ fn config(content: &str) -> (tempfile::TempDir, PathBuf) {
     (directory, file)
 }
 
-/// What is delivered is one write of a small file, without any pause.
-fn at_once(root: &Path, name: &str) -> Talker {
+/// Starts a sidecar that does not wait: each change is one write of a small file.
+fn without_pauses(root: &Path, name: &str) -> Talker {
     let settings = settings(root, name).set("RELOAD_SETTLE", "0");
     settings.set("RELOAD_MIN_INTERVAL", "0").start()
 }
 
-/// The targets have the highest numbers: all the others are looked at before them.
-fn beside(count: usize, rounds: usize) -> Vec<Cell> {
-    let (root, file) = &config("0");
-    let root = root.path();
-    let crowd = ["--crowd", &count.to_string()];
-    let _crowd = Target::start_as(&unique_name(), file, &crowd);
+/// Measures beside this many other processes. The targets start last, so that all others come before them in `/proc`.
+fn beside(count: usize, rounds: usize) -> Vec<Value> {
+    let (directory, file) = &config("0");
+    let root = directory.path();
+    let _crowd = Target::start_as(&unique_name(), file, &["--crowd", &count.to_string()]);
+
     let mut target = Target::start(file);
-    let mut sidecar = at_once(root, &target.name);
+    let mut sidecar = without_pauses(root, &target.name);
     let mut writes = 0;
-    let mut known = || {
+    let mut seen_before = || {
         writes += 1;
         sidecar.wait_at_rest();
         until_handled(&mut target, || fs::write(file, writes.to_string()).unwrap())
     };
-    let mut new = || {
-        let (root, file) = config("0");
+    let mut never_seen = || {
+        let (directory, file) = config("0");
         let name = unique_name();
-        let mut sidecar = at_once(root.path(), &name);
+        let mut sidecar = without_pauses(directory.path(), &name);
         let mut target = Target::start_as(&name, &file, &[]);
         sidecar.wait_at_rest();
         until_handled(&mut target, || fs::write(&file, "1").unwrap())
     };
-    let mut asked = Target::start(file);
+    let mut by_command = Target::start(file);
+    let command_name = by_command.name.clone();
     let mut command = || {
-        let settings = settings(root, &asked.name).arguments(&["signal"]);
-        until_handled(&mut asked, || assert!(settings.status().success()))
+        let settings = settings(root, &command_name).arguments(&["signal"]);
+        until_handled(&mut by_command, || assert!(settings.status().success()))
     };
-    let mut other = Target::start(file);
+    let mut by_pkill = Target::start(file);
+    let pkill_name = by_pkill.name.clone();
+    let pkill_arguments = ["-HUP", "-x", &pkill_name];
     let mut pkill = || {
         let mut pkill = Command::new("pkill");
-        pkill.args(["-HUP", "-x", &other.name]);
-        until_handled(&mut other, || assert!(pkill.status().unwrap().success()))
+        pkill.args(pkill_arguments);
+        until_handled(&mut by_pkill, || assert!(pkill.status().unwrap().success()))
     };
-    let mut ways: [&mut dyn FnMut() -> f64; 4] = [&mut known, &mut new, &mut command, &mut pkill];
+    let mut ways: [&mut dyn FnMut() -> f64; 4] =
+        [&mut seen_before, &mut never_seen, &mut command, &mut pkill];
     let times = in_turn(rounds, &mut ways, |way| way());
+
     let settings = [
         ("CONFIG_DIR", root.to_str().unwrap()),
-        ("PROCESS_NAME", &asked.name),
+        ("PROCESS_NAME", &command_name),
     ];
     let instructions = [
         instructions_of(&program(), &["signal"], &settings),
-        instructions_of(Path::new("pkill"), &["-HUP", "-x", &other.name], &[]),
+        instructions_of(Path::new("pkill"), &pkill_arguments, &[]),
     ];
-    let times = times.into_iter().map(Cell::from);
-    times.chain(instructions.map(Cell::from)).collect()
+    let times = times.into_iter().map(Value::from);
+    times.chain(instructions.map(Value::from)).collect()
 }
 
-pub fn delivery(report: &mut Report, rounds: usize, counts: &[usize]) {
-    let rows: Vec<(String, Vec<Cell>)> = counts
-        .iter()
-        .map(|count| (count.to_string(), beside(*count, rounds)))
-        .collect();
-    let exponent = |column: usize| {
-        let points = counts
-            .iter()
-            .zip(&rows)
-            .map(|(count, (_, cells))| (*count as f64, cells[column].number()));
-        Cell::from(growth(&points.collect::<Vec<_>>()))
-    };
-    let exponents = (0..6).map(exponent).collect();
-    let rows = rows
-        .into_iter()
-        .chain([("growth exponent from 1,000".to_owned(), exponents)])
-        .collect();
-    let columns = [
-        "write to handler, a process seen before",
-        "write to handler, one never seen before",
-        "`signal`, start to handler",
-        "pkill -x, start to handler",
-        "`signal`, instructions",
-        "pkill -x, instructions",
-    ];
-    report.table(
+pub fn measure(rounds: usize, counts: &[usize]) -> Table {
+    let mut table = Table::new(
         "crowd",
-        "beside so many other processes, ms",
-        &columns,
-        rows,
+        "beside this many other processes, ms",
+        "write to handler, a process seen before | write to handler, one never seen before | `signal`, start to handler | pkill -x, start to handler | `signal`, instructions | pkill -x, instructions",
     );
+    for &count in counts {
+        table.add(&count.to_string(), beside(count, rounds));
+    }
+    table.add_exponents();
+    table
 }

@@ -1,28 +1,33 @@
-//! What is measured.
+//! The measurements. Each returns its tables.
 
 pub mod counted;
 pub mod crowd;
 pub mod growth;
-pub mod rest;
+pub mod idle;
 pub mod size;
+pub mod start;
 pub mod storm;
 pub mod updates;
 
-use crate::support::process::Settings;
+use crate::contestants::{Depth, Job};
+use crate::support::process::{Settings, Target};
 use crate::support::unique_name;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-pub fn ms(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1e3
+/// Runs something. Returns how long it took, in milliseconds.
+pub fn timed(action: impl FnOnce()) -> f64 {
+    let start = Instant::now();
+    action();
+    start.elapsed().as_secs_f64() * 1e3
 }
 
-/// What a configuration file may have.
+/// The size of a typical configuration file.
 const FILE_SIZE: usize = 1_000;
 
-/// Small files in many directories, no two alike; the first of them.
+/// Creates directories of small files, no two alike. Returns the path of the first file.
 pub fn many_files(root: &Path, directories: usize, files_each: usize) -> PathBuf {
     for directory in 0..directories {
         let path = root.join(format!("d{directory:06}"));
@@ -36,39 +41,65 @@ pub fn many_files(root: &Path, directories: usize, files_each: usize) -> PathBuf
     root.join("d000000/app-0.conf")
 }
 
-/// A sidecar with its defaults, but that it waits for no age and for no confirmation.
+/// A tree of many files in a temporary directory, which is removed at the end.
+pub struct Tree {
+    directory: tempfile::TempDir,
+    pub file: PathBuf,
+}
+
+impl Tree {
+    pub fn new(directories: usize, files_each: usize) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let file = many_files(directory.path(), directories, files_each);
+        Self { directory, file }
+    }
+
+    /// 10,000 files in 1,000 directories.
+    pub fn large() -> Self {
+        Self::new(1_000, 10)
+    }
+
+    pub fn root(&self) -> &Path {
+        self.directory.path()
+    }
+}
+
+pub fn job<'j>(root: &'j Path, target: &'j Target, depth: Depth) -> Job<'j> {
+    Job {
+        root,
+        name: &target.name,
+        pid: target.talker.pid().as_raw_nonzero().get(),
+        depth,
+    }
+}
+
+/// A sidecar with its defaults, without the minimum age and the confirmation.
 pub fn settings(root: &Path, name: &str) -> Settings {
     Settings::new(root, name).set("VERBOSE", "false")
 }
 
-/// From the start of the sidecar until it says that it watches, in milliseconds. By then it has read everything.
+/// Returns the milliseconds from the start of the sidecar until it has armed and read everything.
 pub fn arming(root: &Path) -> f64 {
-    let start = Instant::now();
-    let sidecar = settings(root, &unique_name()).start();
-    let elapsed = ms(start.elapsed());
-    let (_, log) = sidecar.end();
+    let settings = settings(root, &unique_name());
+    let mut sidecar = None;
+    let elapsed = timed(|| sidecar = Some(settings.start()));
+    let (_, log) = sidecar.unwrap().end();
     let log = log.join("\n");
     assert!(
         !log.contains("inotify is refused"),
         "raise the limit: {log}"
     );
-    // The kernel tears the watches of an ended sidecar down in the background; the next round is not to pay for it.
+    // The kernel removes the watches of an ended process in the background. The next round should not pay for that.
     std::thread::sleep(Duration::from_millis(50));
     elapsed
 }
 
-/// The time that a shell takes for `script`, in which `$0` is the directory, in milliseconds.
-pub fn shell(script: &str, root: &Path) -> f64 {
-    let start = Instant::now();
-    let mut command = Command::new("sh");
-    let status = command
-        .args(["-c", script])
-        .arg(root)
-        .stdout(Stdio::null())
-        .status();
-    assert!(status.unwrap().success(), "{script}");
-    ms(start.elapsed())
-}
-
-pub const HASH_SUM: &str = r#"find "$0" -type f -exec cat {} + | sha256sum"#;
 pub const READ: &str = r#"find "$0" -type f -exec cat {} + > /dev/null"#;
+pub const READ_AND_HASH: &str = r#"find "$0" -type f -exec cat {} + | sha256sum"#;
+
+/// Returns the milliseconds that a shell takes for a script in which `$0` is the directory.
+pub fn shell(script: &str, root: &Path) -> f64 {
+    let mut command = Command::new("sh");
+    command.args(["-c", script]).arg(root).stdout(Stdio::null());
+    timed(|| assert!(command.status().unwrap().success(), "{script}"))
+}

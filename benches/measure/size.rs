@@ -1,27 +1,23 @@
 //! Bytes on disk.
 
-use crate::contestants::{Contestant, FLOOR, SIDECAR};
-use crate::report::Report;
+use crate::contestants::Contestant;
+use crate::report::Table;
 use std::fs;
-use std::path::Path;
+use std::path::PathBuf;
 
-pub fn of_all(report: &mut Report, others: &[&Contestant]) {
-    let rows = [&FLOOR, &SIDECAR]
-        .into_iter()
-        .chain(others.iter().copied())
-        .map(|contestant| {
-            let bytes = |file: &Path| fs::metadata(file).map_or(0, |metadata| metadata.len());
-            let files = contestant.files();
-            let programs: u64 = contestant.paths().iter().map(|path| bytes(path)).sum();
-            let all: u64 = files.iter().map(|file| bytes(file)).sum();
-            let cells = vec![programs.into(), all.into(), (files.len() as u64).into()];
-            (contestant.name.to_owned(), cells)
-        });
-    let columns = ["its programs", "the least image", "files in it"];
-    report.table(
+pub fn measure(contestants: &[&Contestant]) -> Table {
+    let mut table = Table::new(
         "size",
         "bytes: programs, and with the libraries and modules that they load",
-        &columns,
-        rows.collect(),
+        "its programs | the least image | files in it",
     );
+    let bytes = |file: &PathBuf| fs::metadata(file).map_or(0, |metadata| metadata.len());
+    for contestant in contestants {
+        let files = contestant.files();
+        let programs: u64 = contestant.paths().iter().map(bytes).sum();
+        let image: u64 = files.iter().map(bytes).sum();
+        let cells = [programs.into(), image.into(), files.len().into()];
+        table.add(contestant.name, cells);
+    }
+    table
 }

@@ -277,7 +277,8 @@ def the_manifests_of_the_readme_are_those_of_deploy():
 
 
 def goal(name, *_):
-    assert re.search(rf"^{name}( .*)?:", read("Makefile"), re.M), f"make {name}"
+    makefiles = ["Makefile", *glob.glob("**/*.mk", recursive=True)]
+    assert any(re.search(rf"^{name}( .*)?:", read(path), re.M) for path in makefiles), f"make {name}"
 
 
 def kubectl(verb, *arguments):
