@@ -5,6 +5,7 @@
 mod act;
 mod ready;
 mod sidecar;
+mod status;
 
 use crate::base::signal::Signal;
 use crate::base::sys;
@@ -12,7 +13,7 @@ use crate::base::time::{Deadline, Instant, Millis, TICK};
 use crate::config::{Config, PollInterval};
 use crate::confirm::Confirm;
 use crate::deliver::{self, Delivery};
-use crate::http::{Http, State};
+
 use crate::mount;
 use crate::process::Proc;
 use crate::reload::{Action, Change, Event, Reload, Timing, Waiting};
@@ -29,6 +30,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, getpid};
 use sidecar::Sidecar;
 pub use sidecar::open_proc;
+use status::{Pending, Status};
 
 /// Asked to stop.
 pub const EXIT_STOPPED: i32 = 0;
@@ -242,15 +244,28 @@ impl Sidecar<'_> {
         if !has_request && !is_due(self.http.deadline(), now) {
             return;
         }
-        let state = State {
+        let pending = self.reload.pending_since();
+        report.tell(&Counted::State {
+            watches: self.watch.watches() as u64,
+            polling: self.compare_at().is_some(),
+            pending_since: pending.map_or(0, |since| {
+                Millis(sys::wall_ms() - now.since(since).0).as_secs()
+            }),
+        });
+        let status = Status {
             config: self.config,
-            watch: &self.watch,
-            delivery: &self.delivery,
-            is_polling: self.compare_at().is_some(),
-            pending: (self.reload.pending_since()).map(|since| (since, self.waiting)),
+            metrics: &report.metrics,
+            missing_roots: self.watch.last().problems.missing_roots,
+            is_blind: self.compare_at().is_none() && self.watch.is_incomplete(),
+            pending: pending.map(|since| Pending {
+                since,
+                obstacle: self.waiting.and(self.delivery.obstacle()),
+            }),
             now,
         };
-        self.http.serve(&state, report);
+        if let Err(errno) = self.http.serve(&status, now) {
+            report.tell(&Serving::CannotAccept(errno));
+        }
     }
 }
 

@@ -57,6 +57,32 @@ impl Metrics {
         }
     }
 
+    /// The longest that each can be written.
+    #[cfg(test)]
+    pub const MAX: Self = Self {
+        reloads_total: u64::MAX,
+        reloads_failed_total: u64::MAX,
+        last_reload_successful: true,
+        last_reload_success_timestamp_seconds: u64::MAX,
+        watches: u64::MAX,
+        watch_events_total: u64::MAX,
+        watch_errors_total: u64::MAX,
+        changes_total: u64::MAX,
+        signals_total: u64::MAX,
+        retries_total: u64::MAX,
+        pending_since_timestamp_seconds: u64::MAX,
+        guard_waits_total: u64::MAX,
+        confirmations_total: u64::MAX,
+        unconfirmed_total: u64::MAX,
+        target_exits_total: u64::MAX,
+        queue_overflows_total: u64::MAX,
+        polls_total: u64::MAX,
+        roots: u64::MAX,
+        roots_missing: u64::MAX,
+        polling: true,
+        log_lines_dropped_total: u64::MAX,
+    };
+
     /// Writes all of them with their help and types.
     #[rustfmt::skip]
     pub fn write(&self, output: &mut dyn Write) -> fmt::Result {

@@ -175,6 +175,15 @@ pub enum Counted {
     Polled,
     /// The same reload is attempted again.
     Retried,
+    /// The present state, for metrics that can go down.
+    State {
+        /// inotify watches set.
+        watches: u64,
+        /// The content is compared at an interval.
+        polling: bool,
+        /// When the change began that is to be delivered, in seconds since the epoch; 0 if there is none.
+        pending_since: u64,
+    },
 }
 
 impl Fact for Counted {
@@ -187,7 +196,16 @@ impl Fact for Counted {
     }
 
     fn count(&self, metrics: &mut Metrics) {
-        match self {
+        match *self {
+            Self::State {
+                watches,
+                polling,
+                pending_since,
+            } => {
+                metrics.watches = watches;
+                metrics.polling = polling;
+                metrics.pending_since_timestamp_seconds = pending_since;
+            }
             Self::Polled => metrics.polls_total += 1,
             Self::Retried => metrics.retries_total += 1,
         }

@@ -18,6 +18,8 @@ pub enum Serving<'f> {
     },
     /// A connection cannot be accepted.
     CannotAccept(Errno),
+    /// `health` got this line.
+    Answered(&'f [u8]),
     /// `health` got no answer.
     NoAnswer(Errno),
 }
@@ -25,6 +27,7 @@ pub enum Serving<'f> {
 impl Fact for Serving<'_> {
     fn level(&self) -> Option<Level> {
         Some(match self {
+            Self::Answered(_) => Level::Info,
             Self::CannotAccept(_) => Level::Warn,
             Self::CannotListen { .. } | Self::NoAnswer(_) => Level::Error,
         })
@@ -43,6 +46,7 @@ impl Fact for Serving<'_> {
                 "cannot accept a connection at LISTEN_ADDR: {}; trying again every second",
                 Name(errno)
             ),
+            Self::Answered(text) => write!(line, "{}", Bytes(text)),
             Self::NoAnswer(errno) => write!(
                 line,
                 "no answer at LISTEN_ADDR: {}; is the sidecar running with the same LISTEN_ADDR?",

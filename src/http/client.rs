@@ -1,0 +1,61 @@
+//! `health`: asks the running sidecar whether it is ready.
+
+use super::socket::stream_socket;
+use crate::base::sys::{SocketAddress, set_address};
+use crate::base::text::pieces;
+use crate::report::Report;
+use crate::report::facts::serving::Serving;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::AsFd;
+use rustix::io::{self, Errno};
+
+/// How long to wait for each step.
+const PATIENCE: Timespec = Timespec {
+    tv_sec: 5,
+    tv_nsec: 0,
+};
+
+/// Prints what the sidecar that listens at `address` answers. Returns true if it is ready.
+///
+/// To a client, an address that stands for every interface means the loopback; ip(7).
+pub fn health(address: &SocketAddress, report: &mut Report) -> bool {
+    let mut answer = [0; 4096];
+    let length = match ask(address, &mut answer) {
+        Ok(length) => length,
+        Err(errno) => {
+            report.tell(&Serving::NoAnswer(errno));
+            return false;
+        }
+    };
+    let answer = &answer[..length];
+    let mut lines = pieces(answer.trim_ascii_end(), b'\n');
+    // What follows the first empty line is for people.
+    lines.find(|line| line.len() < 2);
+    for line in lines {
+        report.tell(&Serving::Answered(line));
+    }
+    answer.starts_with(b"HTTP/1.1 200 ")
+}
+
+fn ask(address: &SocketAddress, answer: &mut [u8]) -> io::Result<usize> {
+    let fd = stream_socket(address)?;
+    let wait = |events| match poll(&mut [PollFd::new(&fd, events)], Some(&PATIENCE)) {
+        Ok(0) => Err(Errno::TIMEDOUT),
+        other => other,
+    };
+    match set_address(libc::SYS_connect, fd.as_fd(), address) {
+        Ok(()) | Err(Errno::INPROGRESS) => {}
+        Err(errno) => return Err(errno),
+    }
+    wait(PollFlags::OUT)?;
+    io::write(&fd, b"GET /readyz HTTP/1.0\r\n\r\n")?;
+    let mut length = 0;
+    while let Some(room) = answer.get_mut(length..).filter(|room| !room.is_empty()) {
+        wait(PollFlags::IN)?;
+        match io::read(&fd, room)? {
+            0 => break,
+            read => length += read,
+        }
+    }
+    Ok(length)
+}

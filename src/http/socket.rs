@@ -1,0 +1,34 @@
+//! Sockets.
+
+use crate::base::sys::{SocketAddress, set_address};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::io;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, listen, socket_with, sockopt};
+
+/// The listen(2) backlog.
+const BACKLOG: i32 = 128;
+
+/// Returns a socket that does not block, of the address's family; socket(2).
+pub(super) fn stream_socket(address: &SocketAddress) -> io::Result<OwnedFd> {
+    let family = if address.is_v6() {
+        AddressFamily::INET6
+    } else {
+        AddressFamily::INET
+    };
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    socket_with(family, SocketType::STREAM, flags, None)
+}
+
+/// Returns a socket that listens at `address`; ip(7), ipv6(7).
+pub(super) fn listener(address: &SocketAddress) -> io::Result<OwnedFd> {
+    let listener = stream_socket(address)?;
+    // Connections left over from the last run are not in the way.
+    sockopt::set_socket_reuseaddr(&listener, true)?;
+    if address.is_v6() {
+        // [::] is every address of either family.
+        sockopt::set_ipv6_v6only(&listener, false)?;
+    }
+    set_address(libc::SYS_bind, listener.as_fd(), address)?;
+    listen(&listener, BACKLOG)?;
+    Ok(listener)
+}

@@ -1,0 +1,113 @@
+//! What the HTTP pages show of the running sidecar.
+
+use crate::base::encode::Bytes;
+use crate::base::time::{Instant, Millis};
+use crate::config::Config;
+use crate::http::{Page, Pages, Readiness};
+use crate::report::facts::obstacle::Obstacle;
+use crate::report::line::{Format, Level, Line};
+use crate::report::metrics::Metrics;
+use core::fmt::{self, Write};
+
+/// How long a reload may be pending before the sidecar counts as not ready.
+const PENDING_MAX: Millis = Millis(60_000);
+
+/// The state that the pages show.
+pub(super) struct Status<'s, 'c> {
+    pub(super) config: &'s Config<'c>,
+    pub(super) metrics: &'s Metrics,
+    /// One bit for each root that is missing or cannot be read.
+    pub(super) missing_roots: u64,
+    /// Neither inotify nor comparing notices every change.
+    pub(super) is_blind: bool,
+    /// A change that is not delivered, and since when.
+    pub(super) pending: Option<Pending<'c>>,
+    pub(super) now: Instant,
+}
+
+/// A change that could not be delivered.
+#[derive(Clone, Copy)]
+pub(super) struct Pending<'c> {
+    /// When the change began.
+    pub(super) since: Instant,
+    /// What is in the way; `None` while it only waits for `RELOAD_MIN_INTERVAL`.
+    pub(super) obstacle: Option<Obstacle<'c>>,
+}
+
+impl Pages for Status<'_, '_> {
+    fn readiness(&self) -> Readiness {
+        let is_late = self.pending.is_some_and(|pending| {
+            pending.obstacle.is_some() && self.now.since(pending.since) > PENDING_MAX
+        });
+        if self.is_blind || is_late {
+            Readiness::Unready
+        } else {
+            Readiness::Ready
+        }
+    }
+
+    fn write_problems(&self, page: &mut Page) -> fmt::Result {
+        for (at, root) in self.config.roots.iter().enumerate() {
+            if self.missing_roots >> at & 1 != 0 {
+                let mut line = line();
+                write!(line, "{} is missing or cannot be read", Bytes(root))?;
+                page.push(line.finish());
+            }
+        }
+        if self.is_blind {
+            page.write_str("inotify is refused or does not see everything, and CONFIG_POLL_INTERVAL is 0: changes may go unnoticed\n")?;
+        }
+        if let Some(pending) = self.pending
+            && let Some(obstacle) = pending.obstacle
+        {
+            let mut line = line();
+            let seconds = self.now.since(pending.since).as_secs();
+            write!(line, "a reload is pending for {seconds} s: ")?;
+            obstacle.describe(&mut line)?;
+            page.push(line.finish());
+        }
+        Ok(())
+    }
+
+    fn write_metrics(&self, page: &mut Page) -> fmt::Result {
+        self.metrics.write(page)
+    }
+}
+
+/// Returns a line of plain text, which escapes what it is given.
+fn line() -> Line {
+    Line::new(Format::Plain, Level::Info, 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Values;
+    use crate::report::facts::obstacle::Wanted;
+
+    #[test]
+    fn a_reload_that_could_not_be_delivered_for_a_minute_makes_it_unready() {
+        let mut environment = [&b"CONFIG_DIR=/a,/b"[..], b"PROCESS_NAME=b"].into_iter();
+        let config = Values::of(&mut environment).config(&mut |_| {}).unwrap();
+        let since = Instant::from_nanoseconds(1_000_000_000_000);
+        let status = |obstacle, ms| {
+            Status {
+                config: &config,
+                metrics: &Metrics::new(),
+                missing_roots: 0b10,
+                is_blind: false,
+                pending: Some(Pending { since, obstacle }),
+                now: since.plus(Millis(ms)),
+            }
+            .readiness()
+        };
+        let obstacle = Obstacle::NoProcess {
+            hint: None,
+            wanted: Wanted::default(),
+        };
+        assert_eq!(status(Some(obstacle), 60_000), Readiness::Ready);
+        assert_eq!(status(Some(obstacle), 60_001), Readiness::Unready);
+        // It waits for RELOAD_MIN_INTERVAL, as it was asked to.
+        assert_eq!(status(None, 100_000), Readiness::Ready);
+    }
+}
