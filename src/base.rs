@@ -7,4 +7,3 @@ pub mod signal;
 pub mod sys;
 pub mod text;
 pub mod time;
-pub mod words;

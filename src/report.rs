@@ -12,9 +12,6 @@ pub mod facts;
 pub mod line;
 pub mod log;
 pub mod metrics;
-pub mod old_encode;
-pub mod old_log;
-pub mod old_metrics;
 pub mod print;
 
 use crate::base::sys;
@@ -40,7 +37,6 @@ pub struct Report {
     pub log: Log,
     /// What was counted so far.
     pub metrics: Metrics,
-    pub old: old_log::Log,
 }
 
 impl Report {
@@ -49,7 +45,6 @@ impl Report {
         Self {
             log: Log::new(),
             metrics: Metrics::new(),
-            old: old_log::Log::new(),
         }
     }
 

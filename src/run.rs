@@ -11,23 +11,17 @@ use crate::base::signal::Signal;
 use crate::base::sys;
 use crate::base::time::{Deadline, Instant, Millis, TICK};
 use crate::config::{Config, PollInterval};
-use crate::confirm::Confirm;
-use crate::deliver::{self, Delivery};
 
 use crate::mount;
-use crate::process::Proc;
-use crate::reload::{Action, Change, Event, Reload, Timing, Waiting};
+use crate::reload::{Action, Change, Event};
 use crate::report::Report;
 use crate::report::facts::lifecycle::{Counted, Lifecycle};
 use crate::report::facts::serving::Serving;
 use crate::report::facts::watching::Watching;
 use crate::sandbox;
-use crate::watch::{Changes, Watch};
 use core::mem::ManuallyDrop;
 use ready::{Ready, Waits};
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::io::Errno;
-use rustix::process::{Pid, getpid};
+use rustix::fd::AsFd;
 use sidecar::Sidecar;
 pub use sidecar::open_proc;
 use status::{Pending, Status};
@@ -72,7 +66,7 @@ impl Sidecar<'_> {
         }
         self.introduce(report);
         if self.config.sandbox {
-            sandbox::enter(self.config, report);
+            sandbox::enter(self.config.signal, report);
         }
         for root in self.config.roots.iter() {
             mount::each_sub_path(root, &mut |mount| {

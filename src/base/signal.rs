@@ -171,14 +171,6 @@ impl Signal {
         text
     }
 
-    /// Adds its name to a log line.
-    pub fn name_in(
-        self,
-        line: &mut crate::report::old_log::Log,
-    ) -> &mut crate::report::old_log::Log {
-        line.key("signal", self.name().as_bytes())
-    }
-
     /// Parses `SIGHUP`, `HUP`, `hup`, `1`, `SIGRTMIN+3` or `rtmax-2`.
     pub fn parse(text: &[u8]) -> Result<Self, NotASignal> {
         let of_number = |number| Self::from_number(number).ok_or(NotASignal::OutOfRange);

@@ -1,6 +1,5 @@
 //! What the program waits for, and what has come.
 
-use crate::base::encode::Name;
 use crate::base::sys;
 use crate::base::time::{Deadline, Instant, Millis};
 use crate::confirm::TARGETS_MAX;

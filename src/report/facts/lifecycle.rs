@@ -61,12 +61,12 @@ pub enum Lifecycle<'f> {
 }
 
 /// What of the sandbox holds, or why not.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Sandboxed {
     /// `no_new_privs`; prctl(2).
     pub no_new_privs: Result<(), Errno>,
     /// The names of the capabilities that were kept, separated by commas; capabilities(7).
-    pub capabilities: Result<&'static str, Errno>,
+    pub capabilities: Result<Word, Errno>,
     /// The system call filter; seccomp(2).
     pub seccomp: Result<(), Errno>,
 }
@@ -82,9 +82,10 @@ impl Sandboxed {
         } else {
             "sandboxed in part: the kernel, or the container's seccomp profile, refuses the rest"
         })?;
+        let capabilities = self.capabilities.as_ref().map(Word::as_str);
         for (key, held) in [
             ("no_new_privs", self.no_new_privs.map(|()| "on")),
-            ("capabilities", self.capabilities),
+            ("capabilities", capabilities.map_err(|errno| *errno)),
             ("seccomp", self.seccomp.map(|()| "on")),
         ] {
             match held {
