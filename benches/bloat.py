@@ -15,7 +15,7 @@ import subprocess
 import sys
 
 # Modules that all others use.
-HELPERS = "log", "text"
+HELPERS = "report", "text"
 UNKNOWN = "not known"
 SHARED = "shared, outlined by the compiler"
 

@@ -84,41 +84,71 @@ impl Metrics {
     };
 
     /// Writes all of them with their help and types.
-    #[rustfmt::skip]
     pub fn write(&self, output: &mut dyn Write) -> fmt::Result {
-        const VERSION: &str = concat!("build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"}");
-        let metrics: [(&str, &str, u64); 22] = [
-            (VERSION, "Version of config-reloader-sidecar.", 1),
-            ("reloads_total", "Reloads delivered or failed.", self.reloads_total),
-            ("reloads_failed_total", "Reloads failed, counted again each minute while they do.", self.reloads_failed_total),
-            ("last_reload_successful", "0 if the last reload failed, else 1.", self.last_reload_successful.into()),
-            ("last_reload_success_timestamp_seconds", "Unix time of the last delivery, else 0.", self.last_reload_success_timestamp_seconds),
-            ("watches", "inotify watches set.", self.watches),
-            ("watch_events_total", "inotify events received.", self.watch_events_total),
-            ("watch_errors_total", "Times that inotify was refused or failed.", self.watch_errors_total),
-            ("changes_total", "Changes of the content.", self.changes_total),
-            ("signals_total", "Signals sent.", self.signals_total),
-            ("retries_total", "Further attempts at the same reload.", self.retries_total),
-            ("pending_since_timestamp_seconds", "Unix time of the change that is to be delivered, else 0.", self.pending_since_timestamp_seconds),
-            ("guard_waits_total", "Reloads held back by RELOAD_GUARD.", self.guard_waits_total),
-            ("confirmations_total", "Reloads after which files were opened.", self.confirmations_total),
-            ("unconfirmed_total", "Signals after which no file was opened.", self.unconfirmed_total),
-            ("target_exits_total", "Processes that ended after the signal.", self.target_exits_total),
-            ("queue_overflows_total", "Overflows of the inotify queue.", self.queue_overflows_total),
-            ("polls_total", "Comparisons made at an interval.", self.polls_total),
-            ("roots", "Paths in CONFIG_DIR.", self.roots),
-            ("roots_missing", "Paths in CONFIG_DIR that cannot be read.", self.roots_missing),
-            ("polling", "1 if content is compared at an interval, else 0.", self.polling.into()),
-            ("log_lines_dropped_total", "Log lines that standard error did not take.", self.log_lines_dropped_total),
-        ];
-        for (series, help, value) in metrics {
-            let name = series.split('{').next().unwrap_or(series);
-            let kind = if name.ends_with("_total") { "counter" } else { "gauge" };
-            write!(output, "# HELP reloader_{name} {help}\n# TYPE reloader_{name} {kind}\nreloader_{series} {value}\n")?;
+        const VERSION: &str = concat!("{version=\"", env!("CARGO_PKG_VERSION"), "\"}");
+        write_row(
+            output,
+            "build_info",
+            VERSION,
+            "Version of config-reloader-sidecar.",
+            1,
+        )?;
+        for row in &ROWS {
+            write_row(output, row.name, "", row.help, (row.value)(self))?;
         }
         Ok(())
     }
 }
+
+fn write_row(
+    output: &mut dyn Write,
+    name: &str,
+    labels: &str,
+    help: &str,
+    value: u64,
+) -> fmt::Result {
+    let kind = if name.ends_with("_total") {
+        "counter"
+    } else {
+        "gauge"
+    };
+    write!(
+        output,
+        "# HELP reloader_{name} {help}\n# TYPE reloader_{name} {kind}\nreloader_{name}{labels} {value}\n"
+    )
+}
+
+/// A metric as it is written.
+struct Row {
+    name: &'static str,
+    help: &'static str,
+    value: fn(&Metrics) -> u64,
+}
+
+#[rustfmt::skip]
+static ROWS: [Row; 21] = [
+    Row { name: "reloads_total", help: "Reloads delivered or failed.", value: |metrics| metrics.reloads_total },
+    Row { name: "reloads_failed_total", help: "Reloads failed, counted again each minute while they do.", value: |metrics| metrics.reloads_failed_total },
+    Row { name: "last_reload_successful", help: "0 if the last reload failed, else 1.", value: |metrics| metrics.last_reload_successful.into() },
+    Row { name: "last_reload_success_timestamp_seconds", help: "Unix time of the last delivery, else 0.", value: |metrics| metrics.last_reload_success_timestamp_seconds },
+    Row { name: "watches", help: "inotify watches set.", value: |metrics| metrics.watches },
+    Row { name: "watch_events_total", help: "inotify events received.", value: |metrics| metrics.watch_events_total },
+    Row { name: "watch_errors_total", help: "Times that inotify was refused or failed.", value: |metrics| metrics.watch_errors_total },
+    Row { name: "changes_total", help: "Changes of the content.", value: |metrics| metrics.changes_total },
+    Row { name: "signals_total", help: "Signals sent.", value: |metrics| metrics.signals_total },
+    Row { name: "retries_total", help: "Further attempts at the same reload.", value: |metrics| metrics.retries_total },
+    Row { name: "pending_since_timestamp_seconds", help: "Unix time of the change that is to be delivered, else 0.", value: |metrics| metrics.pending_since_timestamp_seconds },
+    Row { name: "guard_waits_total", help: "Reloads held back by RELOAD_GUARD.", value: |metrics| metrics.guard_waits_total },
+    Row { name: "confirmations_total", help: "Reloads after which files were opened.", value: |metrics| metrics.confirmations_total },
+    Row { name: "unconfirmed_total", help: "Signals after which no file was opened.", value: |metrics| metrics.unconfirmed_total },
+    Row { name: "target_exits_total", help: "Processes that ended after the signal.", value: |metrics| metrics.target_exits_total },
+    Row { name: "queue_overflows_total", help: "Overflows of the inotify queue.", value: |metrics| metrics.queue_overflows_total },
+    Row { name: "polls_total", help: "Comparisons made at an interval.", value: |metrics| metrics.polls_total },
+    Row { name: "roots", help: "Paths in CONFIG_DIR.", value: |metrics| metrics.roots },
+    Row { name: "roots_missing", help: "Paths in CONFIG_DIR that cannot be read.", value: |metrics| metrics.roots_missing },
+    Row { name: "polling", help: "1 if content is compared at an interval, else 0.", value: |metrics| metrics.polling.into() },
+    Row { name: "log_lines_dropped_total", help: "Log lines that standard error did not take.", value: |metrics| metrics.log_lines_dropped_total },
+];
 
 #[cfg(test)]
 mod tests {
