@@ -12,7 +12,7 @@ use crate::confirm::Openings;
 use crate::fingerprint::Fingerprint;
 use crate::mount::FileSystem;
 use crate::report::Report;
-use crate::report::facts::watching::Watching;
+use crate::report::facts::watching::{Gap, Watching};
 use crate::tree::{self, Armed, Role, Shortfall, Visit, Volume};
 use core::fmt::{self, Display};
 use rustix::fd::BorrowedFd;
@@ -286,16 +286,16 @@ fn report_shortfall(
         name,
     };
     report.tell(&match shortfall {
-        Shortfall::Unreadable(errno) => Watching::EntryUnreadable {
+        Shortfall::Unreadable(errno) => Gap::Unreadable {
             path,
             errno,
             is_shortage: is_shortage(errno),
         },
-        Shortfall::TooDeep => Watching::TooDeep {
+        Shortfall::TooDeep => Gap::TooDeep {
             path,
             levels: tree::LEVELS,
         },
-        Shortfall::TooMany => Watching::TooMany {
+        Shortfall::TooMany => Gap::TooMany {
             path,
             entries: tree::ENTRIES_MAX,
         },
@@ -307,7 +307,7 @@ fn report_shortfall(
 fn report_remote(report: &mut Report, fd: BorrowedFd<'_>, file_system: &'static str) {
     let mut buffer = [0; PATH_SIZE];
     let path = Bytes(path_of(fd, &mut buffer));
-    report.tell(&Watching::Remote {
+    report.tell(&Gap::Remote {
         path: &path,
         file_system,
     });
