@@ -8,6 +8,7 @@ mod cache;
 mod changes;
 mod drain;
 mod event;
+mod gap;
 mod instance;
 mod scan;
 mod snapshot;

@@ -123,7 +123,7 @@ const WRITTEN: usize = 16;
 
 /// How many packets a pipe takes, and of how many bytes; the reader's buffer may lose a few bytes to its alignment.
 const BATCHES: usize = 16;
-const BATCH_SIZE: usize = 4080;
+const BATCH_SIZE: usize = 2032;
 
 fuzz_target!(|input: Input| {
     // A packet is read at once, as the kernel's whole events are.

@@ -155,9 +155,8 @@ impl<'r> Resolver<'r> {
         }
         match self.remaining.follow(self.position.fd()) {
             Ok(Start::Root) => self.position.enter(locate(CWD, c"/")?),
-            Ok(Start::Here) => {}
-            // No longer a link: the next step looks it up again.
-            Err(Errno::INVAL) => {}
+            // EINVAL: no longer a link. The next step looks it up again.
+            Ok(Start::Here) | Err(Errno::INVAL) => {}
             Err(errno) => return Err(errno),
         }
         Ok(())

@@ -303,6 +303,20 @@ fn w5_a_root_that_is_a_link_is_armed_at_both_ends() {
 }
 
 #[test]
+fn an_unchanged_way_is_not_resolved_again() {
+    let disk = Disk::new();
+    disk.file("root/a", "a");
+    let resolved = disk.fingerprint("root");
+    let recorder = Recorder {
+        is_way_unchanged: true,
+        ..Recorder::default()
+    };
+    let (fingerprint, recorder, _) = disk.walk_with("root", recorder);
+    assert_eq!(disk.armed(&recorder), ["Tree root"]);
+    assert_eq!(fingerprint, resolved);
+}
+
+#[test]
 fn w2_hidden_names_of_a_volume_are_skipped_and_what_its_links_lead_to_is_armed() {
     let disk = Disk::new();
     disk.volume("root", 1, &[("app.conf", "a"), ("dir/b.conf", "b")]);

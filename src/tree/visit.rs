@@ -34,9 +34,9 @@ pub enum Armed {
 pub enum Shortfall {
     /// The entry cannot be read. Its size, mtime and inode stand in.
     Unreadable(Errno),
-    /// The directory is more than [`LEVELS`](super::LEVELS) deep and is not entered.
+    /// The directory is more than `LEVELS` deep and is not entered.
     TooDeep,
-    /// [`ENTRIES_MAX`](super::ENTRIES_MAX) was reached. This entry and those after it are left out.
+    /// `ENTRIES_MAX` was reached. This entry and those after it are left out.
     TooMany,
 }
 

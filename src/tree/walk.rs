@@ -290,8 +290,6 @@ impl Walk<'_> {
     }
 
     /// Adds an entry of which only the path and the kind count.
-    // Not inlined: called in many places.
-    #[inline(never)]
     fn add(&mut self, key: Key, kind: Kind) {
         self.fingerprint.add(Entry::of(key, kind, &[]));
     }

@@ -13,8 +13,8 @@ use rustix::fd::OwnedFd;
 use rustix::fs::inotify::{Event, ReadFlags, Reader};
 use rustix::io::Errno;
 
-/// Room for at least 15 events with the longest names.
-const EVENTS_SIZE: usize = 4096;
+/// Room for at least 7 events with the longest names. The buffer and a log line are on the stack at the same time.
+const EVENTS_SIZE: usize = 2048;
 /// How many events are taken at once: a flood of them must not keep the program from anything else.
 const EVENTS_MAX: u32 = 10_000;
 /// How often an overflow is logged at most.

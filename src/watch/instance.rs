@@ -36,8 +36,9 @@ impl Instance {
         }
     }
 
+    /// Returns an instance that reads its events from `fd`.
     #[cfg(fuzzing)]
-    pub(super) const fn of(fd: OwnedFd) -> Self {
+    pub(super) fn of(fd: OwnedFd) -> Self {
         Self {
             fd: Some(fd),
             ..Self::new()

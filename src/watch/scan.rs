@@ -2,9 +2,9 @@
 
 use super::cache::Cache;
 use super::changes::Changes;
+use super::gap::{report_remote, report_shortfall};
 use super::instance::Instance;
 use super::snapshot::{Problems, Snapshot};
-use crate::base::encode::Bytes;
 use crate::base::file::{descriptor_path, is_shortage};
 use crate::base::time::Instant;
 use crate::config::CommaList;
@@ -14,17 +14,14 @@ use crate::mount::FileSystem;
 use crate::report::Report;
 use crate::report::facts::watching::Watching;
 use crate::tree::{self, Armed, Role, Shortfall, Visit, Volume};
-use core::fmt::{self, Display};
 use rustix::fd::BorrowedFd;
 use rustix::fs::inotify::{self, WatchFlags};
-use rustix::fs::{CWD, FileType, Stat};
+use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 
 /// Check for interruption once every this many calls, because checking costs a system call. This many small files, or pieces of a
 /// large one, are read in a millisecond.
 const INTERRUPTION_CALLS: u32 = 32;
-/// How much of a path is logged.
-const PATH_SIZE: usize = 1024;
 
 const NAMES: WatchFlags = WatchFlags::CREATE
     .union(WatchFlags::DELETE)
@@ -270,68 +267,4 @@ fn problem(problems: &mut Problems, shortfall: Shortfall) -> &mut bool {
         Shortfall::TooDeep => &mut problems.has_too_deep,
         Shortfall::TooMany => &mut problems.has_too_many,
     }
-}
-
-// Not inlined: keeps the path's buffer off the stack of the scan.
-#[inline(never)]
-fn report_shortfall(
-    report: &mut Report,
-    directory: BorrowedFd<'_>,
-    name: &[u8],
-    shortfall: Shortfall,
-) {
-    let mut buffer = [0; PATH_SIZE];
-    let path = &Path {
-        directory: path_of(directory, &mut buffer),
-        name,
-    };
-    report.tell(&match shortfall {
-        Shortfall::Unreadable(errno) => Watching::EntryUnreadable {
-            path,
-            errno,
-            is_shortage: is_shortage(errno),
-        },
-        Shortfall::TooDeep => Watching::TooDeep {
-            path,
-            levels: tree::LEVELS,
-        },
-        Shortfall::TooMany => Watching::TooMany {
-            path,
-            entries: tree::ENTRIES_MAX,
-        },
-    });
-}
-
-// Not inlined, for the same reason.
-#[inline(never)]
-fn report_remote(report: &mut Report, fd: BorrowedFd<'_>, file_system: &'static str) {
-    let mut buffer = [0; PATH_SIZE];
-    let path = Bytes(path_of(fd, &mut buffer));
-    report.tell(&Watching::Remote {
-        path: &path,
-        file_system,
-    });
-}
-
-/// The path of an entry.
-struct Path<'p> {
-    /// The path of its directory; empty if that is not known.
-    directory: &'p [u8],
-    name: &'p [u8],
-}
-
-impl Display for Path<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.directory.is_empty() {
-            write!(formatter, "{}/", Bytes(self.directory))?;
-        }
-        Bytes(self.name).fmt(formatter)
-    }
-}
-
-/// Returns the path of what is open, or nothing if it cannot be read.
-fn path_of<'b>(fd: BorrowedFd<'_>, buffer: &'b mut [u8]) -> &'b [u8] {
-    let mut link = descriptor_path(fd);
-    let length = rustix::fs::readlinkat_raw(CWD, link.as_c_str(), &mut *buffer).unwrap_or(0);
-    &buffer[..length]
 }

@@ -58,8 +58,20 @@ pub enum Watching<'f> {
         /// Its path, as in the settings.
         root: &'f [u8],
     },
+    /// Every entry can be read again.
+    AllReadable,
+    /// A root is, contains or is inside a subPath mount.
+    SubPath {
+        /// Where it is mounted.
+        path: &'f [u8],
+    },
+}
+
+/// A part of the tree in which changes may be missed.
+#[derive(Clone, Copy)]
+pub enum Gap<'f> {
     /// An entry cannot be read.
-    EntryUnreadable {
+    Unreadable {
         /// Its path.
         path: &'f dyn Display,
         /// Why.
@@ -67,9 +79,7 @@ pub enum Watching<'f> {
         /// True if file descriptors or memory ran short, which passes.
         is_shortage: bool,
     },
-    /// Every entry can be read again.
-    AllReadable,
-    /// A directory lies too deep.
+    /// A directory is too deep.
     TooDeep {
         /// Its path.
         path: &'f dyn Display,
@@ -89,11 +99,6 @@ pub enum Watching<'f> {
         path: &'f dyn Display,
         /// The file system's name.
         file_system: &'static str,
-    },
-    /// A root is, contains or is inside a subPath mount.
-    SubPath {
-        /// Where it is mounted.
-        path: &'f [u8],
     },
 }
 
@@ -129,10 +134,6 @@ impl Fact for Watching<'_> {
             Self::Refused(_)
             | Self::Overflowed { is_repeated: false }
             | Self::RootMissing { .. }
-            | Self::EntryUnreadable { .. }
-            | Self::TooDeep { .. }
-            | Self::TooMany { .. }
-            | Self::Remote { .. }
             | Self::SubPath { .. } => Some(Level::Warn),
             Self::Unreadable(_) => Some(Level::Error),
         }
@@ -171,34 +172,7 @@ impl Fact for Watching<'_> {
             ),
             Self::RootMissing { root, errno } => describe_missing(line, &Bytes(root), errno),
             Self::RootBack { root } => write!(line, "{} is there again", Bytes(root)),
-            Self::EntryUnreadable {
-                path,
-                errno,
-                is_shortage: true,
-            } => write!(
-                line,
-                "cannot read {path}: {}; trying again at intervals{}",
-                Name(errno),
-                Optional(advice(errno))
-            ),
-            Self::EntryUnreadable { path, errno, .. } => write!(
-                line,
-                "cannot read {path}: {}; using its size and time instead. Other unreadable files are not reported",
-                Name(errno)
-            ),
             Self::AllReadable => line.write_str("every file can be read again"),
-            Self::TooDeep { path, levels } => write!(
-                line,
-                "{path} is more than {levels} levels deep and is not watched. Other such directories are not reported"
-            ),
-            Self::TooMany { path, entries } => write!(
-                line,
-                "{path} and what follows it is not watched: there are more than {entries} entries"
-            ),
-            Self::Remote { path, file_system } => write!(
-                line,
-                "{path} is on {file_system}, where inotify misses changes made elsewhere; comparing the content at intervals as well (CONFIG_POLL_INTERVAL)"
-            ),
             Self::SubPath { path } => write!(
                 line,
                 "{} is a subPath mount, which Kubernetes never updates; mount the whole volume instead",
@@ -217,6 +191,44 @@ impl Fact for Watching<'_> {
                 (metrics.roots, metrics.roots_missing) = (count, missing);
             }
             _ => {}
+        }
+    }
+}
+
+impl Fact for Gap<'_> {
+    fn level(&self) -> Option<Level> {
+        Some(Level::Warn)
+    }
+
+    fn describe(&self, line: &mut Line) -> fmt::Result {
+        match *self {
+            Self::Unreadable {
+                path,
+                errno,
+                is_shortage: true,
+            } => write!(
+                line,
+                "cannot read {path}: {}; trying again at intervals{}",
+                Name(errno),
+                Optional(advice(errno))
+            ),
+            Self::Unreadable { path, errno, .. } => write!(
+                line,
+                "cannot read {path}: {}; using its size and time instead. Other unreadable files are not reported",
+                Name(errno)
+            ),
+            Self::TooDeep { path, levels } => write!(
+                line,
+                "{path} is more than {levels} levels deep and is not watched. Other such directories are not reported"
+            ),
+            Self::TooMany { path, entries } => write!(
+                line,
+                "{path} and what follows it is not watched: there are more than {entries} entries"
+            ),
+            Self::Remote { path, file_system } => write!(
+                line,
+                "{path} is on {file_system}, where inotify misses changes made elsewhere; comparing the content at intervals as well (CONFIG_POLL_INTERVAL)"
+            ),
         }
     }
 }
