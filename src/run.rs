@@ -470,12 +470,7 @@ impl<'c> Sidecar<'c> {
                     words!("the content is again what it was; the pending reload is cancelled"),
                 );
             }
-            Note::CaughtUp => report.old.tell(
-                Level::Info,
-                words!(
-                    "the process had started before the newest change of what was there at start"
-                ),
-            ),
+            Note::CaughtUp => report.tell(&Delivering::CaughtUp),
             Note::NotNeeded => report.old.tell(
                 Level::Info,
                 words!("no signal needed: the process started after the change"),

@@ -268,9 +268,7 @@ fn a1_what_one_process_reads_is_confirmed_though_another_one_ends() {
     );
     update(&scene, "one");
     assert_eq!(scene.target.signalled().1, "one");
-    scene
-        .sidecar
-        .expect("the process ended after the signal");
+    scene.sidecar.expect("the process ended after the signal");
     scene.sidecar.expect("reload confirmed");
 }
 
