@@ -7,9 +7,9 @@ use config_reloader_sidecar::config::{
     self, COUNT, CommaList, Config, Listen, MAX_CMDLINE, MAX_NAMES, MAX_ROOTS, PATH_MAX,
     PollInterval, Setting, Values,
 };
-use config_reloader_sidecar::confirm::Mode;
+use config_reloader_sidecar::config::ConfirmMode;
 use config_reloader_sidecar::log::Format;
-use config_reloader_sidecar::process::{Matcher, Select};
+use config_reloader_sidecar::config::{Matcher, Select};
 use config_reloader_sidecar::signal::Signal;
 use config_reloader_sidecar::sys::SocketAddress;
 use config_reloader_sidecar_fuzz::{json, logged, text};
@@ -179,11 +179,11 @@ fn plain(entries: &[Vec<u8>]) -> Result<Config<'_>, (BTreeSet<&'static str>, For
         min_interval_ms: it.read("RELOAD_MIN_INTERVAL", 1_000, milliseconds),
         guard: it.read("RELOAD_GUARD", true, boolean),
         catch_up: it.read("RELOAD_CATCH_UP", true, boolean),
-        confirm: it.read("RELOAD_CONFIRM", Mode::Warn, |value| {
+        confirm: it.read("RELOAD_CONFIRM", ConfirmMode::Warn, |value| {
             match &*value.to_ascii_lowercase() {
-                "warn" => Some(Mode::Warn),
-                "retry" => Some(Mode::Retry),
-                "off" => Some(Mode::Off),
+                "warn" => Some(ConfirmMode::Warn),
+                "retry" => Some(ConfirmMode::Retry),
+                "off" => Some(ConfirmMode::Off),
                 _ => None,
             }
         }),

@@ -1,7 +1,7 @@
 //! A process file: its first line is the id of a live process, or none is selected.
 #![no_main]
 
-use config_reloader_sidecar::process::{Matcher, Select};
+use config_reloader_sidecar::config::{Matcher, Select};
 use config_reloader_sidecar_fuzz::{Fixture, Memory, TARGET};
 use libfuzzer_sys::fuzz_target;
 use std::cell::LazyCell;

@@ -1,8 +1,8 @@
 //! `/proc/PID/stat`: agrees with a plain parser on any bytes, and reads any name out of a line as the kernel writes it.
 #![no_main]
 
-use config_reloader_sidecar::process::{TICK_MS, parse_stat};
-use config_reloader_sidecar::reload::Instant;
+use config_reloader_sidecar::base::time::{Instant, TICK};
+use config_reloader_sidecar::process::parse_stat;
 use config_reloader_sidecar_fuzz::{stat, target};
 use libfuzzer_sys::fuzz_target;
 
@@ -28,7 +28,7 @@ fn plain(line: &[u8]) -> Option<Fields> {
     let field = |number: usize| fields.get(number - 2).copied();
     // Flags: they only say whether it is a kernel thread.
     number(field(9)?)?;
-    let start = number(field(22)?)?.checked_mul(TICK_MS * 1_000_000)?;
+    let start = number(field(22)?)?.checked_mul(TICK.0 * 1_000_000)?;
     Some((
         id(field(4)?),
         comm[..comm.len().min(15)].to_vec(),

@@ -94,7 +94,7 @@ fn download_met_by(signal: &str, select: &str) -> Vec<u8> {
     let received = download.finish();
     // The child that was downloaded from was told as well. On SIGHUP the master may end its children before they are told.
     if (signal, select) == ("SIGUSR1", "all") {
-        sidecar.expect("the process has ended after the signal");
+        sidecar.expect("the process ended after the signal");
     }
     received
 }

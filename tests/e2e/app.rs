@@ -543,7 +543,7 @@ pub fn is_ended_amid_its_start<A: Application>(
     let (mut app, hold) = App::start_held(application);
     let mut sidecar = app.sidecar(settings(app.settings().set("RELOAD_CATCH_UP", "false")));
     app.replace("two");
-    sidecar.expect("the process has ended after the signal");
+    sidecar.expect("the process ended after the signal");
     let status = app.main.wait().unwrap();
     println!("{}: signalled amid its start: {status}", A::NAME);
     drop(hold);

@@ -85,7 +85,7 @@ fn prove(app: &User, sidecar: &User, outcome: &str) {
         "EPERM" => {
             let line = log.expect("reload pending");
             let both = format!(
-                "EPERM: this runs as uid {}, the process as uid {}; {WAYS_OUT}",
+                "EPERM: the sidecar runs as uid {}, the process as uid {}; {WAYS_OUT}",
                 sidecar.uid, app.uid
             );
             assert!(line.contains(&both), "{line}");

@@ -158,7 +158,7 @@ fn signalled_with_all_its_workers_it_loses_a_request() {
     let slow = begin(&php_fpm);
     php_fpm.replace("two");
     // The guard does not help: amid a request a worker has handlers, which do in the end what the signal does without them.
-    sidecar.expect("the process has ended after the signal");
+    sidecar.expect("the process ended after the signal");
     assert_eq!(body(&slow.wait_with_output().unwrap()), None);
     php_fpm.answers("two");
     println!("php-fpm, all: 1 slow request lost");

@@ -152,7 +152,7 @@ fn session_met_by_a_signal_to_all(guard: &str) -> (App<Sshd>, Talker, Session) {
 #[test]
 fn signalled_with_all_its_children_it_drops_a_session() {
     let (_sshd, mut sidecar, session) = session_met_by_a_signal_to_all("false");
-    sidecar.expect("the process has ended after the signal");
+    sidecar.expect("the process ended after the signal");
     let (status, lines) = session.talker.finish();
     // So ssh(1) tells of its own errors.
     assert_eq!(
@@ -165,7 +165,7 @@ fn signalled_with_all_its_children_it_drops_a_session() {
 #[test]
 fn the_guard_spares_a_session_even_so() {
     let (_sshd, mut sidecar, mut session) = session_met_by_a_signal_to_all("true");
-    sidecar.expect("the process has no handler for the signal");
+    sidecar.expect("would end or stop the process, which has no handler");
     session.says("two");
 }
 

@@ -425,7 +425,7 @@ fn tells_the_truth(story: &Story, lines: &[Line], sent: &[Sent], broken: &mut Ve
                     || line.message.starts_with("inotify's queue overflowed")
                     || line
                         .message
-                        .starts_with("reload pending: the process has no handler for the signal")
+                        .contains(" would end or stop the process, which has no handler")
             }
             _ => false,
         };

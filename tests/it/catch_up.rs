@@ -32,7 +32,7 @@ fn p8_a_process_from_before_the_newest_change_is_signalled_once_at_start() {
     let log = log.join("\n");
     assert_eq!(log.matches("signal sent").count(), 1, "{log}");
     assert!(
-        log.contains("the process had started before the newest change"),
+        log.contains("signalled at startup: the process started before"),
         "{log}"
     );
 }
@@ -41,7 +41,7 @@ fn p8_a_process_from_before_the_newest_change_is_signalled_once_at_start() {
 fn p8_a_process_from_after_the_newest_change_is_left_alone() {
     let (directory, mut first, mut sidecar) = started_after_a_change(&[]);
     assert_eq!(first.signalled().1, "new");
-    sidecar.expect("newest change");
+    sidecar.expect("signalled at startup");
     sidecar.end();
     drop(first);
     let path = directory.path().join("volume");

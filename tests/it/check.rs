@@ -391,9 +391,8 @@ fn signal_goes_by_the_same_rules() {
     let (code, output) = run("signal", scene.settings());
     assert_eq!(code, Some(1));
     assert!(
-        output.starts_with(
-            "! the process has no handler for the signal and would be ended or stopped by it"
-        ),
+        output
+            .starts_with("! SIGHUP would end or stop the process, which has no handler for it yet"),
         "{output}"
     );
     let young = scene

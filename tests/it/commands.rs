@@ -1,9 +1,9 @@
 //! The commands that print, and wrong usage.
 
 use crate::support::process::Settings;
+use config_reloader_sidecar::base::signal::Signal;
 use config_reloader_sidecar::command;
 use config_reloader_sidecar::config::Setting;
-use config_reloader_sidecar::signal::Signal;
 
 #[test]
 fn help_lists_every_command_and_every_setting_that_works() {

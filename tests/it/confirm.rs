@@ -198,7 +198,7 @@ fn a2_a_process_that_ends_after_the_signal_is_an_error() {
     update(&scene, "broken");
     let line = scene
         .sidecar
-        .expect("the process has ended after the signal; is the new configuration valid?");
+        .expect("the process ended after the signal; is the new configuration valid?");
     assert!(
         line.contains(" error ")
             && line.contains(&format!(
@@ -268,9 +268,7 @@ fn a1_what_one_process_reads_is_confirmed_though_another_one_ends() {
     );
     update(&scene, "one");
     assert_eq!(scene.target.signalled().1, "one");
-    scene
-        .sidecar
-        .expect("the process has ended after the signal");
+    scene.sidecar.expect("the process ended after the signal");
     scene.sidecar.expect("reload confirmed");
 }
 

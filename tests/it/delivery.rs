@@ -184,7 +184,7 @@ fn p4_a_process_that_the_signal_would_end_is_spared_until_it_is_ready() {
     let target = Target::start_as(&name, &config.file(), &["--default", &hup]);
     let mut sidecar = config.settings(&name).start();
     let content = config.change();
-    sidecar.expect("reload pending: the process has no handler for the signal");
+    sidecar.expect("would end or stop the process, which has no handler");
     // A ready one takes its place; it started after the change, so that it needs another one.
     drop(target);
     let mut target = Target::start_as(&name, &config.file(), &[]);
@@ -202,7 +202,7 @@ fn p4_the_guard_lets_a_signal_through_as_soon_as_there_is_a_handler() {
     let mut target = Target::start_as(&name, &config.file(), &["--late", &hup]);
     let mut sidecar = config.settings(&name).start();
     let content = config.change();
-    sidecar.expect("reload pending: the process has no handler for the signal");
+    sidecar.expect("would end or stop the process, which has no handler");
     target.talker.signal(Signal::USR2);
     assert_eq!(target.signalled().0, "SIGUSR2");
     assert_eq!(target.signalled(), ("SIGHUP".to_owned(), content));
@@ -232,7 +232,7 @@ fn p4_a_process_that_ignores_the_signal_gets_it_with_a_warning() {
     let _target = Target::start_as(&name, &config.file(), &["--ignore", &hup]);
     let mut sidecar = config.settings(&name).start();
     config.change();
-    sidecar.expect("the process ignores the signal; it is sent, but nothing will happen");
+    sidecar.expect("the process ignores the signal; sending it, but nothing will happen");
     sidecar.expect("signal sent");
 }
 
@@ -289,7 +289,7 @@ fn p6_of_several_processes_in_the_way_the_first_is_named() {
     let (one, other) = (start(), start());
     let mut sidecar = config.settings(&name).start();
     config.change();
-    let line = sidecar.expect("reload pending: the process has no handler for the signal");
+    let line = sidecar.expect("would end or stop the process, which has no handler");
     let pid = |target: &Target| target.talker.pid().as_raw_nonzero();
     let first = pid(&one).min(pid(&other));
     assert!(line.contains(&format!("pid={first} ")), "{line}");
@@ -338,7 +338,7 @@ fn p7_without_permission_both_users_and_both_ways_out_are_named() {
     let content = config.change();
     let line = sidecar.expect("reload pending: EPERM");
     assert!(
-        line.contains("EPERM: this runs as uid 65532, the process as uid 1001; run the sidecar with the process's uid (runAsUser), or as uid 0 with the capability KILL"),
+        line.contains("EPERM: the sidecar runs as uid 65532, the process as uid 1001; run the sidecar with the process's uid (runAsUser), or as uid 0 with the capability KILL"),
         "{line}"
     );
     drop(sidecar);
@@ -666,7 +666,7 @@ fn p6_a_process_that_is_not_ready_for_long_is_looked_at_less_and_less_often() {
     let mut target = Target::start_as(&name, &config.file(), &["--late", &hup]);
     let mut sidecar = config.settings(&name).start();
     let content = config.change();
-    sidecar.expect("reload pending: the process has no handler for the signal");
+    sidecar.expect("would end or stop the process, which has no handler");
     let mut pauses = Vec::new();
     eventually("a pause of three seconds", || {
         if let Some(pause) = sleep_ms(&sidecar)

@@ -685,7 +685,7 @@ fn the_metrics_tell_of_an_end_after_the_signal() {
     listening.config.change();
     listening.sidecar.expect("signal sent");
     drop(target);
-    listening.sidecar.expect("the process has ended");
+    listening.sidecar.expect("the process ended");
     assert_eq!(listening.metric("target_exits_total"), 1);
     assert_eq!(listening.metric("reloads_failed_total"), 1);
     assert_eq!(listening.metric("last_reload_successful"), 0);

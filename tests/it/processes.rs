@@ -261,7 +261,7 @@ fn p2_a_master_that_executes_itself_anew_is_told_every_time_and_not_before_it_is
     for _ in 0..3 {
         // As it is right after it executed itself: the same process, without a handler.
         let content = config.change();
-        sidecar.expect("reload pending: the process has no handler for the signal");
+        sidecar.expect("would end or stop the process, which has no handler");
         target.talker.signal(Signal::USR2);
         assert_eq!(target.signalled().0, "SIGUSR2");
         assert_eq!(target.signalled(), ("SIGHUP".to_owned(), content));

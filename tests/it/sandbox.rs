@@ -5,9 +5,9 @@ use crate::support::kernel::{refuse, with_own_mounts};
 use crate::support::process::{Settings, Talker, Target, open_to_all};
 use crate::support::scene::Config;
 use crate::support::{is_emulated, is_root, unique_name};
+use config_reloader_sidecar::base::signal::Signal;
+use config_reloader_sidecar::base::sys;
 use config_reloader_sidecar::sandbox::{self, CALLS, RESTRICTED_CALLS};
-use config_reloader_sidecar::signal::Signal;
-use config_reloader_sidecar::sys;
 use rustix::mount::{MountFlags, mount};
 use rustix::process::{Pid, WaitOptions, waitpid};
 use std::fs::{self, Permissions};
@@ -140,7 +140,7 @@ fn without_capabilities_root_is_as_any_user() {
     let target = others_target(&unique_name(), &config);
     let mut sidecar = start(root_with(config.settings(&target.name), ""), "none", 0);
     config.change();
-    sidecar.expect("EPERM: this runs as uid 0, the process as uid 1001");
+    sidecar.expect("EPERM: the sidecar runs as uid 0, the process as uid 1001");
 }
 
 #[test]

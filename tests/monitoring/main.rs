@@ -162,7 +162,7 @@ fn the_dashboard_shows_and_the_alerts_watch_what_the_program_tells() {
     let all_is_well = prometheus.query("ALERTS");
     assert_eq!(all_is_well, [] as [Value; 0]);
     volume.update_with(&[("app.conf", "three")], |_| {});
-    sidecar.expect("the process has ended after the signal");
+    sidecar.expect("the process ended after the signal");
     prometheus.expect_alert("ConfigReloadKillsApplication", "firing");
     // What comes only after some time is pending until then.
     volume.update_with(&[("app.conf", "four")], |_| {});

@@ -136,19 +136,19 @@ impl Fact for Delivering<'_> {
                 metrics.last_reload_success_timestamp_seconds = at;
             }
             Self::Pending(Obstacle::Guarded(..)) => metrics.guard_waits_total += 1,
-            // These pass without help, so they are not failures.
-            Self::Pending(Obstacle::TooYoung(_) | Obstacle::Ignored(..)) => {}
-            Self::Pending(_) => {
-                metrics.reloads_total += 1;
-                metrics.reloads_failed_total += 1;
-                metrics.last_reload_successful = false;
-            }
-            Self::Unchanged
+            // These obstacles pass by themselves, so they are no failures.
+            Self::Pending(Obstacle::TooYoung(_) | Obstacle::Ignored(..))
+            | Self::Unchanged
             | Self::StartedAfter(_)
             | Self::SentIgnored(..)
             | Self::CaughtUp
             | Self::Arrived(_)
             | Self::NotSignalled(_) => {}
+            Self::Pending(_) => {
+                metrics.reloads_total += 1;
+                metrics.reloads_failed_total += 1;
+                metrics.last_reload_successful = false;
+            }
         }
     }
 }

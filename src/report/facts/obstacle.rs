@@ -127,3 +127,61 @@ impl Obstacle<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::comm::Comm;
+    use crate::report::line::{Format, Level};
+    use rustix::process::Pid;
+    use std::string::String;
+
+    fn text(obstacle: Obstacle<'_>) -> String {
+        let mut line = Line::new(Format::Plain, Level::Info, 0);
+        obstacle.describe(&mut line).unwrap();
+        String::from_utf8(line.finish().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn p6_an_obstacle_says_the_reason_the_way_out_and_the_subject() {
+        let subject = Subject {
+            pid: Pid::from_raw(7).unwrap(),
+            comm: Comm::new(b"app"),
+        };
+        let wanted = Wanted {
+            names: Some(b"a,b"),
+            ..Wanted::default()
+        };
+        for (obstacle, expected) in [
+            (
+                Obstacle::NoProcess { hint: None, wanted },
+                "no process matches process_name=a,b\n",
+            ),
+            (
+                Obstacle::NoProcess {
+                    hint: Some(HIDDEN),
+                    wanted,
+                },
+                "no process matches; /proc hides the processes of other users (hidepid) process_name=a,b\n",
+            ),
+            (
+                Obstacle::NotPermitted {
+                    own_uid: 65532,
+                    uid: Some(1001),
+                    subject,
+                },
+                "EPERM: the sidecar runs as uid 65532, the process as uid 1001; run the sidecar with the process's uid (runAsUser), or as uid 0 with the capability KILL pid=7 process=app\n",
+            ),
+            (
+                Obstacle::Guarded(Signal::HUP, subject),
+                "SIGHUP would end or stop the process, which has no handler for it yet; will send it once it has signal=SIGHUP pid=7 process=app\n",
+            ),
+            (
+                Obstacle::Refused(Errno::AGAIN, subject),
+                "the kernel refuses the signal: EAGAIN pid=7 process=app\n",
+            ),
+        ] {
+            assert_eq!(text(obstacle), expected);
+        }
+    }
+}
