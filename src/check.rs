@@ -2,6 +2,7 @@
 
 mod processes;
 mod roots;
+mod verdict;
 
 use crate::config::Config;
 use crate::process::Proc;
@@ -9,9 +10,7 @@ use crate::report::Report;
 use crate::report::print::Printer;
 use core::fmt::{self, Write};
 use rustix::process::geteuid;
-
-/// The first reason why a change would not be delivered, if there is one.
-type Verdict = Result<(), &'static str>;
+use verdict::Verdict;
 
 /// Prints everything. Returns true if a change would be delivered now.
 #[inline(never)]

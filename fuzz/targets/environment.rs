@@ -240,7 +240,7 @@ fuzz_target!(|data: &[u8]| {
         .split(|byte| *byte == 0)
         .map(|entry| match entry.split_first() {
             Some((at, value)) if usize::from(*at) < COUNT => {
-                let setting = Setting::all().nth((*at).into());
+                let setting = config_reloader_sidecar::config::SETTINGS.get(usize::from(*at));
                 let name = setting.unwrap().name();
                 [name, b"=", value].concat()
             }

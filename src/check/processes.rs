@@ -1,5 +1,6 @@
 //! The processes: which match, and what is in the way of a signal to each.
 
+use super::verdict::Verdict as Delivery;
 use crate::base::encode::Bytes;
 use crate::base::sys;
 use crate::base::text::Text;
@@ -33,7 +34,7 @@ pub(super) fn print(
     config: &Config<'_>,
     proc: &Proc,
     printer: &mut Printer,
-) -> Result<super::Verdict, fmt::Error> {
+) -> Result<Delivery, fmt::Error> {
     writeln!(
         printer,
         "\nprocesses\n  PID     PARENT  UID     AGE    {:<11}SIGNALLED                         NAME",

@@ -1,5 +1,6 @@
 //! The roots: what each is, how its changes are noticed, and what that takes.
 
+use super::verdict::Verdict;
 use crate::base::encode::Bytes;
 use crate::base::file;
 use crate::base::sys;
@@ -20,7 +21,7 @@ pub(super) fn print(
     config: &Config<'_>,
     report: &mut Report,
     printer: &mut Printer,
-) -> Result<super::Verdict, fmt::Error> {
+) -> Result<Verdict, fmt::Error> {
     printer.write_str(
         "\nroots\n  KIND        FILE SYSTEM  FILES   DIRECTORIES  NOTICED BY    PATH\n",
     )?;
@@ -74,7 +75,7 @@ fn print_root(
     root: &[u8],
     watch: &Watch,
     printer: &mut Printer,
-) -> Result<super::Verdict, fmt::Error> {
+) -> Result<Verdict, fmt::Error> {
     let found = watch.last();
     let polls = match config.poll {
         PollInterval::Never => false,

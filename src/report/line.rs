@@ -185,6 +185,6 @@ impl Write for Escaped<'_> {
     }
 }
 
-// WIP #[cfg(test)]
-// WIP #[path = "line_tests.rs"]
-// WIP mod tests;
+#[cfg(test)]
+#[path = "line_tests.rs"]
+mod tests;

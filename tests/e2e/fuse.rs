@@ -29,7 +29,7 @@ fn changes_behind_inotifys_back_are_found_by_comparing() {
         let log = scene.sidecar.seen().join("\n");
         let root = scene.path("mounted").display().to_string();
         let warning = format!(
-            "{root} is on fuse, where inotify does not tell of changes made elsewhere; the content is compared at intervals, too (CONFIG_POLL_INTERVAL)"
+            "{root} is on fuse, where inotify misses changes made elsewhere; comparing the content at intervals as well (CONFIG_POLL_INTERVAL)"
         );
         assert_eq!(log.matches(&warning).count(), 1, "{log}");
         scene.changes("behind the mount", "start", |scene| {

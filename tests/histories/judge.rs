@@ -143,7 +143,7 @@ fn sent(lines: &[Line]) -> Vec<Sent> {
         let pid = line.rest["pid"].as_i64().unwrap_or(0) as i32;
         match &*line.message {
             "content changed" => looked = Some(line.at),
-            "asked by SIGUSR1 to signal now" => demanded = true,
+            "SIGUSR1 received: reading everything and signalling now" => demanded = true,
             "signal sent" => all.push(Sent {
                 at: line.at,
                 pid,
@@ -434,8 +434,11 @@ fn tells_the_truth(story: &Story, lines: &[Line], sent: &[Sent], broken: &mut Ve
         }
     }
     for pair in lines.windows(2) {
-        let is_each_of_its_own =
-            ["signal sent", "asked by SIGUSR1 to signal now"].contains(&&*pair[0].message);
+        let is_each_of_its_own = [
+            "signal sent",
+            "SIGUSR1 received: reading everything and signalling now",
+        ]
+        .contains(&&*pair[0].message);
         if pair[0].rest == pair[1].rest && !is_each_of_its_own {
             lie(format!("said twice: {}", pair[1].rest));
         }

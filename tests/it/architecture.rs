@@ -37,7 +37,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "check",
         &[
-            "watch", "deliver", "process", "mount", "config", "report", "base",
+            "watch", "deliver", "confirm", "process", "mount", "config", "report", "base",
         ],
     ),
     (
@@ -55,7 +55,15 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     (
         "deliver",
-        &["confirm", "process", "reload", "config", "report", "base"],
+        &[
+            "confirm",
+            "process",
+            "reload",
+            "fingerprint",
+            "config",
+            "report",
+            "base",
+        ],
     ),
     ("confirm", &["fingerprint", "config", "report", "base"]),
     ("http", &["report", "base"]),

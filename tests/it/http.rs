@@ -401,7 +401,7 @@ fn a_connection_that_is_refused_by_the_kernel_is_tried_again_every_second() {
     let _waiting = listening.connect();
     listening
         .sidecar
-        .expect("cannot take a connection at LISTEN_ADDR: EMFILE; trying again every second");
+        .expect("cannot accept a connection at LISTEN_ADDR: EMFILE; trying again every second");
     // With a deadline, and not at once.
     eventually("asleep", || {
         (listening.sidecar.sleeps_in(libc::SYS_ppoll)).is_some_and(|arguments| arguments[2] != 0)
@@ -481,7 +481,7 @@ fn a_port_in_use_or_an_address_of_somebody_else_is_an_error_at_start() {
         let (code, stdout, stderr) = settings.output();
         assert_eq!((code, stdout.as_str()), (Some(1), ""));
         let expected = format!(
-            r#"cannot listen on LISTEN_ADDR, "{value}": {errno}; give a free port over 1023, and an address of this Pod"#
+            r#"cannot listen on LISTEN_ADDR "{value}": {errno}; give a free port over 1023 and an address of this Pod"#
         );
         assert_eq!(stderr.trim_end().split_once(" error ").unwrap().1, expected);
     }
@@ -507,7 +507,7 @@ fn health_asks_the_running_sidecar() {
     assert_eq!(code, Some(1));
     assert_eq!(
         stdout,
-        "! no answer at LISTEN_ADDR: ECONNREFUSED; does the sidecar run, with the same LISTEN_ADDR?\n"
+        "! no answer at LISTEN_ADDR: ECONNREFUSED; is the sidecar running with the same LISTEN_ADDR?\n"
     );
     let (code, stdout, stderr) = health("off");
     assert_eq!((code, stdout.as_str()), (Some(2), ""));

@@ -355,7 +355,7 @@ fn without(calls: &[(i64, Option<u64>, i32)], said: &str) -> Option<Vec<String>>
 
 #[test]
 fn w8_a_kernel_without_inotify_is_polled() {
-    let said = "inotify is refused: ENOSYS; comparing the content at intervals instead. This kernel has none";
+    let said = "inotify is refused: ENOSYS; comparing the content at intervals instead. This kernel has no inotify";
     without(&[(libc::SYS_inotify_init1, None, libc::ENOSYS)], said);
     without(&[(libc::SYS_inotify_add_watch, None, libc::ENOSYS)], said);
 }
@@ -419,7 +419,7 @@ fn w8_descriptors_that_run_out_are_no_change_and_what_changed_meanwhile_is_found
     scene.sidecar.expect("CLOSE_WRITE");
     scene.sidecar.expect("the content is the same");
     limit_descriptors(pid, Some(256));
-    scene.sidecar.expect("everything can be read again");
+    scene.sidecar.expect("every file can be read again");
     assert_eq!(scene.target.signalled().1, "start");
     let ending = scene.stop();
     assert_eq!(ending.count("EMFILE"), 1);
@@ -459,7 +459,7 @@ fn w4_a_file_that_gives_a_read_error_counts_by_its_metadata() {
     });
     let log = scene.sidecar.seen().join("\n");
     assert!(
-        log.contains("broken: EIO; it counts by its size and time"),
+        log.contains("broken: EIO; using its size and time instead"),
         "{log}"
     );
     for content in ["one", "two"] {

@@ -411,7 +411,7 @@ fn w1_what_lies_deeper_than_any_path_can_say_is_watched() {
         mkdirat(&bottom, "deeper", Mode::RWXU).unwrap();
     });
     // The way to it does not fit into a line; that it is not watched is said all the same.
-    scene.sidecar.expect("deeper lies more than 16 levels deep");
+    scene.sidecar.expect("deeper is more than 16 levels deep");
     scene.changes("at the top", "end", |scene| {
         fs::write(scene.path("app.conf"), "end").unwrap();
     });
@@ -474,7 +474,8 @@ fn w4_a_directory_that_cannot_be_read_is_said_once_and_read_when_it_can_be() {
         },
         Settings::unprivileged,
     );
-    scene.says(": EACCES; it counts by its size and time. Not said again for other files");
+    scene
+        .says(": EACCES; using its size and time instead. Other unreadable files are not reported");
     let [closed, other] = ["closed", "other"].map(|name| scene.path(name));
     let mut changes = |what: &str, action: &dyn Fn()| {
         action();

@@ -159,7 +159,7 @@ fn w1_sixteen_levels_are_watched_and_a_deeper_one_is_said_once() {
     });
     scene
         .sidecar
-        .expect("l16/l17 lies more than 16 levels deep; what is in it is not watched");
+        .expect("l16/l17 is more than 16 levels deep; what is in it is not watched");
     scene.changes("another", "start", |_| {
         fs::create_dir(deep.join("m17")).unwrap()
     });
