@@ -1,158 +1,245 @@
-//! The command line: what is asked for, and the commands that only print.
+//! The command line: one function for each command.
 
 use crate::base::signal::{DefaultAction, Signal};
-use crate::base::text::pieces;
-use crate::base::words::Words;
 use crate::check;
-use crate::config::{Config, Setting, Values};
+use crate::config::{self, Config, LogFormat, Parsed, SETTINGS};
 use crate::deliver;
 use crate::http;
 use crate::process::Proc;
 use crate::report::Report;
-use crate::report::old_log::{Format, Level, Log};
+use crate::report::facts::lifecycle::Lifecycle;
+use crate::report::facts::settings::Mistake;
+use crate::report::line::{Format, Level};
+use crate::report::print::Printer;
 use crate::run;
-use crate::words;
+use core::fmt::{self, Write};
 use rustix::fd::AsRawFd;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
+/// Asked to stop, or all is well.
+const EXIT_WELL: i32 = 0;
+/// The operating system refused, or not all is well.
+const EXIT_NOT_WELL: i32 = 1;
 /// Settings or usage wrong.
 const EXIT_WRONG: i32 = 2;
-
-/// A panic: what a shell makes of SIGABRT, so that it looks like any other program's.
+/// A panic: 128 + SIGABRT, as a shell reports any program that aborts.
 pub const EXIT_PANICKED: i32 = 134;
 
-/// What can be asked for: the commands by their places, then other spellings of the last two in turn.
-const NAMES: &[u8] = b"run|check|signal|health|signals|help|version|--help|--version|-h|-V";
-const RUN: usize = 0;
-const SIGNAL: usize = 2;
-const HEALTH: usize = 3;
-const SIGNALS: usize = 4;
-const VERSION: usize = 6;
-
-/// What `help` says of each.
-#[rustfmt::skip]
-static MEANINGS: [Words; VERSION + 1] = [
-    words!("watch and signal; what is done without a command"),
-    words!("print what is seen and whether a change would be delivered"),
-    words!("send the signal now, once, by the same rules"),
-    words!("ask the running sidecar by LISTEN_ADDR whether it is ready"),
-    words!("print every signal with its number and default"),
-    words!("print this"),
-    words!("print the version"),
-];
-
-/// The commands with what `help` says of them.
-pub fn all() -> impl Iterator<Item = (&'static [u8], Words)> {
-    pieces(NAMES, b'|').zip(MEANINGS.iter().copied())
+/// What can be asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Command {
+    /// Watch and signal.
+    Run,
+    /// Print what is seen and whether a change would be delivered.
+    Check,
+    /// Signal once.
+    Signal,
+    /// Ask the running sidecar whether it is ready.
+    Health,
+    /// Print every signal.
+    Signals,
+    /// Print the usage.
+    Help,
+    /// Print the version.
+    Version,
 }
 
-/// Does what the arguments, those after the program's name, ask for. Returns the exit code.
+/// A command as `help` lists it.
+#[derive(Debug)]
+pub struct Listed {
+    command: Command,
+    /// The argument that asks for it.
+    pub name: &'static str,
+    /// What it does.
+    pub meaning: &'static str,
+}
+
+/// Every command.
+pub static COMMANDS: [Listed; 7] = [
+    Listed {
+        command: Command::Run,
+        name: "run",
+        meaning: "watch and signal; the default",
+    },
+    Listed {
+        command: Command::Check,
+        name: "check",
+        meaning: "print what is seen and whether a change would be delivered",
+    },
+    Listed {
+        command: Command::Signal,
+        name: "signal",
+        meaning: "send the signal now, once, by the same rules",
+    },
+    Listed {
+        command: Command::Health,
+        name: "health",
+        meaning: "ask the running sidecar at LISTEN_ADDR whether it is ready",
+    },
+    Listed {
+        command: Command::Signals,
+        name: "signals",
+        meaning: "print every signal with its number and default action",
+    },
+    Listed {
+        command: Command::Help,
+        name: "help",
+        meaning: "print this",
+    },
+    Listed {
+        command: Command::Version,
+        name: "version",
+        meaning: "print the version",
+    },
+];
+
+impl Command {
+    fn parse(argument: &[u8]) -> Option<Self> {
+        match argument {
+            b"-h" | b"--help" => Some(Self::Help),
+            b"-V" | b"--version" => Some(Self::Version),
+            _ => COMMANDS
+                .iter()
+                .find(|listed| listed.name.as_bytes() == argument)
+                .map(|listed| listed.command),
+        }
+    }
+}
+
+/// Does what the arguments after the program's name ask for. Returns the exit code.
 pub fn main(
     arguments: &mut dyn Iterator<Item = &'static [u8]>,
     environment: &mut dyn Iterator<Item = &'static [u8]>,
 ) -> i32 {
     fill_standard_descriptors();
     let mut report = Report::new();
-    let command = arguments.next().unwrap_or(b"run");
-    if let Some(extra) = arguments.next() {
-        return usage_error(&mut report, words!("unexpected argument "), extra);
-    }
-    let Some(mut asked) = pieces(NAMES, b'|').position(|name| name == command) else {
-        return usage_error(&mut report, words!("unknown command "), command);
+    let command = match command(arguments) {
+        Ok(command) => command,
+        Err(mistake) => return reject(mistake, &mut report),
     };
-    while asked > VERSION {
-        asked -= 2;
-    }
-    let is_well = if asked < SIGNALS {
-        let Some(config) = settings(&mut report, environment) else {
-            return EXIT_WRONG;
-        };
-        if asked == RUN {
-            return run::run(&config, &mut report);
+    match command {
+        Command::Help => print(help),
+        Command::Version => print(version),
+        Command::Signals => print(signals),
+        Command::Run | Command::Check | Command::Signal | Command::Health => {
+            match settings(environment, &mut report) {
+                Some(config) => with_settings(command, &config, &mut report),
+                None => EXIT_WRONG,
+            }
         }
-        if asked == HEALTH {
-            let Some(listen) = config.listen else {
-                let problem = words!("LISTEN_ADDR is not set: nobody answers ");
-                return usage_error(&mut report, problem, command);
-            };
-            report.old.set(Format::Plain, false);
-            http::health(&listen.address, &mut report)
-        } else {
-            report.old.set(Format::Plain, false);
-            with_proc(&config, asked == SIGNAL, &mut report)
-        }
-    } else {
-        report.old.set(Format::Plain, false);
-        match asked {
-            SIGNALS => signals(&mut report),
-            VERSION => version(&mut report),
-            _ => help(&mut report),
-        }
-    };
-    if is_well && report.old.is_intact() {
-        run::EXIT_STOPPED
-    } else {
-        run::EXIT_REFUSED
     }
 }
 
-/// Checks what would be signalled, or signals it.
+fn command(
+    arguments: &mut dyn Iterator<Item = &'static [u8]>,
+) -> Result<Command, Mistake<'static>> {
+    let argument = arguments.next().unwrap_or(b"run");
+    if let Some(extra) = arguments.next() {
+        return Err(Mistake::UnexpectedArgument(extra));
+    }
+    Command::parse(argument).ok_or(Mistake::UnknownCommand(argument))
+}
+
+/// Returns the settings; `None` with every mistake reported if any is wrong.
+// Not inlined: keeps the values as they are set off the stack of the main loop.
 #[inline(never)]
-fn with_proc(config: &Config<'_>, signals: bool, report: &mut Report) -> bool {
+fn settings(
+    environment: &mut dyn Iterator<Item = &'static [u8]>,
+    report: &mut Report,
+) -> Option<Config<'static>> {
+    let parsed = Parsed::of(environment);
+    set_report(report, parsed.config());
+    let mut are_right = true;
+    for mistake in parsed.mistakes() {
+        are_right = false;
+        report.tell(&match mistake {
+            config::Mistake::NoTarget => Mistake::NoTarget,
+            config::Mistake::Value {
+                name,
+                value,
+                ref problem,
+            } => Mistake::Setting {
+                name,
+                value,
+                advice: problem,
+            },
+        });
+    }
+    are_right.then(|| parsed.config().clone())
+}
+
+/// Lets the report follow `LOG_FORMAT` and `VERBOSE`.
+fn set_report(report: &mut Report, config: &Config<'_>) {
+    let (format, old) = match config.log_format {
+        LogFormat::Text => (Format::Text, crate::report::old_log::Format::Text),
+        LogFormat::Json => (Format::Json, crate::report::old_log::Format::Json),
+    };
+    report.old.set(old, config.verbose);
+    let min_level = if config.verbose {
+        Level::Debug
+    } else {
+        Level::Info
+    };
+    report.set(format, min_level);
+}
+
+fn with_settings(command: Command, config: &Config<'_>, report: &mut Report) -> i32 {
+    if command == Command::Run {
+        return run::run(config, report);
+    }
+    report.old.set(crate::report::old_log::Format::Plain, false);
+    let is_well = match (command, config.listen) {
+        (Command::Health, None) => return reject(Mistake::NoHealthEndpoint, report),
+        (Command::Health, Some(listen)) => {
+            report.set(Format::Plain, Level::Info);
+            http::health(&listen.address, report)
+        }
+        _ => {
+            report.set(Format::Plain, Level::Info);
+            with_proc(command, config, report)
+        }
+    };
+    exit_code(is_well && report.old.is_intact() && report.log.is_intact())
+}
+
+/// Runs `check` or `signal`. Returns true if all is well.
+// Not inlined: keeps their buffers off the stack of the main loop.
+#[inline(never)]
+fn with_proc(command: Command, config: &Config<'_>, report: &mut Report) -> bool {
     match Proc::own() {
-        Ok(proc) if signals => deliver::signal_now(config, &proc, report),
+        Ok(proc) if command == Command::Signal => deliver::signal_now(config, &proc, report),
         Ok(proc) => check::check(config, &proc, report),
         Err(errno) => {
-            run::report_refusal(report, run::OWN_ENTRY, errno);
+            report.tell(&Lifecycle::Refused {
+                what: "read its own entry in /proc",
+                errno,
+            });
             false
         }
     }
 }
 
-/// The settings; where they are wrong, all errors are reported.
-// Not inlined: the room for all values is given back before the program begins to wait.
-#[inline(never)]
-fn settings(
-    report: &mut Report,
-    environment: &mut dyn Iterator<Item = &'static [u8]>,
-) -> Option<Config<'static>> {
-    let values = Values::of(environment);
-    report.old.set(values.log_format(), values.verbose());
-    if values.report(report) {
-        None
-    } else {
-        Some(values.config())
-    }
+fn reject(mistake: Mistake<'_>, report: &mut Report) -> i32 {
+    report.tell(&mistake);
+    EXIT_WRONG
 }
 
-fn usage_error(report: &mut Report, problem: Words, argument: &[u8]) -> i32 {
-    report
-        .old
-        .line(Level::Error)
-        .say(problem)
-        .quoted(&argument[..argument.len().min(200)])
-        .say(words!("; see config-reloader-sidecar help"))
-        .send();
-    EXIT_WRONG
+const fn exit_code(is_well: bool) -> i32 {
+    if is_well { EXIT_WELL } else { EXIT_NOT_WELL }
 }
 
 /// Reports a panic, which is a bug.
 pub fn panicked() {
-    Log::new()
-        .line(Level::Error)
-        .say(words!(
-            "internal error; please report it with the lines before"
-        ))
-        .send();
+    Report::new().tell(&Lifecycle::Panicked);
 }
 
-/// Opens a placeholder for each of the first three descriptors that was closed at start, so that no file of the program's own
-/// gets one of these numbers and has log lines written into it.
+/// Opens a placeholder for each of the first three descriptors that is closed, so that none of the program's own files gets its
+/// number and has log lines written into it.
 ///
-/// The placeholder is `/` opened with `O_PATH`, which any image has and which refuses to be written (EBADF), so that lines
-/// to a closed standard error count as dropped.
+/// The placeholder is `/` opened with `O_PATH`, which exists in any image and refuses to be written (EBADF), so that lines to a
+/// closed standard error count as dropped.
 fn fill_standard_descriptors() {
-    // The lowest free number is given: when it is none of the three, they are all taken.
+    // The kernel gives the lowest free number: one above 2 means that the first three are taken.
     while let Ok(placeholder) = openat(CWD, c"/", OFlags::PATH, Mode::empty()) {
         if placeholder.as_raw_fd() > 2 {
             return;
@@ -161,56 +248,51 @@ fn fill_standard_descriptors() {
     }
 }
 
-/// A line for whoever has given the command.
-fn line(report: &mut Report) -> &mut Log {
-    report.old.line(Level::Info)
-}
-
+// Not inlined: keeps the printer off the stack of the main loop.
 #[inline(never)]
-fn help(report: &mut Report) -> bool {
-    report.old.print(words!("Signals an application when its mounted configuration changes.\n\nusage: config-reloader-sidecar [command]\n\ncommands:\n"));
-    for (name, meaning) in all() {
-        let line = line(report).say(words!("  ")).value(name).column(12);
-        line.say(meaning).send();
-    }
-    report.old.print(words!("\nenvironment:\n"));
-    for setting in Setting::all() {
-        let line = line(report)
-            .say(words!("  "))
-            .value(setting.name())
-            .column(24);
-        line.value(setting.default())
-            .column(35)
-            .say(setting.meaning())
-            .send();
-    }
-    report.old.print(words!("\nSIGTERM and SIGINT stop it, SIGUSR1 makes it signal now.\nexit: 0 asked to stop or all well, 1 the operating system refused or not all well, 2 settings or usage wrong\n"));
-    true
+fn print(command: fn(&mut Printer) -> fmt::Result) -> i32 {
+    let mut printer = Printer::new();
+    let outcome = command(&mut printer);
+    exit_code(outcome.is_ok() && printer.is_intact())
 }
 
-fn version(report: &mut Report) -> bool {
-    report.old.print(words!(
+fn help(printer: &mut Printer) -> fmt::Result {
+    printer.write_str(
+        "Signals an application when its mounted configuration changes.\n\nusage: config-reloader-sidecar [command]\n\ncommands:\n",
+    )?;
+    for Listed { name, meaning, .. } in &COMMANDS {
+        writeln!(printer, "  {name:<10}{meaning}")?;
+    }
+    printer.write_str("\nenvironment:\n")?;
+    for setting in &SETTINGS {
+        let (name, default, meaning) = (setting.name, setting.default, setting.meaning);
+        writeln!(printer, "  {name:<22}{default:<11}{meaning}")?;
+    }
+    printer.write_str(
+        "\nSIGTERM and SIGINT stop it, SIGUSR1 makes it signal now.\nexit: 0 asked to stop or all well, 1 the operating system refused or not all well, 2 settings or usage wrong\n",
+    )
+}
+
+fn version(printer: &mut Printer) -> fmt::Result {
+    printer.write_str(concat!(
         "config-reloader-sidecar ",
         env!("CARGO_PKG_VERSION"),
         "\n"
-    ));
-    true
+    ))
 }
 
-#[inline(never)]
-fn signals(report: &mut Report) -> bool {
+fn signals(printer: &mut Printer) -> fmt::Result {
     for signal in Signal::all() {
         let action = match signal.default_action() {
-            DefaultAction::Terminate => words!("ends the process"),
-            DefaultAction::Core => words!("ends the process with a core file"),
-            DefaultAction::Ignore => words!("does nothing"),
-            DefaultAction::Stop => words!("stops the process"),
-            DefaultAction::Continue => words!("continues the process"),
+            DefaultAction::Terminate => "ends the process",
+            DefaultAction::Core => "ends the process with a core file",
+            DefaultAction::Ignore => "does nothing",
+            DefaultAction::Stop => "stops the process",
+            DefaultAction::Continue => "continues the process",
         };
-        let blank: &[u8] = if signal.number() < 10 { b" " } else { b"" };
-        let line = line(report).value(blank).number(signal.number().into());
-        line.column(4).value(signal.name().as_bytes());
-        line.column(18).say(action).send();
+        write!(printer, "{:2}  {signal}", signal.number())?;
+        printer.column(18);
+        writeln!(printer, "{action}")?;
     }
-    true
+    Ok(())
 }

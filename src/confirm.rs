@@ -11,6 +11,7 @@ use crate::base::file::descriptor_path;
 use crate::base::time::Instant;
 use crate::base::words::Words;
 use crate::config::Config;
+pub use crate::config::ConfirmMode as Mode;
 use crate::process::Process;
 use crate::process::guard::is_meant_to_end;
 use crate::report::Report;
@@ -29,17 +30,6 @@ const PLACES_MAX: u32 = 64;
 pub const TARGETS_MAX: usize = 8;
 /// How often a signal that had no effect is sent again.
 const RETRIES: u8 = 3;
-
-/// What `RELOAD_CONFIRM` asks for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Mode {
-    /// Say so where nothing was read again.
-    Warn,
-    /// Say so and signal again.
-    Retry,
-    /// Do not look.
-    Off,
-}
 
 /// The watches for being opened.
 #[derive(Debug)]

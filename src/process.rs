@@ -10,7 +10,8 @@ pub use parse::{Comm, Process, Status, parse_stat};
 
 use crate::base::file::{self, Lines};
 use crate::base::text::{Word, parse_number, piece, pieces};
-use crate::config::{CommaList, MAX_CMDLINE};
+use crate::config::MAX_CMDLINE;
+pub use crate::config::{Matcher, Select};
 use core::mem::MaybeUninit;
 use parse::{goes_by, pid};
 use rustix::fd::{AsFd, OwnedFd};
@@ -20,26 +21,6 @@ use rustix::process::{Pid, getpid};
 
 /// No chain of ancestors is longer: the kernel nests no deeper than it has process ids, people nest a few.
 const ANCESTORS_MAX: u32 = 1024;
-
-/// What the application's process must satisfy; where several are given, all of them.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Matcher<'e> {
-    /// One of these is its name.
-    pub names: Option<CommaList<'e>>,
-    /// Its command line, arguments joined by spaces, contains this.
-    pub cmdline: Option<&'e [u8]>,
-    /// The first line of this file is its id.
-    pub pid_file: Option<&'e [u8]>,
-}
-
-/// Which of several matches are signalled.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Select {
-    /// Those that have no matching ancestor: a master, not its workers.
-    Main,
-    /// All of them.
-    All,
-}
 
 /// What a scan came across.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -2,7 +2,7 @@
 //!
 //! Pure: no system call. Numbers come from `libc`, so that they are right on every architecture.
 
-use crate::base::text::{Word, is_same_word, parse_number};
+use crate::base::text::{Word, parse_number};
 use crate::report::old_log::Log;
 use core::fmt::{self, Display};
 
@@ -25,36 +25,29 @@ pub enum DefaultAction {
     Continue,
 }
 
-/// Why a text names no signal.
+/// Why a text is not a signal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NotASignal {
-    /// A number that no signal has, or one that the C library keeps to itself.
+    /// No signal has this number, or the C library keeps it to itself.
     OutOfRange,
-    /// No such name; this is the nearest that exists.
+    /// No signal has this name.
     Unknown {
-        /// The nearest real name, without `SIG`.
-        nearest: &'static [u8],
+        /// The most similar name, without `SIG`.
+        nearest: &'static str,
     },
 }
 
-/// The longest name without `SIG`; the table holds names inline, so that it needs no relocation.
-const NAME_MAX: usize = 6;
-
+/// A row of the table.
 struct Named {
-    name: [u8; NAME_MAX],
+    /// The name without `SIG`.
+    name: &'static str,
     number: u8,
     action: DefaultAction,
 }
 
-const fn named(name: &str, number: i32, action: DefaultAction) -> Named {
-    let mut padded = [b' '; NAME_MAX];
-    let mut at = 0;
-    while at < name.len() {
-        padded[at] = name.as_bytes()[at];
-        at += 1;
-    }
+const fn named(name: &'static str, number: i32, action: DefaultAction) -> Named {
     Named {
-        name: padded,
+        name,
         number: number as u8,
         action,
     }
@@ -62,7 +55,7 @@ const fn named(name: &str, number: i32, action: DefaultAction) -> Named {
 
 use DefaultAction::{Continue, Core, Ignore, Stop, Terminate};
 
-/// In the order of x86's numbers; the first name of a number is the one that is printed, those after it are aliases.
+/// In the order of x86's numbers. The first name of a number is printed, those after it are aliases.
 static TABLE: [Named; 37] = [
     named("HUP", libc::SIGHUP, Terminate),
     named("INT", libc::SIGINT, Terminate),
@@ -103,15 +96,18 @@ static TABLE: [Named; 37] = [
     named("RTMAX", Signal::RTMAX as i32, Terminate),
 ];
 
-impl Named {
-    fn name(&self) -> &[u8] {
-        self.name.trim_ascii_end()
-    }
-}
-
 impl Display for Signal {
+    /// Writes the full name: `SIGHUP`, `SIGRTMIN+3`, `SIGRTMAX-2`.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(str::from_utf8(self.name().as_bytes()).unwrap_or_default())
+        let Self(number) = *self;
+        match TABLE.iter().find(|named| named.number == number) {
+            Some(named) => write!(formatter, "SIG{}", named.name),
+            // Like `kill -l`, which counts the upper half from the end.
+            None if number - Self::RTMIN <= 15 => {
+                write!(formatter, "SIGRTMIN+{}", number - Self::RTMIN)
+            }
+            None => write!(formatter, "SIGRTMAX-{}", Self::RTMAX - number),
+        }
     }
 }
 
@@ -123,12 +119,12 @@ impl Signal {
     /// The last signal of the kernel on every architecture that this program is built for.
     const RTMAX: u8 = 64;
 
-    /// Every signal, by number.
+    /// Returns every signal, by number.
     pub fn all() -> impl Iterator<Item = Self> {
         (1..=Self::RTMAX).filter_map(|number| Self::from_number(number.into()))
     }
 
-    /// The signal of this number.
+    /// Returns the signal with this number.
     pub const fn from_number(number: u32) -> Option<Self> {
         match number {
             1..=31 | 34..=64 => Some(Self(number as u8)),
@@ -136,17 +132,17 @@ impl Signal {
         }
     }
 
-    /// Its bit in the masks of `/proc/PID/status`; proc_pid_status(5).
+    /// Returns its bit in the masks of `/proc/PID/status`; proc_pid_status(5).
     pub const fn mask(self) -> u64 {
         1 << (self.number() - 1)
     }
 
-    /// Its number on this architecture.
+    /// Returns its number on this architecture.
     pub const fn number(self) -> u8 {
         self.0
     }
 
-    /// What it does to a process that has not prepared for it. Real-time signals end the process.
+    /// Returns what it does to a process that has not prepared for it. Real-time signals end the process.
     pub fn default_action(self) -> DefaultAction {
         TABLE
             .iter()
@@ -154,21 +150,9 @@ impl Signal {
             .map_or(Terminate, |named| named.action)
     }
 
-    /// Its full name: `SIGHUP`, `SIGRTMIN+3`, `SIGRTMAX-2`.
+    /// Returns its full name.
     pub fn name(self) -> Word {
-        let mut text = Word::new();
-        text.push(b"SIG");
-        if let Some(named) = TABLE.iter().find(|named| named.number == self.0) {
-            text.push(named.name());
-        } else if self.0 - Self::RTMIN <= 15 {
-            // The kernel has 31 of them; like `kill -l`, the upper half is counted from the end.
-            text.push(b"RTMIN+");
-            text.push_number((self.0 - Self::RTMIN).into(), 0);
-        } else {
-            text.push(b"RTMAX-");
-            text.push_number((Self::RTMAX - self.0).into(), 0);
-        }
-        text
+        Word::of(&self)
     }
 
     /// Adds its name to a log line.
@@ -183,27 +167,26 @@ impl Signal {
             return of_number(number);
         }
         let bare = match text.split_at_checked(3) {
-            Some((sig, rest)) if is_same_word(sig, b"SIG") => rest,
+            Some((sig, rest)) if sig.eq_ignore_ascii_case(b"SIG") => rest,
             _ => text,
         };
         if let Some((base, offset)) = bare.split_at_checked(6)
             && let Some(offset) = number(offset)
         {
-            // One more than there are is out of range on either side.
+            // 31 is out of range on either side.
             let offset = offset.min(31);
-            if is_same_word(base, b"RTMIN+") {
+            if base.eq_ignore_ascii_case(b"RTMIN+") {
                 return of_number(u32::from(Self::RTMIN) + offset);
             }
-            if is_same_word(base, b"RTMAX-") {
+            if base.eq_ignore_ascii_case(b"RTMAX-") {
                 return of_number(u32::from(Self::RTMAX) - offset);
             }
         }
-        let mut nearest: (u8, &[u8]) = (u8::MAX, b"");
+        let mut nearest = (u8::MAX, "");
         for named in &TABLE {
-            let name = named.name();
-            match distance(name, bare) {
-                0 if name.len() == bare.len() => return Ok(Self(named.number)),
-                distance if distance < nearest.0 => nearest = (distance, name),
+            match distance(named.name, bare) {
+                0 if named.name.len() == bare.len() => return Ok(Self(named.number)),
+                distance if distance < nearest.0 => nearest = (distance, named.name),
                 _ => {}
             }
         }
@@ -211,7 +194,7 @@ impl Signal {
     }
 }
 
-/// `None` if there is anything but digits; one that does not fit is out of every range.
+/// Parses digits. A number that does not fit becomes one that no signal has.
 fn number(digits: &[u8]) -> Option<u32> {
     let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
     is_number.then(|| {
@@ -221,14 +204,12 @@ fn number(digits: &[u8]) -> Option<u32> {
     })
 }
 
-/// Levenshtein distance, letters of either case alike, over at most the first 15 bytes of what was typed.
-// Not inlined into the search for the least: that is larger.
-#[inline(never)]
-fn distance(name: &[u8], typed: &[u8]) -> u8 {
+/// Returns the Levenshtein distance without regard to case, over at most the first 15 bytes of what was typed.
+fn distance(name: &str, typed: &[u8]) -> u8 {
     const WIDTH: usize = 16;
     let typed = &typed[..typed.len().min(WIDTH - 1)];
     let mut row: [u8; WIDTH] = core::array::from_fn(|column| column as u8);
-    for letter in name {
+    for letter in name.as_bytes() {
         let mut diagonal = row[0];
         row[0] += 1;
         let mut left = row[0];
@@ -249,14 +230,10 @@ mod tests {
     use std::process::Command;
     use std::string::{String, ToString};
 
-    fn name(signal: Signal) -> String {
-        String::from_utf8(signal.name().as_bytes().to_vec()).unwrap()
-    }
-
     #[test]
     fn every_name_that_is_printed_parses_back_in_every_spelling() {
         for signal in Signal::all() {
-            let full = name(signal);
+            let full = signal.to_string();
             let bare = full.strip_prefix("SIG").unwrap();
             for spelling in [
                 full.clone(),
@@ -284,7 +261,7 @@ mod tests {
             let signal = Signal::parse(pair[1].as_bytes())
                 .unwrap_or_else(|error| panic!("{}: {error:?}", pair[1]));
             assert_eq!(signal.number(), number, "{}", pair[1]);
-            assert_eq!(name(signal), pair[1]);
+            assert_eq!(signal.to_string(), pair[1]);
             seen += 1;
         }
         assert_eq!(
@@ -343,7 +320,7 @@ mod tests {
         }
         let named: std::vec::Vec<_> = constants.iter().map(|(name, _)| *name).collect();
         for entry in &TABLE {
-            let name = core::str::from_utf8(entry.name()).unwrap();
+            let name = entry.name;
             assert!(
                 name == "RTMIN" || named.contains(&name),
                 "{name} is not compared with libc"
@@ -405,7 +382,7 @@ mod tests {
         ] {
             match Signal::parse(typed.as_bytes()) {
                 Err(NotASignal::Unknown { nearest: offered }) => {
-                    assert_eq!(core::str::from_utf8(offered).unwrap(), nearest, "{typed}");
+                    assert_eq!(offered, nearest, "{typed}");
                 }
                 other => panic!("{typed}: {other:?}"),
             }

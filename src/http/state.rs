@@ -83,7 +83,11 @@ impl State<'_, '_> {
             self.delivery.explain(line, reason, self.config);
             page.push(line.finish());
         }
-        report.old.set(self.config.log_format, self.config.verbose);
+        let format = match self.config.log_format {
+            crate::config::LogFormat::Text => Format::Text,
+            crate::config::LogFormat::Json => Format::Json,
+        };
+        report.old.set(format, self.config.verbose);
     }
 }
 
