@@ -137,13 +137,20 @@ fn apply<'e>(setting: &Setting, value: &'e [u8], config: &mut Config<'e>) -> Res
         (setting.parse)(config, setting.default.as_bytes())?;
     }
     if !value.is_empty() {
-        str::from_utf8(value).map_err(|_| Problem::NotUtf8)?;
+        if !is_utf8(value) {
+            return Err(Problem::NotUtf8);
+        }
         (setting.parse)(config, value)
     } else if is_required {
         Err(Problem::Missing)
     } else {
         Ok(())
     }
+}
+
+/// Returns true if all of it is UTF-8. Log lines use chunks as well, which makes this smaller than `str::from_utf8`.
+fn is_utf8(value: &[u8]) -> bool {
+    value.utf8_chunks().all(|chunk| chunk.invalid().is_empty())
 }
 
 /// Lets the default of `RELOAD_SETTLE` give way to a shorter `RELOAD_SETTLE_MAX`. A value that is longer is a mistake, unless one

@@ -33,6 +33,40 @@ pub unsafe fn strings(mut array: *const *const c_char) -> impl Iterator<Item = &
     })
 }
 
+/// Makes what was relocated at start read-only, the segment `PT_GNU_RELRO`; elf(5). A dynamic linker does that for its programs,
+/// musl's start-up code does not do it for a static one.
+#[cfg(all(target_env = "musl", not(debug_assertions)))]
+pub fn protect_relocated() {
+    #[cfg(target_pointer_width = "32")]
+    use libc::{Elf32_Ehdr as FileHeader, Elf32_Phdr as Segment};
+    #[cfg(target_pointer_width = "64")]
+    use libc::{Elf64_Ehdr as FileHeader, Elf64_Phdr as Segment};
+
+    unsafe extern "C" {
+        /// Where the linker put the file's header in memory; the program headers follow it.
+        static __ehdr_start: FileHeader;
+    }
+    // The linker aligns the segment to pages of this size. Where pages are larger the kernel refuses, and it stays writable.
+    const PAGE_SIZE: usize = 4096;
+    let header = &raw const __ehdr_start;
+    // SAFETY: the first segment holds the file's header and the program headers, and is never unmapped.
+    let segments = unsafe {
+        let count = (*header).e_phnum.into();
+        core::slice::from_raw_parts(header.add(1).cast::<Segment>(), count)
+    };
+    // The first program header is PT_PHDR, which says where they all were linked to.
+    let Some(first) = segments.first() else {
+        return;
+    };
+    let offset = (&raw const *first).addr() - first.p_vaddr as usize;
+    for segment in segments.iter().filter(|it| it.p_type == libc::PT_GNU_RELRO) {
+        let start = (offset + segment.p_vaddr as usize) & !(PAGE_SIZE - 1);
+        let end = offset + (segment.p_vaddr + segment.p_memsz) as usize;
+        // SAFETY: relocation is over, and nothing else writes to this segment.
+        unsafe { libc::syscall(libc::SYS_mprotect, start, end - start, libc::PROT_READ) };
+    }
+}
+
 /// Standard output, whatever is open there.
 pub fn stdout() -> BorrowedFd<'static> {
     // SAFETY: `fill_standard_descriptors` ran first, and nothing closes the first three descriptors.

@@ -196,11 +196,6 @@ pub fn parse_number(digits: &[u8], base: u32) -> Option<u64> {
     })
 }
 
-/// Whether both are the same, letters of either case alike. The core library's own is five times as long, for speed.
-pub fn is_same_word(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.eq_ignore_ascii_case(b))
-}
-
 /// The character that `bytes` begin with, if it is UTF-8. The core library's own search for what is none is three times as long.
 pub fn character(bytes: &[u8]) -> Option<char> {
     let (first, rest) = bytes.split_first()?;
@@ -215,14 +210,6 @@ pub fn character(bytes: &[u8]) -> Option<char> {
     }
     // What could be shorter is none, and so is a byte that goes on without a first one: of either the length is another one.
     char::from_u32(code).filter(|it| ones != 1 && it.len_utf8() == more + 1)
-}
-
-/// Whether all of it is UTF-8.
-pub fn is_utf8(mut bytes: &[u8]) -> bool {
-    while let Some(character) = character(bytes) {
-        bytes = &bytes[character.len_utf8()..];
-    }
-    bytes.is_empty()
 }
 
 #[cfg(test)]

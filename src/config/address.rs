@@ -1,26 +1,74 @@
-//! Parses `LISTEN_ADDR`.
+//! Parses `LISTEN_ADDR`. By hand: core's parsers of addresses take 1.6 KB more.
 
 use crate::base::sys::SocketAddress;
-use crate::base::text::parse_number;
-use core::net::{Ipv4Addr, Ipv6Addr};
+use crate::base::text::{parse_number, pieces};
 
 /// Parses `v4:port`, `[v6]:port`, or `localhost:port` and `:port`, which mean the IPv4 loopback.
 pub(super) fn parse(text: &[u8]) -> Option<SocketAddress> {
     let colon = text.iter().rposition(|byte| *byte == b':')?;
     let (host, port) = (text.get(..colon)?, text.get(colon + 1..)?);
+    let port = u16::try_from(parse_number(port, 10)?).ok()?;
     // The kernel would choose a port for 0, and nobody would know which.
-    let port = u16::try_from(parse_number(port, 10)?)
-        .ok()
-        .filter(|port| *port > 0)?;
+    if port == 0 {
+        return None;
+    }
     match host {
-        b"" | b"localhost" => Some(SocketAddress::v4(Ipv4Addr::LOCALHOST.octets(), port)),
-        [b'[', host @ .., b']'] => {
-            let address: Ipv6Addr = str::from_utf8(host).ok()?.parse().ok()?;
-            Some(SocketAddress::v6(address.octets(), port))
+        b"" | b"localhost" => Some(SocketAddress::v4([127, 0, 0, 1], port)),
+        [b'[', host @ .., b']'] => Some(SocketAddress::v6(v6(host)?, port)),
+        _ => Some(SocketAddress::v4(v4(host)?, port)),
+    }
+}
+
+fn v4(text: &[u8]) -> Option<[u8; 4]> {
+    let mut octets = [0; 4];
+    let mut pieces = pieces(text, b'.');
+    for octet in &mut octets {
+        let digits = pieces.next()?;
+        // Some programs take a leading zero for octal.
+        if digits.len() > 3 || digits.len() > 1 && digits.first() == Some(&b'0') {
+            return None;
         }
-        _ => {
-            let address: Ipv4Addr = str::from_utf8(host).ok()?.parse().ok()?;
-            Some(SocketAddress::v4(address.octets(), port))
+        *octet = parse_number(digits, 10)?.try_into().ok()?;
+    }
+    pieces.next().is_none().then_some(octets)
+}
+
+/// The 16-bit groups of an IPv6 address.
+const GROUPS: usize = 8;
+
+/// Parses an address as RFC 4291, section 2.2, writes it, without the form that ends like an IPv4 address.
+fn v6(text: &[u8]) -> Option<[u8; 16]> {
+    let gap = text.windows(2).position(|two| two == b"::");
+    let (head, tail) = match gap {
+        Some(gap) => (text.get(..gap)?, text.get(gap + 2..)?),
+        None => (text, &b""[..]),
+    };
+    let (mut groups, head) = groups(head)?;
+    let (last, tail) = self::groups(tail)?;
+    // A gap stands for at least one group.
+    let is_complete = match gap {
+        Some(_) => head + tail < GROUPS,
+        None => head == GROUPS,
+    };
+    if !is_complete {
+        return None;
+    }
+    groups
+        .get_mut(GROUPS - tail..)?
+        .copy_from_slice(last.get(..tail)?);
+    groups.as_flattened().try_into().ok()
+}
+
+/// Parses groups of hexadecimal digits separated by colons. Returns them in network order, and how many they are.
+fn groups(text: &[u8]) -> Option<([[u8; 2]; GROUPS], usize)> {
+    let mut groups = [[0; 2]; GROUPS];
+    let mut count = 0;
+    if !text.is_empty() {
+        for digits in pieces(text, b':') {
+            let number = parse_number(digits, 16).filter(|_| digits.len() <= 4)?;
+            *groups.get_mut(count)? = (number as u16).to_be_bytes();
+            count += 1;
         }
     }
+    Some((groups, count))
 }
