@@ -1,30 +1,23 @@
 //! The commands that print, and wrong usage.
 
 use crate::support::process::Settings;
-use config_reloader_sidecar::command;
-use config_reloader_sidecar::config::Setting;
-use config_reloader_sidecar::signal::Signal;
+use config_reloader_sidecar::base::signal::Signal;
+use config_reloader_sidecar::command::COMMANDS;
+use config_reloader_sidecar::config::SETTINGS;
 
 #[test]
 fn help_lists_every_command_and_every_setting_that_works() {
     for spelling in ["help", "-h", "--help"] {
         let (code, stdout, stderr) = Settings::bare().arguments(&[spelling]).output();
         assert_eq!((code, stderr.as_str()), (Some(0), ""));
-        for (name, meaning) in command::all() {
-            let name = text(name);
-            assert!(
-                stdout.contains(&format!("  {name:<10}{meaning}\n")),
-                "{name}"
-            );
+        for command in &COMMANDS {
+            let line = format!("  {:<10}{}\n", command.name, command.meaning);
+            assert!(stdout.contains(&line), "{}", command.name);
         }
-        for setting in Setting::all() {
-            let line = format!(
-                "  {:<22}{:<11}{}\n",
-                text(setting.name()),
-                text(setting.default()),
-                setting.meaning()
-            );
-            assert!(stdout.contains(&line), "{}", text(setting.name()));
+        for setting in &SETTINGS {
+            let (name, default, meaning) = (setting.name, setting.default, setting.meaning);
+            let line = format!("  {name:<22}{default:<11}{meaning}\n");
+            assert!(stdout.contains(&line), "{name}");
         }
     }
 }
@@ -104,8 +97,4 @@ fn output_that_cannot_be_written_is_an_error() {
         })
         .status();
     assert_eq!(status.code(), Some(1));
-}
-
-fn text(bytes: &'static [u8]) -> &'static str {
-    str::from_utf8(bytes).unwrap()
 }

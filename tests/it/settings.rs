@@ -62,11 +62,11 @@ fn all_errors_come_in_one_start_in_the_order_of_the_table() {
         errors(&wrong),
         [
             NO_CONFIG,
-            r#"PROCESS_NAME is "a,,b", where nothing stands before or after a comma; remove that comma"#,
-            r#"RELOAD_SIGNAL is "SIGHPU", which is no signal; did you mean SIGHUP?"#,
-            r#"VERBOSE is "maybe", which is no boolean; give true or false"#,
-            r#"RELOAD_SETTLE is "soon", which is no duration; give a number with ms, s, m or h, for example 500ms, or 0"#,
-            r#"LISTEN_ADDR is "here", which is no address with a port; give for example :9533 for the loopback, 0.0.0.0:9533 or [::]:9533 for every interface"#,
+            r#"PROCESS_NAME is "a,,b", which has nothing before or after a comma; remove that comma"#,
+            r#"RELOAD_SIGNAL is "SIGHPU", which is not a signal; did you mean SIGHUP?"#,
+            r#"VERBOSE is "maybe", which is not a boolean; give true or false"#,
+            r#"RELOAD_SETTLE is "soon", which is not a duration; give a number with ms, s, m or h, for example 500ms, or 0"#,
+            r#"LISTEN_ADDR is "here", which is not an address with a port; give for example :9533 for the loopback, 0.0.0.0:9533 or [::]:9533 for every interface"#,
         ]
     );
 }
@@ -85,7 +85,7 @@ fn signals_are_checked() {
     error(
         "RELOAD_SIGNAL",
         "-1",
-        r#"RELOAD_SIGNAL is "-1", which is no signal; did you mean SIGIO?"#,
+        r#"RELOAD_SIGNAL is "-1", which is not a signal; did you mean SIGIO?"#,
     );
 }
 
@@ -103,7 +103,7 @@ fn durations_are_checked() {
                 name,
                 value,
                 &format!(
-                    r#"{name} is "{value}", which is no duration; give a number with ms, s, m or h, for example 500ms, or 0"#
+                    r#"{name} is "{value}", which is not a duration; give a number with ms, s, m or h, for example 500ms, or 0"#
                 ),
             );
         }
@@ -111,7 +111,7 @@ fn durations_are_checked() {
             error(
                 name,
                 value,
-                &format!(r#"{name} is "{value}", which is too long; at most 1000h work"#),
+                &format!(r#"{name} is "{value}", which is too long; the most is 1000h"#),
             );
         }
     }
@@ -128,7 +128,7 @@ fn booleans_and_choices_are_checked() {
         error(
             name,
             "on",
-            &format!(r#"{name} is "on", which is no boolean; give true or false"#),
+            &format!(r#"{name} is "on", which is not a boolean; give true or false"#),
         );
     }
     error(
@@ -166,7 +166,7 @@ fn addresses_are_checked() {
             "LISTEN_ADDR",
             value,
             &format!(
-                r#"LISTEN_ADDR is "{value}", which is no address with a port; give for example :9533 for the loopback, 0.0.0.0:9533 or [::]:9533 for every interface"#
+                r#"LISTEN_ADDR is "{value}", which is not an address with a port; give for example :9533 for the loopback, 0.0.0.0:9533 or [::]:9533 for every interface"#
             ),
         );
     }
@@ -177,7 +177,7 @@ fn lists_and_paths_are_checked() {
     error(
         "CONFIG_DIR",
         "/a,",
-        r#"CONFIG_DIR is "/a,", where nothing stands before or after a comma; remove that comma"#,
+        r#"CONFIG_DIR is "/a,", which has nothing before or after a comma; remove that comma"#,
     );
     error(
         "PROCESS_NAME",
@@ -189,7 +189,7 @@ fn lists_and_paths_are_checked() {
         "CONFIG_DIR",
         &many,
         &format!(
-            r#"CONFIG_DIR is "{}", which has too many parts; at most 64 work"#,
+            r#"CONFIG_DIR is "{}", which has too many items; the most is 64"#,
             &many[..200]
         ),
     );
@@ -199,7 +199,7 @@ fn lists_and_paths_are_checked() {
         "CONFIG_DIR",
         &long,
         &format!(
-            r#"CONFIG_DIR is "{shown}"..., a path longer than the kernel takes; at most 4095 bytes work"#
+            r#"CONFIG_DIR is "{shown}"..., which is too long; the most in a path is 4095 bytes"#
         ),
     );
     let long = format!("/{}", "n".repeat(256));
@@ -208,7 +208,7 @@ fn lists_and_paths_are_checked() {
         "PROCESS_PID_FILE",
         &long,
         &format!(
-            r#"PROCESS_PID_FILE is "{shown}"..., with a name in the path longer than the kernel takes; at most 255 bytes work"#
+            r#"PROCESS_PID_FILE is "{shown}"..., which has a name that is too long; the most in a path is 255 bytes a name"#
         ),
     );
     let long = "x".repeat(1025);
@@ -216,7 +216,7 @@ fn lists_and_paths_are_checked() {
         "PROCESS_CMDLINE",
         &long,
         &format!(
-            r#"PROCESS_CMDLINE is "{}"..., which is too long; at most 1024 bytes work"#,
+            r#"PROCESS_CMDLINE is "{}"..., which is too long; the most is 1024 bytes"#,
             &long[..200]
         ),
     );
@@ -253,7 +253,7 @@ fn errors_are_json_where_json_is_asked_for() {
     assert_eq!(lines[0]["level"], "error");
     assert_eq!(
         lines[0]["message"],
-        r#"CONFIG_DIR is "/a,",", where nothing stands before or after a comma; remove that comma"#
+        r#"CONFIG_DIR is "/a,",", which has nothing before or after a comma; remove that comma"#
     );
 }
 
