@@ -1,6 +1,6 @@
 //! How bytes, errors and times are written as text. Pure.
 
-use super::text::{Text, hexadecimal};
+use super::text::Text;
 use core::fmt::{self, Display, Write};
 use rustix::io::Errno;
 
@@ -69,10 +69,7 @@ fn push_hex<const N: usize>(text: &mut Text<N>, byte: u8, quote: Quote) {
 }
 
 fn write_hex(output: &mut dyn Write, byte: u8) -> fmt::Result {
-    let [.., high, low] = hexadecimal(byte.into());
-    output.write_str("\\x")?;
-    output.write_char(high.into())?;
-    output.write_char(low.into())
+    write!(output, "\\x{byte:02x}")
 }
 
 /// A moment in milliseconds since the epoch, as RFC 3339 writes it: in UTC, with milliseconds.
