@@ -1,12 +1,10 @@
-//! The command line: one function a command.
+//! The command line: one function for each command.
 
 use crate::base::signal::{DefaultAction, Signal};
-use crate::base::sys;
 use crate::check;
-use crate::config::{self, Config, LogFormat, SETTINGS, Values};
+use crate::config::{self, Config, LogFormat, Parsed, SETTINGS};
 use crate::deliver;
 use crate::http;
-use crate::process::Proc;
 use crate::report::Report;
 use crate::report::facts::lifecycle::Lifecycle;
 use crate::report::facts::settings::Mistake;
@@ -14,95 +12,116 @@ use crate::report::line::{Format, Level};
 use crate::report::print::Printer;
 use crate::run;
 use core::fmt::{self, Write};
+use rustix::fd::AsRawFd;
+use rustix::fs::{CWD, Mode, OFlags, openat};
 
 /// Asked to stop, or all is well.
 const EXIT_WELL: i32 = 0;
-/// The operating system refused something, or not all is well.
+/// The operating system refused, or not all is well.
 const EXIT_NOT_WELL: i32 = 1;
-/// Settings or usage are wrong.
+/// Settings or usage wrong.
 const EXIT_WRONG: i32 = 2;
-/// A panic: what a shell makes of SIGABRT, so that it looks like any other program's.
+/// A panic: 128 + SIGABRT, as a shell reports any program that aborts.
 pub const EXIT_PANICKED: i32 = 134;
 
 /// What can be asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Command {
+pub enum Command {
+    /// Watch and signal.
     Run,
+    /// Print what is seen and whether a change would be delivered.
     Check,
+    /// Signal once.
     Signal,
+    /// Ask the running sidecar whether it is ready.
     Health,
+    /// Print every signal.
     Signals,
+    /// Print the usage.
     Help,
+    /// Print the version.
     Version,
 }
 
-/// The commands by their names, with what `help` says of them.
-pub static COMMANDS: [CommandName; 7] = [
-    CommandName::new("run", "watch and signal; the default", Command::Run),
-    CommandName::new(
-        "check",
-        "print what is seen and whether a change would be delivered",
-        Command::Check,
-    ),
-    CommandName::new(
-        "signal",
-        "send the signal now, once, by the same rules",
-        Command::Signal,
-    ),
-    CommandName::new(
-        "health",
-        "ask the running sidecar by LISTEN_ADDR whether it is ready",
-        Command::Health,
-    ),
-    CommandName::new(
-        "signals",
-        "print every signal with its number and default",
-        Command::Signals,
-    ),
-    CommandName::new("help", "print this", Command::Help),
-    CommandName::new("version", "print the version", Command::Version),
-];
-
-/// One row of [`COMMANDS`].
-#[derive(Clone, Copy, Debug)]
-pub struct CommandName {
-    /// What is typed.
+/// A command as `help` lists it.
+#[derive(Debug)]
+pub struct Listed {
+    command: Command,
+    /// The argument that asks for it.
     pub name: &'static str,
     /// What it does.
     pub meaning: &'static str,
-    command: Command,
 }
 
-impl CommandName {
-    const fn new(name: &'static str, meaning: &'static str, command: Command) -> Self {
-        Self {
-            name,
-            meaning,
-            command,
+/// Every command.
+pub static COMMANDS: [Listed; 7] = [
+    Listed {
+        command: Command::Run,
+        name: "run",
+        meaning: "watch and signal; the default",
+    },
+    Listed {
+        command: Command::Check,
+        name: "check",
+        meaning: "print what is seen and whether a change would be delivered",
+    },
+    Listed {
+        command: Command::Signal,
+        name: "signal",
+        meaning: "send the signal now, once, by the same rules",
+    },
+    Listed {
+        command: Command::Health,
+        name: "health",
+        meaning: "ask the running sidecar at LISTEN_ADDR whether it is ready",
+    },
+    Listed {
+        command: Command::Signals,
+        name: "signals",
+        meaning: "print every signal with its number and default action",
+    },
+    Listed {
+        command: Command::Help,
+        name: "help",
+        meaning: "print this",
+    },
+    Listed {
+        command: Command::Version,
+        name: "version",
+        meaning: "print the version",
+    },
+];
+
+impl Command {
+    fn parse(argument: &[u8]) -> Option<Self> {
+        match argument {
+            b"-h" | b"--help" => Some(Self::Help),
+            b"-V" | b"--version" => Some(Self::Version),
+            _ => COMMANDS
+                .iter()
+                .find(|listed| listed.name.as_bytes() == argument)
+                .map(|listed| listed.command),
         }
     }
 }
 
-/// Does what the arguments, those after the program's name, ask for. Returns the exit code.
+/// Does what the arguments after the program's name ask for. Returns the exit code.
 pub fn main(
     arguments: &mut dyn Iterator<Item = &'static [u8]>,
     environment: &mut dyn Iterator<Item = &'static [u8]>,
 ) -> i32 {
-    sys::fill_standard_descriptors();
+    fill_standard_descriptors();
     let mut report = Report::new();
-    let name = arguments.next().unwrap_or(b"run");
-    if let Some(extra) = arguments.next() {
-        return wrong(&mut report, Mistake::UnexpectedArgument(extra));
-    }
-    let Some(command) = command_named(name) else {
-        return wrong(&mut report, Mistake::UnknownCommand(name));
+    let command = match command(arguments) {
+        Ok(command) => command,
+        Err(mistake) => return reject(mistake, &mut report),
     };
     match command {
-        Command::Signals => print(signals),
         Command::Help => print(help),
         Command::Version => print(version),
+        Command::Signals => print(signals),
         Command::Run | Command::Check | Command::Signal | Command::Health => {
-            match settings(&mut report, environment) {
+            match settings(environment, &mut report) {
                 Some(config) => with_settings(command, &config, &mut report),
                 None => EXIT_WRONG,
             }
@@ -110,44 +129,56 @@ pub fn main(
     }
 }
 
-fn command_named(name: &[u8]) -> Option<Command> {
-    match name {
-        b"--help" | b"-h" => Some(Command::Help),
-        b"--version" | b"-V" => Some(Command::Version),
-        _ => COMMANDS
-            .iter()
-            .find(|it| it.name.as_bytes() == name)
-            .map(|it| it.command),
+fn command(
+    arguments: &mut dyn Iterator<Item = &'static [u8]>,
+) -> Result<Command, Mistake<'static>> {
+    let argument = arguments.next().unwrap_or(b"run");
+    if let Some(extra) = arguments.next() {
+        return Err(Mistake::UnexpectedArgument(extra));
     }
+    Command::parse(argument).ok_or(Mistake::UnknownCommand(argument))
 }
 
-fn wrong(report: &mut Report, mistake: Mistake<'_>) -> i32 {
-    report.tell(&mistake);
-    EXIT_WRONG
-}
-
-/// Returns the settings; if any are wrong, reports every mistake.
-// Not inlined: keeps the values off the stack of the program's whole life.
+/// Returns the settings; `None` with every mistake reported if any is wrong.
+// Not inlined: keeps the values as they are set off the stack of the main loop.
 #[inline(never)]
 fn settings(
-    report: &mut Report,
     environment: &mut dyn Iterator<Item = &'static [u8]>,
+    report: &mut Report,
 ) -> Option<Config<'static>> {
-    let values = Values::of(environment);
-    let (format, verbose) = values.for_mistakes();
-    let format = match format {
+    let parsed = Parsed::of(environment);
+    set_report(report, parsed.config());
+    let mut are_right = true;
+    for mistake in parsed.mistakes() {
+        are_right = false;
+        report.tell(&match mistake {
+            config::Mistake::NoTarget => Mistake::NoTarget,
+            config::Mistake::Value {
+                name,
+                value,
+                ref problem,
+            } => Mistake::Setting {
+                name,
+                value,
+                advice: problem,
+            },
+        });
+    }
+    are_right.then(|| parsed.config().clone())
+}
+
+/// Lets the report follow `LOG_FORMAT` and `VERBOSE`.
+fn set_report(report: &mut Report, config: &Config<'_>) {
+    let format = match config.log_format {
         LogFormat::Text => Format::Text,
         LogFormat::Json => Format::Json,
     };
-    report.set(format, if verbose { Level::Debug } else { Level::Info });
-    values.config(&mut |mistake| match mistake {
-        config::Mistake::NoTarget => report.tell(&Mistake::NoTarget),
-        config::Mistake::Value(setting, value, problem) => report.tell(&Mistake::Setting {
-            name: setting.name,
-            value,
-            advice: &problem,
-        }),
-    })
+    let min_level = if config.verbose {
+        Level::Debug
+    } else {
+        Level::Info
+    };
+    report.set(format, min_level);
 }
 
 fn with_settings(command: Command, config: &Config<'_>, report: &mut Report) -> i32 {
@@ -155,24 +186,24 @@ fn with_settings(command: Command, config: &Config<'_>, report: &mut Report) -> 
         return run::run(config, report);
     }
     if command == Command::Health && config.listen.is_none() {
-        return wrong(report, Mistake::NoHealthEndpoint);
+        return reject(Mistake::NoHealthEndpoint, report);
     }
     // What these print is for whoever ran them.
     report.set(Format::Plain, Level::Info);
-    let is_well = match (command, config.listen) {
-        (Command::Health, Some(listen)) => http::health(&listen.address, report),
-        (Command::Check, _) => with_proc(report, |proc, report| check::check(config, proc, report)),
-        _ => with_proc(report, |proc, report| {
-            deliver::signal_now(config, proc, report)
-        }),
+    let is_well = match config.listen {
+        Some(listen) if command == Command::Health => http::health(&listen.address, report),
+        _ => with_proc(command, config, report),
     };
     exit_code(is_well && report.log.is_intact())
 }
 
-/// Returns false, with the error reported, if `/proc` cannot be opened.
-fn with_proc(report: &mut Report, command: impl FnOnce(&Proc, &mut Report) -> bool) -> bool {
+/// Runs `check` or `signal`. Returns true if all is well.
+// Not inlined: keeps their buffers off the stack of the main loop.
+#[inline(never)]
+fn with_proc(command: Command, config: &Config<'_>, report: &mut Report) -> bool {
     match run::open_proc() {
-        Ok(proc) => command(&proc, report),
+        Ok(proc) if command == Command::Signal => deliver::signal_now(config, &proc, report),
+        Ok(proc) => check::check(config, &proc, report),
         Err((what, errno)) => {
             report.tell(&Lifecycle::Refused { what, errno });
             false
@@ -180,26 +211,53 @@ fn with_proc(report: &mut Report, command: impl FnOnce(&Proc, &mut Report) -> bo
     }
 }
 
-fn exit_code(is_well: bool) -> i32 {
+fn reject(mistake: Mistake<'_>, report: &mut Report) -> i32 {
+    report.tell(&mistake);
+    EXIT_WRONG
+}
+
+const fn exit_code(is_well: bool) -> i32 {
     if is_well { EXIT_WELL } else { EXIT_NOT_WELL }
 }
 
+/// Reports a panic, which is a bug.
+pub fn panicked() {
+    Report::new().tell(&Lifecycle::Panicked);
+}
+
+/// Opens a placeholder for each of the first three descriptors that is closed, so that none of the program's own files gets its
+/// number and has log lines written into it.
+///
+/// The placeholder is `/` opened with `O_PATH`, which exists in any image and refuses to be written (EBADF), so that lines to a
+/// closed standard error count as dropped.
+fn fill_standard_descriptors() {
+    // The kernel gives the lowest free number: one above 2 means that the first three are taken.
+    while let Ok(placeholder) = openat(CWD, c"/", OFlags::PATH, Mode::empty()) {
+        if placeholder.as_raw_fd() > 2 {
+            return;
+        }
+        core::mem::forget(placeholder);
+    }
+}
+
+// Not inlined: keeps the printer off the stack of the main loop.
+#[inline(never)]
 fn print(command: fn(&mut Printer) -> fmt::Result) -> i32 {
     let mut printer = Printer::new();
-    let printed = command(&mut printer);
-    exit_code(printed.is_ok() && printer.is_intact())
+    let outcome = command(&mut printer);
+    exit_code(outcome.is_ok() && printer.is_intact())
 }
 
 fn help(printer: &mut Printer) -> fmt::Result {
     printer.write_str(
         "Signals an application when its mounted configuration changes.\n\nusage: config-reloader-sidecar [command]\n\ncommands:\n",
     )?;
-    for CommandName { name, meaning, .. } in COMMANDS {
+    for Listed { name, meaning, .. } in &COMMANDS {
         writeln!(printer, "  {name:<10}{meaning}")?;
     }
     printer.write_str("\nenvironment:\n")?;
     for setting in &SETTINGS {
-        let (name, default, meaning) = (setting.name, setting.default.text(), setting.meaning);
+        let (name, default, meaning) = (setting.name, setting.default, setting.meaning);
         writeln!(printer, "  {name:<22}{default:<11}{meaning}")?;
     }
     printer.write_str(
@@ -224,13 +282,9 @@ fn signals(printer: &mut Printer) -> fmt::Result {
             DefaultAction::Stop => "stops the process",
             DefaultAction::Continue => "continues the process",
         };
-        write!(printer, "{:>2}  {signal}", signal.number())?;
-        writeln!(printer.column(18), "{action}")?;
+        write!(printer, "{:2}  {signal}", signal.number())?;
+        printer.column(18);
+        writeln!(printer, "{action}")?;
     }
     Ok(())
-}
-
-/// Reports a panic, which is a bug.
-pub fn panicked() {
-    Report::new().tell(&Lifecycle::Panicked);
 }

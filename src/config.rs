@@ -1,6 +1,6 @@
 //! Settings: environment bytes in, a [`Config`] or every mistake out.
 //!
-//! Pure: no system call. Nothing is copied: a `Config` borrows from the environment, which lives as long as the program.
+//! Pure: no system call. Nothing is copied; a `Config` borrows from the environment, which lives as long as the program.
 
 mod address;
 mod problem;
@@ -8,106 +8,161 @@ mod table;
 mod types;
 mod value;
 
-pub use problem::Problem;
-pub use table::{Default, SETTINGS, Setting};
-pub use types::{
-    CommaList, Config, ConfirmMode, Listen, LogFormat, MAX_CMDLINE, MAX_NAMES, MAX_ROOTS, Matcher,
-    PollInterval, Select,
-};
+pub use problem::{MAX_CMDLINE, MAX_NAMES, MAX_ROOTS, Problem};
+pub use table::{SETTINGS, Setting};
+pub use types::{CommaList, Config, ConfirmMode, Listen, LogFormat, Matcher, PollInterval, Select};
 
-use crate::base::time::Millis;
+use table::REQUIRED;
 
-/// The values of all settings as they stand in the environment, without the blanks around them; empty for one that is not set.
-#[derive(Debug)]
-pub struct Values<'e>([&'e [u8]; SETTINGS.len()]);
+/// The settings of an environment, right or wrong.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Parsed<'e> {
+    config: Config<'e>,
+    /// The variables' values; empty if unset.
+    values: Values<'e>,
+    problems: Problems,
+}
 
-/// Something that must be corrected before the program can start.
+/// One value for each of [`SETTINGS`], in their order.
+type Values<'e> = [&'e [u8]; SETTINGS.len()];
+
+/// What is wrong with each of them.
+type Problems = [Option<Problem>; SETTINGS.len()];
+
+const PROCESS_NAME: usize = table::index("PROCESS_NAME");
+const PROCESS_CMDLINE: usize = table::index("PROCESS_CMDLINE");
+const PROCESS_PID_FILE: usize = table::index("PROCESS_PID_FILE");
+const RELOAD_SETTLE: usize = table::index("RELOAD_SETTLE");
+const RELOAD_SETTLE_MAX: usize = table::index("RELOAD_SETTLE_MAX");
+
+/// A mistake in the settings.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Mistake<'e> {
-    /// The value of a setting cannot be used.
-    Value(&'static Setting, &'e [u8], Problem),
-    /// No setting says which process to signal.
+    /// A variable's value cannot be used.
+    Value {
+        /// The variable.
+        name: &'static str,
+        /// Its value; empty if it is not set.
+        value: &'e [u8],
+        /// Why not.
+        problem: Problem,
+    },
+    /// No variable says which process to signal.
     NoTarget,
 }
 
-impl<'e> Values<'e> {
-    /// Takes the settings from `environment`, entries of the form `NAME=value`. If a name stands twice, the first counts, as for
-    /// getenv(3).
+impl<'e> Parsed<'e> {
+    /// Parses entries of the form `NAME=value`. Of entries with the same name the first counts, as for getenv(3). Blanks
+    /// around a value are ignored; an empty value counts as unset.
+    // Not inlined: keeps all values off the stack of the main loop.
+    #[inline(never)]
     pub fn of(environment: &mut dyn Iterator<Item = &'e [u8]>) -> Self {
-        let mut values = [None; SETTINGS.len()];
-        for entry in environment {
-            let Some(equals) = entry.iter().position(|byte| *byte == b'=') else {
-                continue;
-            };
-            let (name, value) = entry.split_at(equals);
-            let setting = SETTINGS.iter().position(|it| it.name.as_bytes() == name);
-            if let Some(slot) = setting.and_then(|at| values.get_mut(at)) {
-                slot.get_or_insert(value[1..].trim_ascii());
-            }
+        let mut config = Config::blank();
+        let values = values(environment);
+        let mut problems = [None; SETTINGS.len()];
+        for ((setting, value), problem) in SETTINGS.iter().zip(values).zip(&mut problems) {
+            *problem = apply(setting, value, &mut config).err();
         }
-        Self(values.map(Option::unwrap_or_default))
+        check_settle(&mut config, &values, &mut problems);
+        Self {
+            config,
+            values,
+            problems,
+        }
     }
 
-    /// Returns `LOG_FORMAT` and `VERBOSE`, in which mistakes are reported too, if these two are right themselves.
-    pub fn for_mistakes(&self) -> (LogFormat, bool) {
-        let config = self.read(&mut |_| {});
-        (config.log_format, config.verbose)
+    /// Returns the settings. Those that are wrong have their defaults.
+    pub const fn config(&self) -> &Config<'e> {
+        &self.config
     }
 
-    /// Returns the settings, unless there is a mistake. Calls `report` for each one.
-    pub fn config(&self, report: &mut dyn FnMut(Mistake<'e>)) -> Option<Config<'e>> {
-        let mut is_right = true;
-        let config = self.read(&mut |mistake| {
-            is_right = false;
-            report(mistake);
+    /// Returns every mistake in the order of [`SETTINGS`].
+    pub fn mistakes(&self) -> impl Iterator<Item = Mistake<'e>> {
+        let entries = SETTINGS.iter().zip(self.values).zip(self.problems);
+        let mistakes = entries.filter_map(|((setting, value), problem)| {
+            Some(Mistake::Value {
+                name: setting.name,
+                value,
+                problem: problem?,
+            })
         });
-        is_right.then_some(config)
+        mistakes.chain((!self.names_a_target()).then_some(Mistake::NoTarget))
     }
 
-    fn read(&self, report: &mut dyn FnMut(Mistake<'e>)) -> Config<'e> {
-        let mut config = Config::UNSET;
-        for (setting, value) in self.each() {
-            if let Err(problem) = setting.read(&mut config, value) {
-                report(Mistake::Value(setting, value, problem));
-            }
-        }
-        self.limit_settle(&mut config, report);
-        let target = ["PROCESS_NAME", "PROCESS_CMDLINE", "PROCESS_PID_FILE"];
-        if target.iter().all(|name| self.get(name).is_empty()) {
-            report(Mistake::NoTarget);
-        }
-        config
-    }
-
-    /// The default of RELOAD_SETTLE gives way to a shorter RELOAD_SETTLE_MAX; a value that was asked for does not.
-    fn limit_settle(&self, config: &mut Config<'e>, report: &mut dyn FnMut(Mistake<'e>)) {
-        if config.settle <= config.settle_max {
-            return;
-        }
-        config.settle = config.settle_max;
-        for (setting, value) in self.each() {
-            if setting.name == "RELOAD_SETTLE" && !value.is_empty() {
-                report(Mistake::Value(setting, value, Problem::LongerThanMax));
-            }
-        }
-    }
-
-    fn each(&self) -> impl Iterator<Item = (&'static Setting, &'e [u8])> {
-        SETTINGS.iter().zip(self.0)
-    }
-
-    fn get(&self, name: &str) -> &'e [u8] {
-        let value = self.each().find(|(setting, _)| setting.name == name);
-        value.map(|(_, value)| value).unwrap_or_default()
+    /// Returns true if a variable says which process to signal, be its value right or wrong.
+    fn names_a_target(&self) -> bool {
+        [PROCESS_NAME, PROCESS_CMDLINE, PROCESS_PID_FILE]
+            .iter()
+            .any(|at| !self.values[*at].is_empty())
     }
 }
 
-impl Config<'_> {
-    /// A configuration in which nothing was read yet: a value that is wrong stays like this, and makes no other one wrong.
-    const UNSET: Self = Self {
-        settle_max: Millis(u64::MAX),
-        ..Self::NOTHING
-    };
+/// Parses the settings of an environment as [`Parsed::of`] does.
+///
+/// # Errors
+/// What is wrong, all at once.
+#[allow(clippy::result_large_err)] // There is nowhere to put it but the stack.
+pub fn parse<'e>(
+    environment: &mut dyn Iterator<Item = &'e [u8]>,
+) -> Result<Config<'e>, Parsed<'e>> {
+    let parsed = Parsed::of(environment);
+    if parsed.mistakes().next().is_some() {
+        Err(parsed)
+    } else {
+        Ok(parsed.config)
+    }
+}
+
+/// Returns the value of every variable, without the blanks around it.
+fn values<'e>(environment: &mut dyn Iterator<Item = &'e [u8]>) -> Values<'e> {
+    let mut values = [None; SETTINGS.len()];
+    for entry in environment {
+        let Some(equals) = entry.iter().position(|byte| *byte == b'=') else {
+            continue;
+        };
+        let (name, value) = entry.split_at(equals);
+        for (setting, first) in SETTINGS.iter().zip(&mut values) {
+            if setting.name.as_bytes() == name {
+                first.get_or_insert(value[1..].trim_ascii());
+            }
+        }
+    }
+    values.map(Option::unwrap_or_default)
+}
+
+/// Puts the default of a setting into its field, then its value, if it is set and right.
+fn apply<'e>(setting: &Setting, value: &'e [u8], config: &mut Config<'e>) -> Result<(), Problem> {
+    let is_required = setting.default == REQUIRED;
+    if !is_required && !setting.default.is_empty() {
+        (setting.parse)(config, setting.default.as_bytes())?;
+    }
+    if !value.is_empty() {
+        if !is_utf8(value) {
+            return Err(Problem::NotUtf8);
+        }
+        (setting.parse)(config, value)
+    } else if is_required {
+        Err(Problem::Missing)
+    } else {
+        Ok(())
+    }
+}
+
+/// Returns true if all of it is UTF-8. Log lines use chunks as well, which makes this smaller than `str::from_utf8`.
+fn is_utf8(value: &[u8]) -> bool {
+    value.utf8_chunks().all(|chunk| chunk.invalid().is_empty())
+}
+
+/// Lets the default of `RELOAD_SETTLE` give way to a shorter `RELOAD_SETTLE_MAX`. A value that is longer is a mistake, unless one
+/// of the two is wrong anyway.
+fn check_settle(config: &mut Config, values: &Values, problems: &mut Problems) {
+    if config.settle <= config.settle_max {
+        return;
+    }
+    config.settle = config.settle_max;
+    if !values[RELOAD_SETTLE].is_empty() && problems[RELOAD_SETTLE_MAX].is_none() {
+        problems[RELOAD_SETTLE].get_or_insert(Problem::LongerThanMax);
+    }
 }
 
 #[cfg(test)]

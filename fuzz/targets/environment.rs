@@ -3,16 +3,14 @@
 //! Entries are separated by NUL. One that begins with a byte below the number of settings gets that setting's name.
 #![no_main]
 
+use config_reloader_sidecar::base::file::PATH_MAX;
+use config_reloader_sidecar::base::signal::Signal;
+use config_reloader_sidecar::base::sys::SocketAddress;
+use config_reloader_sidecar::base::time::Millis;
 use config_reloader_sidecar::config::{
-    self, COUNT, CommaList, Config, Listen, MAX_CMDLINE, MAX_NAMES, MAX_ROOTS, PATH_MAX,
-    PollInterval, Setting, Values,
+    self, CommaList, Config, ConfirmMode, Listen, LogFormat, MAX_CMDLINE, MAX_NAMES, MAX_ROOTS,
+    Matcher, Mistake, Parsed, PollInterval, SETTINGS, Select,
 };
-use config_reloader_sidecar::config::ConfirmMode;
-use config_reloader_sidecar::log::Format;
-use config_reloader_sidecar::config::{Matcher, Select};
-use config_reloader_sidecar::signal::Signal;
-use config_reloader_sidecar::sys::SocketAddress;
-use config_reloader_sidecar_fuzz::{json, logged, text};
 use libfuzzer_sys::fuzz_target;
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -75,7 +73,7 @@ fn boolean(value: &str) -> Option<bool> {
     }
 }
 
-fn milliseconds(value: &str) -> Option<u64> {
+fn milliseconds(value: &str) -> Option<Millis> {
     let units = [
         ("ms", 1),
         ("s", 1000),
@@ -91,10 +89,13 @@ fn milliseconds(value: &str) -> Option<u64> {
     }
     // Without a unit only 0 is a duration.
     if unit == 0 {
-        return number.bytes().all(|byte| byte == b'0').then_some(0);
+        return number
+            .bytes()
+            .all(|byte| byte == b'0')
+            .then_some(Millis::ZERO);
     }
     let ms = number.parse::<u64>().ok()?.checked_mul(unit)?;
-    Some(ms).filter(|ms| *ms <= 1000 * 3_600_000)
+    Some(Millis(ms)).filter(|ms| *ms <= Millis(1000 * 3_600_000))
 }
 
 /// As the standard library reads it. It knows a form of IPv6 addresses that ends like an IPv4 one, and zones.
@@ -121,7 +122,7 @@ fn listen(value: &str) -> Option<Listen<'_>> {
 }
 
 /// As a person would who has the README's table before them.
-fn plain(entries: &[Vec<u8>]) -> Result<Config<'_>, (BTreeSet<&'static str>, Format)> {
+fn plain(entries: &[Vec<u8>]) -> Result<Config<'_>, (BTreeSet<&'static str>, LogFormat)> {
     let mut it = Reading {
         entries,
         wrong: BTreeSet::new(),
@@ -155,16 +156,16 @@ fn plain(entries: &[Vec<u8>]) -> Result<Config<'_>, (BTreeSet<&'static str>, For
     let signal = it.read("RELOAD_SIGNAL", Signal::HUP, |value| {
         Signal::parse(value.as_bytes()).ok()
     });
-    let settle_max_ms = it.read("RELOAD_SETTLE_MAX", 2_000, milliseconds);
-    let mut settle_ms = it.read("RELOAD_SETTLE", settle_max_ms.min(100), milliseconds);
-    if settle_ms > settle_max_ms && !it.wrong.contains("RELOAD_SETTLE_MAX") {
+    let settle_max = it.read("RELOAD_SETTLE_MAX", Millis(2_000), milliseconds);
+    let mut settle = it.read("RELOAD_SETTLE", settle_max.min(Millis(100)), milliseconds);
+    if settle > settle_max && !it.wrong.contains("RELOAD_SETTLE_MAX") {
         it.wrong.insert("RELOAD_SETTLE");
-        settle_ms = settle_max_ms;
+        settle = settle_max;
     }
-    let log_format = it.read("LOG_FORMAT", Format::Text, |value| {
+    let log_format = it.read("LOG_FORMAT", LogFormat::Text, |value| {
         match &*value.to_ascii_lowercase() {
-            "text" => Some(Format::Text),
-            "json" => Some(Format::Json),
+            "text" => Some(LogFormat::Text),
+            "json" => Some(LogFormat::Json),
             _ => None,
         }
     });
@@ -172,11 +173,11 @@ fn plain(entries: &[Vec<u8>]) -> Result<Config<'_>, (BTreeSet<&'static str>, For
         roots: roots.unwrap_or_default(),
         matcher,
         select,
-        min_age_ms: it.read("PROCESS_MIN_AGE", 2_000, milliseconds),
+        min_age: it.read("PROCESS_MIN_AGE", Millis(2_000), milliseconds),
         signal,
-        settle_ms,
-        settle_max_ms,
-        min_interval_ms: it.read("RELOAD_MIN_INTERVAL", 1_000, milliseconds),
+        settle,
+        settle_max,
+        min_interval: it.read("RELOAD_MIN_INTERVAL", Millis(1_000), milliseconds),
         guard: it.read("RELOAD_GUARD", true, boolean),
         catch_up: it.read("RELOAD_CATCH_UP", true, boolean),
         confirm: it.read("RELOAD_CONFIRM", ConfirmMode::Warn, |value| {
@@ -192,7 +193,7 @@ fn plain(entries: &[Vec<u8>]) -> Result<Config<'_>, (BTreeSet<&'static str>, For
                 return Some(PollInterval::Automatic);
             }
             Some(match milliseconds(value)? {
-                0 => PollInterval::Never,
+                Millis::ZERO => PollInterval::Never,
                 ms => PollInterval::Every(ms),
             })
         }),
@@ -213,36 +214,22 @@ fn plain(entries: &[Vec<u8>]) -> Result<Config<'_>, (BTreeSet<&'static str>, For
     }
 }
 
-/// The variables that the errors name, as they are reported.
-fn named(errors: &Values) -> BTreeSet<String> {
-    let lines = logged(errors.log_format(), false, |log| {
-        errors.report(log);
+/// Returns the variables that the mistakes name.
+fn named(parsed: &Parsed) -> BTreeSet<&'static str> {
+    let mistakes = parsed.mistakes().map(|mistake| match mistake {
+        Mistake::Value { name, .. } => name,
+        Mistake::NoTarget => "none",
     });
-    let count = lines.len();
-    let names = lines.iter().map(|line| {
-        let message = match errors.log_format() {
-            Format::Text | Format::Plain => text(line).to_owned(),
-            Format::Json => json(line)["message"].as_str().unwrap().to_owned(),
-        };
-        assert!(
-            !message.ends_with("..."),
-            "the advice is cut off: {message}"
-        );
-        message.split(' ').next().unwrap_or_default().to_owned()
-    });
-    let names: BTreeSet<_> = names.collect();
-    assert_eq!(names.len(), count, "one line for each");
-    names
+    mistakes.collect()
 }
 
 fuzz_target!(|data: &[u8]| {
     let entries: Vec<Vec<u8>> = data
         .split(|byte| *byte == 0)
         .map(|entry| match entry.split_first() {
-            Some((at, value)) if usize::from(*at) < COUNT => {
-                let setting = config_reloader_sidecar::config::SETTINGS.get(usize::from(*at));
-                let name = setting.unwrap().name();
-                [name, b"=", value].concat()
+            Some((at, value)) if usize::from(*at) < SETTINGS.len() => {
+                let name = SETTINGS[usize::from(*at)].name;
+                [name.as_bytes(), b"=", value].concat()
             }
             _ => entry.to_vec(),
         })
@@ -252,12 +239,11 @@ fuzz_target!(|data: &[u8]| {
         plain(&entries),
     ) {
         (Ok(config), Ok(expected)) => assert_eq!(config, expected),
-        (Err(errors), Err((wrong, format))) => {
-            let wrong = wrong.into_iter().map(str::to_owned).collect();
-            assert_eq!(errors.log_format(), format);
-            assert_eq!(named(&errors), wrong);
+        (Err(parsed), Err((wrong, format))) => {
+            assert_eq!(parsed.config().log_format, format);
+            assert_eq!(named(&parsed), wrong);
         }
         (Ok(config), Err(wrong)) => panic!("{wrong:?} not found wrong: {config:?}"),
-        (Err(errors), Ok(_)) => panic!("{:?} found wrong", named(&errors)),
+        (Err(parsed), Ok(_)) => panic!("{:?} found wrong", named(&parsed)),
     }
 });

@@ -1,6 +1,6 @@
 //! How bytes, errors and times are written as text. Pure.
 
-use super::text::{Text, hexadecimal};
+use super::text::Text;
 use core::fmt::{self, Display, Write};
 use rustix::io::Errno;
 
@@ -59,6 +59,16 @@ pub fn push_escaped<const N: usize>(text: &mut Text<N>, value: &str, quote: Quot
     }
 }
 
+/// Adds `value` as [`push_escaped`] does; bytes that are not UTF-8 become `\xNN` like control characters.
+pub fn push_escaped_bytes<const N: usize>(text: &mut Text<N>, value: &[u8], quote: Quote) {
+    for chunk in value.utf8_chunks() {
+        push_escaped(text, chunk.valid(), quote);
+        for byte in chunk.invalid() {
+            push_hex(text, *byte, quote);
+        }
+    }
+}
+
 fn push_hex<const N: usize>(text: &mut Text<N>, byte: u8, quote: Quote) {
     let start = text.len();
     if quote == Quote::Json {
@@ -69,10 +79,7 @@ fn push_hex<const N: usize>(text: &mut Text<N>, byte: u8, quote: Quote) {
 }
 
 fn write_hex(output: &mut dyn Write, byte: u8) -> fmt::Result {
-    let [.., high, low] = hexadecimal(byte.into());
-    output.write_str("\\x")?;
-    output.write_char(high.into())?;
-    output.write_char(low.into())
+    write!(output, "\\x{byte:02x}")
 }
 
 /// A moment in milliseconds since the epoch, as RFC 3339 writes it: in UTC, with milliseconds.

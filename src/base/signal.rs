@@ -2,8 +2,7 @@
 //!
 //! Pure: no system call. Numbers come from `libc`, so that they are right on every architecture.
 
-use crate::base::text::{Word, is_same_word, parse_number};
-
+use crate::base::text::{Word, parse_number};
 use core::fmt::{self, Display};
 
 /// A signal that can be sent: 1 to 31, or 34 to 64. (32 and 33 belong to the C library's threads.)
@@ -25,19 +24,19 @@ pub enum DefaultAction {
     Continue,
 }
 
-/// Why a text names no signal.
+/// Why a text is not a signal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NotASignal {
-    /// A number that no signal has, or one that the C library keeps to itself.
+    /// No signal has this number, or the C library keeps it to itself.
     OutOfRange,
-    /// No such name; this is the nearest that exists.
+    /// No signal has this name.
     Unknown {
-        /// The nearest real name, without `SIG`.
+        /// The most similar name, without `SIG`.
         nearest: &'static str,
     },
 }
 
-/// A row of [`TABLE`].
+/// A row of the table.
 struct Named {
     /// The name without `SIG`.
     name: &'static str,
@@ -55,7 +54,7 @@ const fn named(name: &'static str, number: i32, action: DefaultAction) -> Named 
 
 use DefaultAction::{Continue, Core, Ignore, Stop, Terminate};
 
-/// In the order of x86's numbers; the first name of a number is the one that is printed, those after it are aliases.
+/// In the order of x86's numbers. The first name of a number is printed, those after it are aliases.
 static TABLE: [Named; 37] = [
     named("HUP", libc::SIGHUP, Terminate),
     named("INT", libc::SIGINT, Terminate),
@@ -97,8 +96,17 @@ static TABLE: [Named; 37] = [
 ];
 
 impl Display for Signal {
+    /// Writes the full name: `SIGHUP`, `SIGRTMIN+3`, `SIGRTMAX-2`.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.pad(self.name().as_str())
+        let Self(number) = *self;
+        match TABLE.iter().find(|named| named.number == number) {
+            Some(named) => write!(formatter, "SIG{}", named.name),
+            // Like `kill -l`, which counts the upper half from the end.
+            None if number - Self::RTMIN <= 15 => {
+                write!(formatter, "SIGRTMIN+{}", number - Self::RTMIN)
+            }
+            None => write!(formatter, "SIGRTMAX-{}", Self::RTMAX - number),
+        }
     }
 }
 
@@ -110,12 +118,12 @@ impl Signal {
     /// The last signal of the kernel on every architecture that this program is built for.
     const RTMAX: u8 = 64;
 
-    /// Every signal, by number.
+    /// Returns every signal, by number.
     pub fn all() -> impl Iterator<Item = Self> {
         (1..=Self::RTMAX).filter_map(|number| Self::from_number(number.into()))
     }
 
-    /// The signal of this number.
+    /// Returns the signal with this number.
     pub const fn from_number(number: u32) -> Option<Self> {
         match number {
             1..=31 | 34..=64 => Some(Self(number as u8)),
@@ -123,22 +131,27 @@ impl Signal {
         }
     }
 
-    /// Its bit in the masks of `/proc/PID/status`; proc_pid_status(5).
+    /// Returns its bit in the masks of `/proc/PID/status`; proc_pid_status(5).
     pub const fn mask(self) -> u64 {
         1 << (self.number() - 1)
     }
 
-    /// Its number on this architecture.
+    /// Returns its number on this architecture.
     pub const fn number(self) -> u8 {
         self.0
     }
 
-    /// What it does to a process that has not prepared for it. Real-time signals end the process.
+    /// Returns what it does to a process that has not prepared for it. Real-time signals end the process.
     pub fn default_action(self) -> DefaultAction {
         TABLE
             .iter()
             .find(|named| named.number == self.0)
             .map_or(Terminate, |named| named.action)
+    }
+
+    /// Returns its full name.
+    pub fn name(self) -> Word {
+        Word::of(&self)
     }
 
     /// Returns true if whoever configures this signal wants the process to end or stop.
@@ -154,23 +167,6 @@ impl Signal {
         )
     }
 
-    /// Its full name: `SIGHUP`, `SIGRTMIN+3`, `SIGRTMAX-2`.
-    pub fn name(self) -> Word {
-        let mut text = Word::new();
-        text.push(b"SIG");
-        if let Some(named) = TABLE.iter().find(|named| named.number == self.0) {
-            text.push(named.name.as_bytes());
-        } else if self.0 - Self::RTMIN <= 15 {
-            // The kernel has 31 of them; like `kill -l`, the upper half is counted from the end.
-            text.push(b"RTMIN+");
-            text.push_number((self.0 - Self::RTMIN).into(), 0);
-        } else {
-            text.push(b"RTMAX-");
-            text.push_number((Self::RTMAX - self.0).into(), 0);
-        }
-        text
-    }
-
     /// Parses `SIGHUP`, `HUP`, `hup`, `1`, `SIGRTMIN+3` or `rtmax-2`.
     pub fn parse(text: &[u8]) -> Result<Self, NotASignal> {
         let of_number = |number| Self::from_number(number).ok_or(NotASignal::OutOfRange);
@@ -178,27 +174,26 @@ impl Signal {
             return of_number(number);
         }
         let bare = match text.split_at_checked(3) {
-            Some((sig, rest)) if is_same_word(sig, b"SIG") => rest,
+            Some((sig, rest)) if sig.eq_ignore_ascii_case(b"SIG") => rest,
             _ => text,
         };
         if let Some((base, offset)) = bare.split_at_checked(6)
             && let Some(offset) = number(offset)
         {
-            // One more than there are is out of range on either side.
+            // 31 is out of range on either side.
             let offset = offset.min(31);
-            if is_same_word(base, b"RTMIN+") {
+            if base.eq_ignore_ascii_case(b"RTMIN+") {
                 return of_number(u32::from(Self::RTMIN) + offset);
             }
-            if is_same_word(base, b"RTMAX-") {
+            if base.eq_ignore_ascii_case(b"RTMAX-") {
                 return of_number(u32::from(Self::RTMAX) - offset);
             }
         }
         let mut nearest = (u8::MAX, "");
         for named in &TABLE {
-            let name = named.name;
-            match distance(name.as_bytes(), bare) {
-                0 if name.len() == bare.len() => return Ok(Self(named.number)),
-                distance if distance < nearest.0 => nearest = (distance, name),
+            match distance(named.name, bare) {
+                0 if named.name.len() == bare.len() => return Ok(Self(named.number)),
+                distance if distance < nearest.0 => nearest = (distance, named.name),
                 _ => {}
             }
         }
@@ -206,7 +201,7 @@ impl Signal {
     }
 }
 
-/// `None` if there is anything but digits; one that does not fit is out of every range.
+/// Parses digits. A number that does not fit becomes one that no signal has.
 fn number(digits: &[u8]) -> Option<u32> {
     let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
     is_number.then(|| {
@@ -216,14 +211,12 @@ fn number(digits: &[u8]) -> Option<u32> {
     })
 }
 
-/// Levenshtein distance, letters of either case alike, over at most the first 15 bytes of what was typed.
-// Not inlined into the search for the least: that is larger.
-#[inline(never)]
-fn distance(name: &[u8], typed: &[u8]) -> u8 {
+/// Returns the Levenshtein distance without regard to case, over at most the first 15 bytes of what was typed.
+fn distance(name: &str, typed: &[u8]) -> u8 {
     const WIDTH: usize = 16;
     let typed = &typed[..typed.len().min(WIDTH - 1)];
     let mut row: [u8; WIDTH] = core::array::from_fn(|column| column as u8);
-    for letter in name {
+    for letter in name.as_bytes() {
         let mut diagonal = row[0];
         row[0] += 1;
         let mut left = row[0];
@@ -244,14 +237,10 @@ mod tests {
     use std::process::Command;
     use std::string::{String, ToString};
 
-    fn name(signal: Signal) -> String {
-        String::from_utf8(signal.name().as_bytes().to_vec()).unwrap()
-    }
-
     #[test]
     fn every_name_that_is_printed_parses_back_in_every_spelling() {
         for signal in Signal::all() {
-            let full = name(signal);
+            let full = signal.to_string();
             let bare = full.strip_prefix("SIG").unwrap();
             for spelling in [
                 full.clone(),
@@ -279,7 +268,7 @@ mod tests {
             let signal = Signal::parse(pair[1].as_bytes())
                 .unwrap_or_else(|error| panic!("{}: {error:?}", pair[1]));
             assert_eq!(signal.number(), number, "{}", pair[1]);
-            assert_eq!(name(signal), pair[1]);
+            assert_eq!(signal.to_string(), pair[1]);
             seen += 1;
         }
         assert_eq!(

@@ -1,28 +1,27 @@
-//! The only `unsafe` of the program besides its entry: system calls that rustix has no safe wrapper for.
+//! The program's only `unsafe` code: what rustix has no safe call for.
 #![allow(unsafe_code)]
 
 use crate::base::signal::Signal;
 use crate::base::time::Instant;
 use core::ffi::{CStr, c_char, c_int};
-use core::ptr;
+use core::ptr::{self, NonNull};
 use rustix::event::Timespec;
 use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use rustix::fs;
 use rustix::io::{self, Errno};
 
-/// For a poll(2) that does not wait.
+/// The timeout of a poll(2) that does not wait.
 pub const AT_ONCE: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 0,
 };
 
-/// The strings of an array that ends with a null pointer, as the program's arguments and its environment do; execve(2).
+/// Returns the strings of a null-terminated array, as the arguments and the environment are; execve(2).
 ///
 /// # Safety
-/// `array` must be such an array, and live until the end of the program as its strings do.
+/// `array` must be such an array, and live as long as the program, as must its strings.
 pub unsafe fn strings(mut array: *const *const c_char) -> impl Iterator<Item = &'static [u8]> {
     core::iter::from_fn(move || {
-        // SAFETY: never moved beyond the null pointer; the rest is what the caller promises.
+        // SAFETY: never moves beyond the null pointer; the caller promises everything else.
         unsafe {
             let entry = *array;
             if entry.is_null() {
@@ -34,77 +33,90 @@ pub unsafe fn strings(mut array: *const *const c_char) -> impl Iterator<Item = &
     })
 }
 
-/// Opens a placeholder for each of the first three descriptors that was closed at the start, so that no file of the program's own
-/// gets one of these numbers and has log lines written into it.
-///
-/// The placeholder is `/` opened with `O_PATH`, which exists in any image and cannot be written to (EBADF): lines to a closed
-/// standard error count as dropped.
-pub fn fill_standard_descriptors() {
-    // open(2) returns the lowest free number. If that is none of the three, they are all taken.
-    while let Ok(placeholder) = fs::openat(fs::CWD, c"/", fs::OFlags::PATH, fs::Mode::empty()) {
-        if placeholder.as_raw_fd() > 2 {
-            return;
-        }
-        core::mem::forget(placeholder);
+/// Makes what was relocated at start read-only, the segment `PT_GNU_RELRO`; elf(5). A dynamic linker does that for its programs,
+/// musl's start-up code does not do it for a static one.
+#[cfg(all(target_env = "musl", not(debug_assertions)))]
+pub fn protect_relocated() {
+    #[cfg(target_pointer_width = "32")]
+    use libc::{Elf32_Ehdr as FileHeader, Elf32_Phdr as Segment};
+    #[cfg(target_pointer_width = "64")]
+    use libc::{Elf64_Ehdr as FileHeader, Elf64_Phdr as Segment};
+
+    unsafe extern "C" {
+        /// Where the linker put the file's header in memory; the program headers follow it.
+        static __ehdr_start: FileHeader;
     }
-}
-
-#[cfg(target_pointer_width = "32")]
-use libc::{Elf32_Ehdr as FileHeader, Elf32_Phdr as Segment};
-#[cfg(target_pointer_width = "64")]
-use libc::{Elf64_Ehdr as FileHeader, Elf64_Phdr as Segment};
-
-unsafe extern "C" {
-    /// The start of the program in memory, named by the linker; elf(5).
-    static __ehdr_start: FileHeader;
-}
-
-/// Makes what was relocated at the start read-only. A dynamic linker does that (RELRO); musl's start-up code of a static program
-/// does not.
-pub fn protect_relocated_data() {
-    /// The page size that the linker aligns to. Where pages are larger the kernel refuses, and the data stays writable.
+    // The linker aligns the segment to pages of this size. Where pages are larger the kernel refuses, and it stays writable.
     const PAGE_SIZE: usize = 4096;
     let header = &raw const __ehdr_start;
-    // SAFETY: the linker puts the program headers right behind the file header, both in the first segment.
+    // SAFETY: the first segment holds the file's header and the program headers, and is never unmapped.
     let segments = unsafe {
-        let first = header.add(1).cast::<Segment>();
-        core::slice::from_raw_parts(first, (*header).e_phnum.into())
+        let count = (*header).e_phnum.into();
+        core::slice::from_raw_parts(header.add(1).cast::<Segment>(), count)
     };
-    let loaded = segments.iter().find(|it| it.p_type == libc::PT_LOAD);
-    let base = header.addr() - loaded.map_or(0, |it| it.p_vaddr as usize);
+    // The first program header is PT_PHDR, which says where they all were linked to.
+    let Some(first) = segments.first() else {
+        return;
+    };
+    let offset = (&raw const *first).addr() - first.p_vaddr as usize;
     for segment in segments.iter().filter(|it| it.p_type == libc::PT_GNU_RELRO) {
-        let start = (base + segment.p_vaddr as usize) & !(PAGE_SIZE - 1);
-        let end = base + (segment.p_vaddr + segment.p_memsz) as usize;
-        // SAFETY: nothing writes to this data after relocation, which is over.
+        let start = (offset + segment.p_vaddr as usize) & !(PAGE_SIZE - 1);
+        let end = offset + (segment.p_vaddr + segment.p_memsz) as usize;
+        // SAFETY: relocation is over, and nothing else writes to this segment.
         unsafe { libc::syscall(libc::SYS_mprotect, start, end - start, libc::PROT_READ) };
     }
 }
 
-/// Standard output, whatever is open there.
+/// Returns standard output, whatever is open there.
 pub fn stdout() -> BorrowedFd<'static> {
     // SAFETY: `fill_standard_descriptors` ran first, and nothing closes the first three descriptors.
     unsafe { BorrowedFd::borrow_raw(libc::STDOUT_FILENO) }
 }
 
-/// Standard error, whatever is open there.
+/// Returns standard error, whatever is open there.
 pub fn stderr() -> BorrowedFd<'static> {
     // SAFETY: as for `stdout`.
     unsafe { BorrowedFd::borrow_raw(libc::STDERR_FILENO) }
 }
 
-/// Blocks `signals` and gives a descriptor to read them from, which works for PID 1 as well; signalfd(2). Blocks SIGPIPE, too:
-/// a reader of the log that goes away must not take the program with it.
+/// Bytes up to a NUL, by a pointer alone: smaller than a slice wherever it is handed on.
+#[derive(Clone, Copy, Debug)]
+pub struct Terminated(NonNull<c_char>);
+
+// SAFETY: what it points to never changes.
+unsafe impl Sync for Terminated {}
+
+impl Terminated {
+    /// # Panics
+    /// The last byte is no NUL.
+    pub const fn new(bytes: &'static [u8]) -> Self {
+        assert!(matches!(bytes.last(), Some(0)));
+        match NonNull::new(bytes.as_ptr().cast_mut()) {
+            Some(start) => Self(start.cast()),
+            None => panic!(),
+        }
+    }
+
+    /// What comes before the first NUL.
+    pub fn bytes(self) -> &'static [u8] {
+        // SAFETY: made from a slice that lives for ever and has a NUL.
+        unsafe { CStr::from_ptr(self.0.as_ptr()).to_bytes() }
+    }
+}
+
+/// Blocks `signals` and returns a descriptor to read them from, which works for PID 1 as well; signalfd(2). Blocks SIGPIPE too, so
+/// that a reader of the log that goes away does not end the program.
 ///
 /// # Errors
 /// EMFILE, ENFILE, ENODEV, ENOMEM.
 pub fn signal_descriptor(signals: &[c_int]) -> io::Result<OwnedFd> {
-    // The kernel's own form of a set, without the C library's 700 bits that no signal has.
+    // The kernel's form of a set has 64 bits; the C library's has 1024.
     let set = signals
         .iter()
         .fold(0_u64, |set, signal| set | 1 << (signal - 1));
     let blocked = set | 1 << (libc::SIGPIPE - 1);
     let flags = libc::SFD_NONBLOCK | libc::SFD_CLOEXEC;
-    // SAFETY: the calls read a set of the size that they are told. The descriptor is new and nobody else's.
+    // SAFETY: the calls read a set of the given size. The descriptor is new and owned by nobody else.
     unsafe {
         let null = ptr::null_mut::<u64>();
         libc::syscall(
@@ -127,25 +139,25 @@ pub fn signal_descriptor(signals: &[c_int]) -> io::Result<OwnedFd> {
     }
 }
 
-/// Takes one signal from a descriptor of [`signal_descriptor`], if one has come; signalfd(2).
+/// Reads one pending signal from a descriptor of [`signal_descriptor`]; signalfd(2).
 pub fn next_signal(fd: BorrowedFd<'_>) -> Option<c_int> {
-    // `struct signalfd_siginfo` begins with the number; the kernel gives whole records only.
+    // `struct signalfd_siginfo` begins with the number; the kernel returns only whole records.
     let mut info = [0; size_of::<libc::signalfd_siginfo>()];
     let length = io::read(fd, &mut info).ok()?;
     let number = info.first_chunk().filter(|_| length == info.len())?;
     Some(c_int::from_ne_bytes(*number))
 }
 
-/// No program that this one executes gains anything from now on; PR_SET_NO_NEW_PRIVS of prctl(2).
+/// Gives up gaining privileges by executing programs; PR_SET_NO_NEW_PRIVS of prctl(2).
 ///
 /// # Errors
 /// EINVAL before Linux 3.5.
 pub fn set_no_new_privs() -> io::Result<()> {
-    // SAFETY: nothing of Rust's depends on it.
+    // SAFETY: the call takes no pointers.
     done(unsafe { libc::syscall(libc::SYS_prctl, libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) })
 }
 
-/// From now on the kernel runs `filter` at each system call; PR_SET_SECCOMP of prctl(2).
+/// Lets the kernel run `filter` at each system call from now on; PR_SET_SECCOMP of prctl(2).
 ///
 /// # Errors
 /// EINVAL where the kernel has no filters, EACCES without `no_new_privs`, ENOMEM.
@@ -154,7 +166,7 @@ pub fn set_filter(filter: &[libc::sock_filter]) -> io::Result<()> {
         len: filter.len() as _,
         filter: filter.as_ptr().cast_mut(),
     };
-    // SAFETY: the kernel copies as many instructions as it is told, and keeps nothing of this memory.
+    // SAFETY: the kernel copies the given number of instructions and keeps no pointer to them.
     done(unsafe {
         libc::syscall(
             libc::SYS_prctl,
@@ -171,13 +183,13 @@ pub fn set_filter(filter: &[libc::sock_filter]) -> io::Result<()> {
 /// # Errors
 /// EPERM if any is to be added.
 pub fn capabilities(call: libc::c_long, sets: &mut [u32; 6]) -> io::Result<()> {
-    // The third version, which has 64 bits, and the calling process; linux/capability.h.
+    // _LINUX_CAPABILITY_VERSION_3, which has 64 bits, and the calling process; linux/capability.h.
     let header = [0x2008_0522_u32, 0];
-    // SAFETY: the kernel reads or writes six numbers, which is what this version has.
+    // SAFETY: the kernel reads or writes six numbers in this version.
     done(unsafe { libc::syscall(call, header.as_ptr(), sets.as_mut_ptr()) })
 }
 
-/// What a system call has answered.
+/// Returns what a system call returned, as a result.
 fn done(answer: libc::c_long) -> io::Result<()> {
     if answer < 0 {
         Err(last_error())
@@ -198,7 +210,7 @@ pub struct SocketAddress {
 }
 
 impl SocketAddress {
-    /// An IPv4 address.
+    /// Returns an IPv4 address with a port.
     pub const fn v4(v4: [u8; 4], port: u16) -> Self {
         Self {
             family: libc::AF_INET as u16,
@@ -209,7 +221,7 @@ impl SocketAddress {
         }
     }
 
-    /// An IPv6 address.
+    /// Returns an IPv6 address with a port.
     pub const fn v6(v6: [u8; 16], port: u16) -> Self {
         Self {
             family: libc::AF_INET6 as u16,
@@ -218,13 +230,13 @@ impl SocketAddress {
         }
     }
 
-    /// Whether it is an IPv6 address.
+    /// Returns true if it is an IPv6 address.
     pub const fn is_v6(&self) -> bool {
         self.family == libc::AF_INET6 as u16
     }
 }
 
-/// Gives a socket its own address, or the address of the other end: `call` is that of bind(2) or connect(2), which take the same.
+/// Binds or connects a socket: `call` is `SYS_bind` or `SYS_connect`, which take the same arguments; bind(2), connect(2).
 ///
 /// # Errors
 /// Those of the call.
@@ -233,7 +245,7 @@ pub fn set_address(
     fd: BorrowedFd<'_>,
     address: &SocketAddress,
 ) -> io::Result<()> {
-    // SAFETY: both calls read as many bytes as they are told.
+    // SAFETY: both calls read the given number of bytes.
     done(unsafe {
         libc::syscall(
             call,
@@ -244,27 +256,28 @@ pub fn set_address(
     })
 }
 
-/// The time since boot, sleep included, the clock that `/proc/PID/stat` gives start times in; `clock_gettime(2)`.
+/// Returns the time since boot, suspension included: the clock of the start times in `/proc/PID/stat`; clock_gettime(2).
 pub fn now() -> Instant {
     let [seconds, nanoseconds] = clock(libc::CLOCK_BOOTTIME);
     Instant::from_nanoseconds(seconds * 1_000_000_000 + nanoseconds)
 }
 
-/// Milliseconds since the epoch; `clock_gettime(2)`.
+/// Returns the milliseconds since the epoch; clock_gettime(2).
 pub fn wall_ms() -> u64 {
     let [seconds, nanoseconds] = clock(libc::CLOCK_REALTIME);
     seconds * 1000 + nanoseconds / 1_000_000
 }
 
-/// The call that fills two 64-bit fields. It has this number on all that have 32 bits, and the libc crate knows it on few.
+/// The number of the clock_gettime(2) that fills two 64-bit fields.
 #[cfg(target_pointer_width = "64")]
 pub const CLOCK_GETTIME: libc::c_long = libc::SYS_clock_gettime;
-/// See above.
+/// The number of the clock_gettime(2) that fills two 64-bit fields: `clock_gettime64` on every 32-bit architecture, which the libc
+/// crate defines for few.
 #[cfg(target_pointer_width = "32")]
 pub const CLOCK_GETTIME: libc::c_long = 403;
 
-/// Seconds and nanoseconds. Asks the kernel itself: the C library's way around that call is 700 bytes for a few dozen calls
-/// a reload.
+/// Returns a clock's seconds and nanoseconds. Makes the system call itself: the C library's way around it takes 700 bytes, to
+/// speed up a few dozen calls a reload.
 fn clock(id: libc::clockid_t) -> [u64; 2] {
     let mut time = [0_u64; 2];
     // SAFETY: the call fills two 64-bit fields. Both clocks exist since Linux 2.6.39, so it cannot fail.
@@ -272,13 +285,13 @@ fn clock(id: libc::clockid_t) -> [u64; 2] {
     time
 }
 
-/// A signal in rustix's type, which has names for the standard ones only.
+/// Converts a signal to rustix's type, which has names only for the standard ones.
 pub fn to_rustix(signal: Signal) -> rustix::process::Signal {
-    // SAFETY: the number is a signal's, and not one of the two that the C library keeps to itself; it is only sent.
+    // SAFETY: a `Signal` is never one of the two that the C library keeps to itself, and it is only sent.
     unsafe { rustix::process::Signal::from_raw_unchecked(signal.number().into()) }
 }
 
 fn last_error() -> Errno {
-    // SAFETY: the C library's own accessor of the calling thread's errno.
+    // SAFETY: returns a pointer to the calling thread's errno, which is always valid.
     Errno::from_raw_os_error(unsafe { *libc::__errno_location() })
 }

@@ -1,20 +1,20 @@
-//! Text of bounded length on the stack: what other programs use a growing string for.
+//! Text of bounded length on the stack, in place of growing strings, and small parsers of bytes. Pure.
 
 use core::ffi::CStr;
 use core::fmt::{self, Write};
 
-/// At most `N` bytes of text. What does not fit is left out as a whole, and so is all that follows it, so that the text is
-/// always a prefix of what was meant, cut between two pushes and never inside one.
+/// At most `N` bytes of text. A push that does not fit is dropped as a whole, and so is every push after it: a text is cut between
+/// two pushes, never inside one.
 #[derive(Debug)]
 pub struct Text<const N: usize> {
     bytes: [u8; N],
     len: usize,
-    /// So much of the bytes may be used; none once the text was cut.
+    /// How many bytes may be used; 0 once the text is cut.
     room: usize,
 }
 
 impl<const N: usize> Text<N> {
-    /// An empty text.
+    /// Returns an empty text.
     pub const fn new() -> Self {
         Self {
             bytes: [0; N],
@@ -42,17 +42,6 @@ impl<const N: usize> Text<N> {
         }
     }
 
-    /// Adds one byte: not a copy of some, which takes much longer.
-    pub fn push_byte(&mut self, byte: u8) {
-        match self.bytes.get_mut(self.len) {
-            Some(place) if self.len < self.room => {
-                *place = byte;
-                self.len += 1;
-            }
-            _ => self.room = 0,
-        }
-    }
-
     /// Adds `number` in decimal, with leading zeros up to `width` digits.
     pub fn push_number(&mut self, number: u64, width: usize) {
         let mut digits = [0; 20];
@@ -67,63 +56,52 @@ impl<const N: usize> Text<N> {
         }
     }
 
-    /// Puts the digits of `number` in the place of what ends there.
-    pub fn put_number_before(&mut self, mut end: usize, mut number: u64) {
-        while number > 0 {
-            end = end.wrapping_sub(1);
-            if let Some(digit) = self.bytes.get_mut(end) {
-                *digit = b'0' + (number % 10) as u8;
-            }
-            number /= 10;
-        }
-    }
-
-    /// Whether something did not fit.
+    /// Returns true if something did not fit.
     pub const fn is_cut(&self) -> bool {
         self.room == 0
     }
 
-    /// How long it is, in bytes.
+    /// Returns its length in bytes.
     pub const fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether nothing is in it.
+    /// Returns true if nothing is in it.
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Takes back what was added from `start` on if it did not fit as a whole.
+    /// Removes what was added from `start` on unless all of it fits.
     pub fn keep_whole(&mut self, start: usize) {
         if self.is_cut() {
             self.len = start;
         }
     }
 
-    /// Begins anew, with `reserve` bytes kept back until [`release`](Self::release).
+    /// Empties it, and keeps `reserve` bytes free until [`release`](Self::release).
     pub fn clear(&mut self, reserve: usize) {
         self.len = 0;
         self.release(reserve);
     }
 
-    /// Keeps only `reserve` bytes back and forgets that the text was cut: for closing what was opened.
+    /// Keeps only `reserve` bytes free and forgets that the text was cut, so that what was opened can be closed.
     pub fn release(&mut self, reserve: usize) {
         self.room = N - reserve;
     }
 
-    /// What was added so far, for a system call: up to the first NUL, and without the last byte where there is no room for it.
+    /// Returns it for a system call: up to the first NUL, and without its last byte if the text is full.
     pub fn as_c_str(&mut self) -> &CStr {
         let end = self.len.min(N - 1);
         self.bytes[end] = 0;
         CStr::from_bytes_until_nul(&self.bytes[..=end]).unwrap_or_default()
     }
 
-    /// Returns what was added so far; nothing if that is not UTF-8.
+    /// Returns it as text; nothing if it is not UTF-8.
     pub fn as_str(&self) -> &str {
         str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 
-    /// What was added so far.
+    /// Returns its bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
     }
@@ -142,11 +120,11 @@ impl<const N: usize> Default for Text<N> {
     }
 }
 
-/// A word or a number: short texts share one size, so that there is one copy of the code.
+/// A short text. They share one size, so that there is one copy of the code.
 pub type Word = Text<64>;
 
-/// The digits of `number`, at least `width` of them.
-// Not inlined: it is the same for each size of a text.
+/// Returns the digits of `number`, at least `width` of them.
+// Not inlined: it is the same for every size of a text.
 #[inline(never)]
 fn decimal(mut number: u64, width: usize, digits: &mut [u8; 20]) -> &[u8] {
     let mut count = 0;
@@ -161,7 +139,7 @@ fn decimal(mut number: u64, width: usize, digits: &mut [u8; 20]) -> &[u8] {
     digits.get(20 - count..).unwrap_or_default()
 }
 
-/// The hexadecimal digits of `number`, all of them.
+/// Returns all hexadecimal digits of `number`.
 pub fn hexadecimal(number: u64) -> [u8; 16] {
     let mut digits = [0; 16];
     for (place, digit) in digits.iter_mut().rev().enumerate() {
@@ -170,18 +148,18 @@ pub fn hexadecimal(number: u64) -> [u8; 16] {
     digits
 }
 
-/// What stands between the separators. One piece of code for every separator.
+/// Returns the pieces between separators. Its type is the same for every separator, so that there is one copy of the code.
 pub fn pieces(bytes: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     bytes.split(move |byte| *byte == separator)
 }
 
-/// The piece with this number; nothing where there are fewer.
+/// Returns one of the pieces between separators; empty if there are fewer.
 #[inline(never)]
 pub fn piece(bytes: &[u8], separator: u8, at: usize) -> &[u8] {
     pieces(bytes, separator).nth(at).unwrap_or_default()
 }
 
-/// The place of a word among others; their number where it is none of them.
+/// Returns the position of a word in a list separated by `|`; the length of the list if it is not in it.
 #[inline(never)]
 pub fn place(word: &[u8], words: &[u8]) -> usize {
     pieces(words, b'|')
@@ -189,7 +167,8 @@ pub fn place(word: &[u8], words: &[u8]) -> usize {
         .count()
 }
 
-/// Reads an unsigned number written with the digits of `base` and nothing else. `None` too where it does not fit.
+/// Parses an unsigned number of digits of `base` and nothing else, as `str::parse` does but for a leading `+`. Returns `None` if it
+/// does not fit.
 pub fn parse_number(digits: &[u8], base: u32) -> Option<u64> {
     if digits.is_empty() {
         return None;
@@ -200,41 +179,12 @@ pub fn parse_number(digits: &[u8], base: u32) -> Option<u64> {
     })
 }
 
-/// Whether both are the same, letters of either case alike. The core library's own is five times as long, for speed.
-pub fn is_same_word(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.eq_ignore_ascii_case(b))
-}
-
-/// The character that `bytes` begin with, if it is UTF-8. The core library's own search for what is none is three times as long.
-pub fn character(bytes: &[u8]) -> Option<char> {
-    let (first, rest) = bytes.split_first()?;
-    let ones = first.leading_ones() as usize;
-    let more = ones.saturating_sub(1);
-    let mut code = u32::from(*first) & 0x7f >> more;
-    for byte in rest.get(..more)? {
-        if byte >> 6 != 0b10 {
-            return None;
-        }
-        code = code << 6 | u32::from(byte & 0x3f);
-    }
-    // What could be shorter is none, and so is a byte that goes on without a first one: of either the length is another one.
-    char::from_u32(code).filter(|it| ones != 1 && it.len_utf8() == more + 1)
-}
-
-/// Whether all of it is UTF-8.
-pub fn is_utf8(mut bytes: &[u8]) -> bool {
-    while let Some(character) = character(bytes) {
-        bytes = &bytes[character.len_utf8()..];
-    }
-    bytes.is_empty()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_number_is_digits_only_and_fits_64_bits() {
+    fn a_number_has_only_digits_and_fits_64_bits() {
         assert_eq!(parse_number(b"0", 10), Some(0));
         assert_eq!(parse_number(b"0042", 10), Some(42));
         assert_eq!(parse_number(b"18446744073709551615", 10), Some(u64::MAX));
@@ -252,26 +202,6 @@ mod tests {
         ] {
             assert_eq!(parse_number(text.as_bytes(), 10), None, "{text}");
         }
-    }
-
-    #[test]
-    fn a_character_is_what_the_core_library_takes_for_one() {
-        for length in 1..=4_u32 {
-            // Every first byte, with all that matters after it.
-            for first in 0..=255 {
-                for rest in 0..8_usize.pow(length - 1) {
-                    let mut bytes = std::vec![first];
-                    for place in 0..length - 1 {
-                        let choices = [0, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf];
-                        bytes.push(choices[rest >> (3 * place) & 7]);
-                    }
-                    let valid = bytes.utf8_chunks().next().unwrap().valid();
-                    assert_eq!(character(&bytes), valid.chars().next(), "{bytes:?}");
-                    assert_eq!(is_utf8(&bytes), str::from_utf8(&bytes).is_ok());
-                }
-            }
-        }
-        assert_eq!(character(b""), None);
     }
 
     #[test]
@@ -298,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_left_out_whole_with_all_that_follows() {
+    fn a_push_that_does_not_fit_is_dropped_with_all_after_it() {
         let mut text = Text::<8>::new();
         text.clear(2);
         text.push(b"12345");

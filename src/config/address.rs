@@ -1,69 +1,74 @@
-//! The address to listen on.
-//!
-//! The core library's own parser would add 3 KiB, as much as the rest of `config`'s values together.
+//! Parses `LISTEN_ADDR`. By hand: core's parsers of addresses take 1.6 KB more.
 
-use super::types::Listen;
 use crate::base::sys::SocketAddress;
 use crate::base::text::{parse_number, pieces};
 
-/// Reads `v4:port`, `[v6]:port`, or `localhost:port` and `:port`, which are the IPv4 loopback's.
-pub(super) fn listen(text: &[u8]) -> Option<Listen<'_>> {
+/// Parses `v4:port`, `[v6]:port`, or `localhost:port` and `:port`, which mean the IPv4 loopback.
+pub(super) fn parse(text: &[u8]) -> Option<SocketAddress> {
     let colon = text.iter().rposition(|byte| *byte == b':')?;
-    let (host, port) = (&text[..colon], &text[colon + 1..]);
-    // The kernel would choose a port for 0, and nobody would know it.
-    let port = parse_number(port, 10).filter(|port| (1..=65535).contains(port))? as u16;
-    let address = match host {
-        b"" | b"localhost" => SocketAddress::v4([127, 0, 0, 1], port),
-        [b'[', inner @ .., b']'] => SocketAddress::v6(v6(inner)?, port),
-        _ => SocketAddress::v4(v4(host)?, port),
-    };
-    Some(Listen { text, address })
-}
-
-/// Reads four decimal numbers. A leading zero is refused, because some programs take it for octal.
-fn v4(text: &[u8]) -> Option<[u8; 4]> {
-    let mut octets = [0; 4];
-    let mut count = 0;
-    for piece in pieces(text, b'.') {
-        let number = parse_number(piece, 10).filter(|number| *number <= 255)?;
-        if piece.len() > 1 && piece[0] == b'0' {
-            return None;
-        }
-        *octets.get_mut(count)? = number as u8;
-        count += 1;
-    }
-    (count == octets.len()).then_some(octets)
-}
-
-/// Reads groups of hexadecimal digits with at most one `::` among them; RFC 4291, section 2.2, without the form that ends like an
-/// IPv4 address.
-fn v6(text: &[u8]) -> Option<[u8; 16]> {
-    let mut groups = [[0; 2]; 8];
-    if let Some(gap) = text.windows(2).position(|two| two == b"::") {
-        let before = v6_groups(&text[..gap], &mut groups)?;
-        let mut after = [[0; 2]; 8];
-        let count = v6_groups(&text[gap + 2..], &mut after)?;
-        // The gap stands for at least one group.
-        let start = (8 - before).checked_sub(count).filter(|gap| *gap > 0)? + before;
-        groups[start..].copy_from_slice(&after[..count]);
-    } else if v6_groups(text, &mut groups)? < groups.len() {
+    let (host, port) = (text.get(..colon)?, text.get(colon + 1..)?);
+    let port = u16::try_from(parse_number(port, 10)?).ok()?;
+    // The kernel would choose a port for 0, and nobody would know which.
+    if port == 0 {
         return None;
     }
+    match host {
+        b"" | b"localhost" => Some(SocketAddress::v4([127, 0, 0, 1], port)),
+        [b'[', host @ .., b']'] => Some(SocketAddress::v6(v6(host)?, port)),
+        _ => Some(SocketAddress::v4(v4(host)?, port)),
+    }
+}
+
+fn v4(text: &[u8]) -> Option<[u8; 4]> {
+    let mut octets = [0; 4];
+    let mut pieces = pieces(text, b'.');
+    for octet in &mut octets {
+        let digits = pieces.next()?;
+        // Some programs take a leading zero for octal.
+        if digits.len() > 3 || digits.len() > 1 && digits.first() == Some(&b'0') {
+            return None;
+        }
+        *octet = parse_number(digits, 10)?.try_into().ok()?;
+    }
+    pieces.next().is_none().then_some(octets)
+}
+
+/// The 16-bit groups of an IPv6 address.
+const GROUPS: usize = 8;
+
+/// Parses an address as RFC 4291, section 2.2, writes it, without the form that ends like an IPv4 address.
+fn v6(text: &[u8]) -> Option<[u8; 16]> {
+    let gap = text.windows(2).position(|two| two == b"::");
+    let (head, tail) = match gap {
+        Some(gap) => (text.get(..gap)?, text.get(gap + 2..)?),
+        None => (text, &b""[..]),
+    };
+    let (mut groups, head) = groups(head)?;
+    let (last, tail) = self::groups(tail)?;
+    // A gap stands for at least one group.
+    let is_complete = match gap {
+        Some(_) => head + tail < GROUPS,
+        None => head == GROUPS,
+    };
+    if !is_complete {
+        return None;
+    }
+    groups
+        .get_mut(GROUPS - tail..)?
+        .copy_from_slice(last.get(..tail)?);
     groups.as_flattened().try_into().ok()
 }
 
-/// Reads groups from the first on, and returns how many there are.
-fn v6_groups(text: &[u8], groups: &mut [[u8; 2]; 8]) -> Option<usize> {
-    if text.is_empty() {
-        return Some(0);
-    }
+/// Parses groups of hexadecimal digits separated by colons. Returns them in network order, and how many they are.
+fn groups(text: &[u8]) -> Option<([[u8; 2]; GROUPS], usize)> {
+    let mut groups = [[0; 2]; GROUPS];
     let mut count = 0;
-    for piece in pieces(text, b':') {
-        if piece.len() > 4 {
-            return None;
+    if !text.is_empty() {
+        for digits in pieces(text, b':') {
+            let number = parse_number(digits, 16).filter(|_| digits.len() <= 4)?;
+            *groups.get_mut(count)? = (number as u16).to_be_bytes();
+            count += 1;
         }
-        *groups.get_mut(count)? = (parse_number(piece, 16)? as u16).to_be_bytes();
-        count += 1;
     }
-    Some(count)
+    Some((groups, count))
 }

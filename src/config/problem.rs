@@ -1,68 +1,79 @@
-//! What can be wrong with a value, and what would be right.
+//! What can be wrong with a value.
 
+use crate::base::file::{NAME_MAX, PATH_MAX};
 use core::fmt::{self, Display};
 
-/// What is wrong with a value. Its text continues `NAME is "value"`, or `NAME` for one that is not set.
+/// The most directories or files in `CONFIG_DIR`: one bit of a machine word for each.
+pub const MAX_ROOTS: usize = 64;
+/// The most names in `PROCESS_NAME`.
+pub const MAX_NAMES: usize = 64;
+/// The longest `PROCESS_CMDLINE` in bytes: as much of a command line is buffered while it is searched.
+pub const MAX_CMDLINE: usize = 1024;
+/// The longest duration in hours.
+pub(super) const MAX_HOURS: u64 = 1000;
+
+/// Why a value cannot be used. Its text continues a sentence that begins with the variable and the value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Problem {
-    /// It is required.
-    NotSet,
-    /// It is not UTF-8.
+    /// `CONFIG_DIR` has no value.
+    Missing,
+    /// It is not valid UTF-8.
     NotUtf8,
-    /// It is none of the words that are allowed; what to give instead.
+    /// It is none of the choices, which are these.
     NotAChoice(&'static str),
     /// It is neither true nor false.
     NotABoolean,
-    /// It is no duration.
+    /// It is not a number with a unit.
     NotADuration,
-    /// The duration is too long.
-    TooLong,
-    /// RELOAD_SETTLE is longer than RELOAD_SETTLE_MAX.
+    /// It is longer than [`MAX_HOURS`].
+    DurationTooLong,
+    /// `RELOAD_SETTLE` is longer than `RELOAD_SETTLE_MAX`.
     LongerThanMax,
     /// No signal has this number.
     SignalOutOfRange,
-    /// No signal has this name; the nearest that one has.
-    UnknownSignal(&'static str),
-    /// A path holds a NUL byte.
-    NulInPath,
-    /// A path is longer than the kernel takes.
-    LongPath,
-    /// A name in a path is longer than the kernel takes.
-    LongName,
-    /// A process name is a path.
-    NameIsAPath,
-    /// A list has an empty piece.
-    EmptyPiece,
-    /// A list has too many pieces.
-    TooManyPieces,
-    /// PROCESS_CMDLINE is too long.
-    LongCmdline,
-    /// It is no address.
+    /// No signal has this name.
+    NotASignal {
+        /// The most similar name, without `SIG`.
+        nearest: &'static str,
+    },
+    /// It is not an address with a port.
     NotAnAddress,
+    /// A comma has nothing before or after it.
+    EmptyItem,
+    /// It has more than this many items.
+    TooManyItems(usize),
+    /// It is a path where a name is expected.
+    NotAName,
+    /// It has a NUL byte in it.
+    NulByte,
+    /// A path is longer than [`PATH_MAX`].
+    PathTooLong,
+    /// A component of a path is longer than [`NAME_MAX`].
+    ComponentTooLong,
+    /// It is longer than [`MAX_CMDLINE`].
+    CmdlineTooLong,
 }
 
 impl Display for Problem {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::NotSet => " is not set; give the directories or files to watch, separated by commas, for example CONFIG_DIR=/etc/nginx",
-            Self::NotUtf8 => ", which is not UTF-8; give it as UTF-8 text",
-            Self::NotAChoice(words) => return write!(formatter, "; give {words}"),
-            Self::NotABoolean => ", which is no boolean; give true or false",
-            Self::NotADuration => ", which is no duration; give a number with ms, s, m or h, for example 500ms, or 0",
-            Self::TooLong => ", which is too long; at most 1000h work",
-            Self::LongerThanMax => ", which is longer than RELOAD_SETTLE_MAX; make that one longer as well",
-            Self::SignalOutOfRange => ", which is out of range; signals are 1 to 31 and 34 to 64, SIGRTMIN to SIGRTMIN+30",
-            Self::UnknownSignal(nearest) => {
-                return write!(formatter, ", which is no signal; did you mean SIG{nearest}?");
-            }
-            Self::NulInPath => ", which holds a NUL byte; a path cannot",
-            Self::LongPath => "..., a path longer than the kernel takes; at most 4095 bytes work",
-            Self::LongName => "..., with a name in the path longer than the kernel takes; at most 255 bytes work",
-            Self::NameIsAPath => ", which is a path; give the name alone, the part after the last slash",
-            Self::EmptyPiece => ", where nothing stands before or after a comma; remove that comma",
-            Self::TooManyPieces => ", which has too many parts; at most 64 work",
-            Self::LongCmdline => "..., which is too long; at most 1024 bytes work",
-            Self::NotAnAddress => ", which is no address with a port; give for example :9533 for the loopback, 0.0.0.0:9533 or [::]:9533 for every interface",
-        })
+    fn fmt(&self, text: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Missing => text.write_str(" is not set; give the directories or files to watch, separated by commas, for example CONFIG_DIR=/etc/nginx"),
+            Self::NotUtf8 => text.write_str(", which is not UTF-8; give it as UTF-8 text"),
+            Self::NotAChoice(choices) => write!(text, "; give {choices}"),
+            Self::NotABoolean => text.write_str(", which is not a boolean; give true or false"),
+            Self::NotADuration => text.write_str(", which is not a duration; give a number with ms, s, m or h, for example 500ms, or 0"),
+            Self::DurationTooLong => write!(text, ", which is too long; the most is {MAX_HOURS}h"),
+            Self::LongerThanMax => text.write_str(", which is longer than RELOAD_SETTLE_MAX; make that one longer as well"),
+            Self::SignalOutOfRange => text.write_str(", which is out of range; signals are 1 to 31 and 34 to 64, SIGRTMIN to SIGRTMIN+30"),
+            Self::NotASignal { nearest } => write!(text, ", which is not a signal; did you mean SIG{nearest}?"),
+            Self::NotAnAddress => text.write_str(", which is not an address with a port; give for example :9533 for the loopback, 0.0.0.0:9533 or [::]:9533 for every interface"),
+            Self::EmptyItem => text.write_str(", which has nothing before or after a comma; remove that comma"),
+            Self::TooManyItems(most) => write!(text, ", which has too many items; the most is {most}"),
+            Self::NotAName => text.write_str(", which is a path; give the name alone, the part after the last slash"),
+            Self::NulByte => text.write_str(", which has a NUL byte in it; a path cannot"),
+            Self::PathTooLong => write!(text, "..., which is too long; the most in a path is {} bytes", PATH_MAX - 1),
+            Self::ComponentTooLong => write!(text, "..., which has a name that is too long; the most in a path is {NAME_MAX} bytes a name"),
+            Self::CmdlineTooLong => write!(text, "..., which is too long; the most is {MAX_CMDLINE} bytes"),
+        }
     }
 }

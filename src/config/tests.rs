@@ -1,40 +1,43 @@
-//! What a start makes of an environment.
-
 use super::*;
 use crate::base::signal::Signal;
 use crate::base::sys::SocketAddress;
-use std::net::{Ipv6Addr, SocketAddr};
+use crate::base::time::Millis;
+use std::net::SocketAddr;
 
-/// The configuration, or every mistake as `NAME` or `NAME value` with its problem.
-fn parse<'e>(entries: &[&'e [u8]]) -> Result<Config<'e>, Vec<String>> {
-    let mut mistakes = Vec::new();
-    let values = Values::of(&mut entries.iter().copied());
-    let config = values.config(&mut |mistake| {
-        mistakes.push(match mistake {
-            Mistake::Value(setting, _, problem) => format!("{}{problem}", setting.name),
-            Mistake::NoTarget => "no target".into(),
-        });
-    });
-    config.ok_or(mistakes)
+fn entries<'e>(entries: &[&'e str]) -> Parsed<'e> {
+    Parsed::of(&mut entries.iter().map(|entry| entry.as_bytes()))
 }
 
-fn entries<'e>(entries: &[&'e str]) -> Result<Config<'e>, Vec<String>> {
-    parse(&entries.iter().map(|it| it.as_bytes()).collect::<Vec<_>>())
-}
-
-/// The required settings, after `more`.
-fn with<'e>(more: &[&'e str]) -> Result<Config<'e>, Vec<String>> {
+/// Parses entries, and after them the settings that are required.
+fn with<'e>(more: &[&'e str]) -> Parsed<'e> {
     entries(&[more, &["CONFIG_DIR=/etc/app", "PROCESS_NAME=app"]].concat())
 }
 
-fn pieces(list: CommaList<'_>) -> Vec<&str> {
+/// Returns the settings, which must be right.
+#[track_caller]
+fn config<'e>(more: &[&'e str]) -> Config<'e> {
+    let parsed = with(more);
+    assert_eq!(messages(&parsed), [""; 0]);
+    parsed.config().clone()
+}
+
+/// Returns the beginning of each mistake's message without the value, or all of it.
+fn messages(parsed: &Parsed<'_>) -> Vec<String> {
+    let mistakes = parsed.mistakes().map(|mistake| match mistake {
+        Mistake::Value { name, problem, .. } => format!("{name}{problem}"),
+        Mistake::NoTarget => "no target".into(),
+    });
+    mistakes.collect()
+}
+
+fn items(list: CommaList<'_>) -> Vec<&str> {
     list.iter()
-        .map(|piece| str::from_utf8(piece).unwrap())
+        .map(|item| str::from_utf8(item).unwrap())
         .collect()
 }
 
 #[test]
-fn settings_that_are_not_set_have_their_defaults() {
+fn unset_and_empty_variables_have_their_defaults() {
     let expected = Config {
         roots: CommaList::new(b"/etc/app"),
         matcher: Matcher {
@@ -57,58 +60,44 @@ fn settings_that_are_not_set_have_their_defaults() {
         sandbox: true,
         listen: None,
     };
-    assert_eq!(with(&[]), Ok(expected));
-    // Empty values count as not set, and a table's default means the same when it is set.
-    let empty: Vec<String> = SETTINGS[2..]
-        .iter()
-        .map(|it| format!("{}= \t", it.name))
-        .collect();
-    assert_eq!(
-        with(&empty.iter().map(String::as_str).collect::<Vec<_>>()),
-        with(&[])
-    );
-    let defaults: Vec<String> = SETTINGS
-        .iter()
-        .filter(|it| matches!(it.default, Default::Value(_)))
-        .map(|it| format!("{}={}", it.name, it.default.text()))
-        .collect();
-    assert_eq!(defaults.len(), 14);
-    assert_eq!(
-        with(&defaults.iter().map(String::as_str).collect::<Vec<_>>()),
-        with(&[])
-    );
+    assert_eq!(config(&[]), expected);
+    let optional = SETTINGS.iter().skip(2);
+    let empty: Vec<String> = optional.map(|it| format!("{}= \t", it.name)).collect();
+    let empty: Vec<&str> = empty.iter().map(String::as_str).collect();
+    assert_eq!(config(&empty), expected);
 }
 
 #[test]
-fn every_setting_arrives_in_its_field() {
-    let all = [
-        "CONFIG_DIR=/etc/a, /etc/b c ,relative",
+fn every_value_reaches_its_field() {
+    let parsed = entries(&[
+        "CONFIG_DIR=\t/etc/a, /etc/b c ,\nrelative",
         "PROCESS_NAME=nginx, a b",
-        "PROCESS_CMDLINE=  -Dname=value=  app.jar ",
+        "PROCESS_CMDLINE=  -Dname=value  --path ",
         "PROCESS_PID_FILE=/run/app.pid",
         "RELOAD_SIGNAL=SIGUSR2",
-        "VERBOSE=yes",
-        "PROCESS_SELECT=all",
+        "VERBOSE=YES",
+        "PROCESS_SELECT=All",
         "PROCESS_MIN_AGE=1ms",
-        "RELOAD_SETTLE=\t2ms\n",
+        "RELOAD_SETTLE=2ms",
         "RELOAD_SETTLE_MAX=3s",
         "RELOAD_MIN_INTERVAL=4m",
         "RELOAD_GUARD=no",
-        "RELOAD_CATCH_UP=no",
+        "RELOAD_CATCH_UP=0",
         "RELOAD_CONFIRM=retry",
         "CONFIG_POLL_INTERVAL=5h",
-        "LOG_FORMAT=json",
-        "SANDBOX=no",
+        "LOG_FORMAT=JSON",
+        "SANDBOX=false",
         "LISTEN_ADDR=[::1]:9533",
-    ];
-    let config = entries(&all).unwrap();
-    assert_eq!(pieces(config.roots), ["/etc/a", "/etc/b c", "relative"]);
-    assert_eq!(pieces(config.matcher.names.unwrap()), ["nginx", "a b"]);
+    ]);
+    let config = parsed.config();
+    assert_eq!(messages(&parsed), [""; 0]);
+    assert_eq!(items(config.roots), ["/etc/a", "/etc/b c", "relative"]);
+    assert_eq!(items(config.matcher.names.unwrap()), ["nginx", "a b"]);
     let expected = Config {
         roots: config.roots,
         matcher: Matcher {
             names: config.matcher.names,
-            cmdline: Some(b"-Dname=value=  app.jar"),
+            cmdline: Some(b"-Dname=value  --path"),
             pid_file: Some(b"/run/app.pid"),
         },
         select: Select::All,
@@ -126,263 +115,315 @@ fn every_setting_arrives_in_its_field() {
         sandbox: false,
         listen: Some(Listen {
             text: b"[::1]:9533",
-            address: SocketAddress::v6(Ipv6Addr::LOCALHOST.octets(), 9533),
+            address: SocketAddress::v6(std::net::Ipv6Addr::LOCALHOST.octets(), 9533),
         }),
     };
-    assert_eq!(config, expected);
+    assert_eq!(*config, expected);
 }
 
 #[test]
-fn one_way_of_naming_the_process_is_required() {
-    for process in ["PROCESS_NAME=a", "PROCESS_CMDLINE=a", "PROCESS_PID_FILE=/a"] {
-        assert!(entries(&["CONFIG_DIR=/a", process]).is_ok(), "{process}");
+fn the_first_entry_of_a_name_counts_even_if_it_is_empty() {
+    for (first, second, settle) in [
+        ("RELOAD_SETTLE=5ms", "RELOAD_SETTLE=6ms", 5),
+        ("RELOAD_SETTLE=5ms", "RELOAD_SETTLE=wrong", 5),
+        ("RELOAD_SETTLE=", "RELOAD_SETTLE=6ms", 100),
+    ] {
+        assert_eq!(config(&[first, second]).settle, Millis(settle));
     }
-    assert_eq!(entries(&["CONFIG_DIR=/a"]), Err(vec!["no target".into()]));
 }
 
 #[test]
-fn the_first_value_of_a_name_counts() {
-    let settle = |entries| with(entries).unwrap().settle;
-    assert_eq!(
-        settle(&["RELOAD_SETTLE=5ms", "RELOAD_SETTLE=6ms"]),
-        Millis(5)
-    );
-    assert_eq!(
-        settle(&["RELOAD_SETTLE=5ms", "RELOAD_SETTLE=wrong"]),
-        Millis(5)
-    );
-    // Even if it is empty, as for getenv(3).
-    assert_eq!(
-        settle(&["RELOAD_SETTLE=", "RELOAD_SETTLE=6ms"]),
-        Millis(100)
-    );
-}
-
-#[test]
-fn other_variables_are_ignored() {
-    let strange: [&[u8]; 9] = [
-        b"",
-        b"=",
-        b"=x",
-        b"VERBOSE",
-        b"verbose=yes",
-        b"VERBOSE =yes",
-        b"XVERBOSE=yes",
-        b"VERBOSE_=yes",
-        b"\xff\xfe=\xff",
+fn other_entries_are_ignored() {
+    let strange = [
+        "",
+        "=",
+        "=x",
+        "VERBOSE",
+        "verbose=yes",
+        "VERBOSE =yes",
+        "XVERBOSE=yes",
+        "VERBOSE_=yes",
+        "PATH=/bin",
     ];
-    let required: [&[u8]; 2] = [b"CONFIG_DIR=/etc/app", b"PROCESS_NAME=app"];
-    assert_eq!(parse(&[&strange[..], &required].concat()), with(&[]));
+    assert_eq!(config(&strange), config(&[]));
+    let bytes = [
+        &b"\xff\xfe=\xff"[..],
+        b"CONFIG_DIR=/etc/app",
+        b"PROCESS_NAME=app",
+    ];
+    assert_eq!(parse(&mut bytes.into_iter()), Ok(config(&[])));
 }
 
-/// Each wrong value alone, with all that is said of it.
 #[test]
-fn a_wrong_value_is_reported_with_what_would_be_right() {
-    const PATH: &str = ", which holds a NUL byte; a path cannot";
-    const BOOLEAN: &str = ", which is no boolean; give true or false";
-    const DURATION: &str =
-        ", which is no duration; give a number with ms, s, m or h, for example 500ms, or 0";
-    const COMMA: &str = ", where nothing stands before or after a comma; remove that comma";
-    const LONG: &str = ", which is too long; at most 1000h work";
-    let long_cmdline = "x".repeat(1025);
-    let long_path = "/".repeat(4096);
-    let long_name = format!("/{}/x", "n".repeat(256));
-    let long_list = vec!["x"; 65].join(",");
-    for (name, value, problem) in [
-        ("CONFIG_DIR", "/etc/a,/etc/b\0", PATH),
-        ("CONFIG_DIR", "/a,,/b", COMMA),
+fn any_one_of_three_variables_names_the_target() {
+    for target in ["PROCESS_NAME=a", "PROCESS_CMDLINE=a", "PROCESS_PID_FILE=/a"] {
+        assert_eq!(messages(&entries(&["CONFIG_DIR=/a", target])), [""; 0]);
+    }
+    assert_eq!(messages(&entries(&["CONFIG_DIR=/a"])), ["no target"]);
+    let wrong = entries(&["CONFIG_DIR=/a", "PROCESS_NAME=/"]);
+    assert_eq!(
+        messages(&wrong),
+        ["PROCESS_NAME, which is a path; give the name alone, the part after the last slash"]
+    );
+}
+
+#[test]
+fn each_wrong_value_has_its_message_and_its_default_holds() {
+    const NOT_A_DURATION: &str =
+        ", which is not a duration; give a number with ms, s, m or h, for example 500ms, or 0";
+    const TOO_LONG: &str = ", which is too long; the most is 1000h";
+    const PATH_TOO_LONG: &str = "..., which is too long; the most in a path is 4095 bytes";
+    const EMPTY_ITEM: &str = ", which has nothing before or after a comma; remove that comma";
+    const OUT_OF_RANGE: &str =
+        ", which is out of range; signals are 1 to 31 and 34 to 64, SIGRTMIN to SIGRTMIN+30";
+    let n = |length: usize| "n".repeat(length);
+    let path = |length: usize| "/".repeat(length);
+    for (name, value, expected) in [
+        ("CONFIG_DIR", ",", EMPTY_ITEM),
+        ("CONFIG_DIR", "/a,", EMPTY_ITEM),
+        ("PROCESS_NAME", "a,,b", EMPTY_ITEM),
         (
             "CONFIG_DIR",
-            &long_path,
-            "..., a path longer than the kernel takes; at most 4095 bytes work",
+            &vec!["x"; 65].join(","),
+            ", which has too many items; the most is 64",
+        ),
+        (
+            "PROCESS_NAME",
+            &vec!["x"; 65].join(","),
+            ", which has too many items; the most is 64",
         ),
         (
             "CONFIG_DIR",
-            &long_name,
-            "..., with a name in the path longer than the kernel takes; at most 255 bytes work",
+            "/a,/b\0",
+            ", which has a NUL byte in it; a path cannot",
         ),
         (
-            "CONFIG_DIR",
-            &long_list,
-            ", which has too many parts; at most 64 work",
+            "PROCESS_PID_FILE",
+            "/a\0b",
+            ", which has a NUL byte in it; a path cannot",
         ),
-        ("PROCESS_NAME", ",", COMMA),
+        ("CONFIG_DIR", &path(4096), PATH_TOO_LONG),
+        ("PROCESS_PID_FILE", &path(4096), PATH_TOO_LONG),
+        (
+            "CONFIG_DIR",
+            &format!("/{}/x", n(256)),
+            "..., which has a name that is too long; the most in a path is 255 bytes a name",
+        ),
         (
             "PROCESS_NAME",
             "/usr/sbin/nginx",
             ", which is a path; give the name alone, the part after the last slash",
         ),
         (
-            "PROCESS_NAME",
-            &long_list,
-            ", which has too many parts; at most 64 work",
-        ),
-        (
             "PROCESS_CMDLINE",
-            &long_cmdline,
-            "..., which is too long; at most 1024 bytes work",
-        ),
-        ("PROCESS_PID_FILE", "/a\0b", PATH),
-        (
-            "PROCESS_PID_FILE",
-            &long_path,
-            "..., a path longer than the kernel takes; at most 4095 bytes work",
+            &n(1025),
+            "..., which is too long; the most is 1024 bytes",
         ),
         (
             "RELOAD_SIGNAL",
-            "SIGHAP",
-            ", which is no signal; did you mean SIGHUP?",
+            "SIGHPU",
+            ", which is not a signal; did you mean SIGHUP?",
         ),
         (
             "RELOAD_SIGNAL",
-            "32",
-            ", which is out of range; signals are 1 to 31 and 34 to 64, SIGRTMIN to SIGRTMIN+30",
+            "-1",
+            ", which is not a signal; did you mean SIGIO?",
         ),
-        ("VERBOSE", "maybe", BOOLEAN),
+        ("RELOAD_SIGNAL", "32", OUT_OF_RANGE),
+        ("RELOAD_SIGNAL", "99999999999999999999", OUT_OF_RANGE),
+        (
+            "VERBOSE",
+            "maybe",
+            ", which is not a boolean; give true or false",
+        ),
+        (
+            "RELOAD_GUARD",
+            "on",
+            ", which is not a boolean; give true or false",
+        ),
+        (
+            "RELOAD_CATCH_UP",
+            "2",
+            ", which is not a boolean; give true or false",
+        ),
+        (
+            "SANDBOX",
+            "t",
+            ", which is not a boolean; give true or false",
+        ),
         ("PROCESS_SELECT", "first", "; give main or all"),
-        ("PROCESS_MIN_AGE", "60001m", LONG),
-        ("PROCESS_MIN_AGE", "-1s", DURATION),
-        ("RELOAD_SETTLE", "5", DURATION),
-        (
-            "RELOAD_SETTLE",
-            "2001ms",
-            ", which is longer than RELOAD_SETTLE_MAX; make that one longer as well",
-        ),
-        ("RELOAD_SETTLE_MAX", "3600000001ms", LONG),
-        ("RELOAD_MIN_INTERVAL", "18446744073709551617ms", LONG),
-        ("RELOAD_GUARD", "2", BOOLEAN),
-        ("RELOAD_CATCH_UP", "on", BOOLEAN),
-        ("RELOAD_CONFIRM", "yes", "; give warn, retry or off"),
-        ("CONFIG_POLL_INTERVAL", "never", DURATION),
+        ("RELOAD_CONFIRM", "true", "; give warn, retry or off"),
         ("LOG_FORMAT", "xml", "; give text or json"),
+        ("PROCESS_MIN_AGE", "1", NOT_A_DURATION),
+        ("PROCESS_MIN_AGE", "s", NOT_A_DURATION),
+        ("PROCESS_MIN_AGE", "60001m", TOO_LONG),
+        ("RELOAD_SETTLE", "-1s", NOT_A_DURATION),
+        ("RELOAD_SETTLE_MAX", "1 s", NOT_A_DURATION),
+        ("RELOAD_SETTLE_MAX", "3600000001ms", TOO_LONG),
+        ("RELOAD_MIN_INTERVAL", "1.5s", NOT_A_DURATION),
+        ("RELOAD_MIN_INTERVAL", "18446744073709551615h", TOO_LONG),
+        ("CONFIG_POLL_INTERVAL", "never", NOT_A_DURATION),
+        ("CONFIG_POLL_INTERVAL", "1d", NOT_A_DURATION),
         (
             "LISTEN_ADDR",
             "9533",
-            ", which is no address with a port; give for example :9533 for the loopback, 0.0.0.0:9533 or [::]:9533 for every interface",
+            ", which is not an address with a port; give for example :9533 for the loopback, 0.0.0.0:9533 or [::]:9533 for every interface",
         ),
-        ("SANDBOX", "off", BOOLEAN),
     ] {
         let entry = format!("{name}={value}");
-        assert_eq!(with(&[&entry]), Err(vec![format!("{name}{problem}")]));
+        let parsed = with(&[&entry]);
+        assert_eq!(messages(&parsed), [format!("{name}{expected}")]);
+        if !["CONFIG_DIR", "PROCESS_NAME"].contains(&name) {
+            assert_eq!(*parsed.config(), config(&[]), "{name}");
+        }
     }
-    let not_utf8: [&[u8]; 3] = [b"CONFIG_DIR=/a", b"PROCESS_NAME=app", b"VERBOSE=\xff"];
-    let expected = "VERBOSE, which is not UTF-8; give it as UTF-8 text";
-    assert_eq!(parse(&not_utf8), Err(vec![expected.into()]));
-}
-
-#[test]
-fn every_mistake_is_reported_in_one_start() {
-    let wrong = [
-        "VERBOSE=x",
-        "SANDBOX=x",
-        "RELOAD_SETTLE=3s",
-        "RELOAD_SETTLE_MAX=x",
-    ];
-    let mistakes = entries(&wrong).unwrap_err();
-    let names: Vec<&str> = mistakes
-        .iter()
-        .map(|it| it.split([',', ' ']).next().unwrap())
-        .collect();
+    let missing = messages(&entries(&["CONFIG_DIR= ", "PROCESS_NAME=a"]));
     assert_eq!(
-        names,
+        missing,
         [
-            "CONFIG_DIR",
-            "VERBOSE",
-            "RELOAD_SETTLE_MAX",
-            "SANDBOX",
-            "no"
+            "CONFIG_DIR is not set; give the directories or files to watch, separated by commas, for example CONFIG_DIR=/etc/nginx"
         ]
+    );
+    let not_utf8 = [&b"CONFIG_DIR=/etc/\xff"[..], b"PROCESS_NAME=a"];
+    assert_eq!(
+        messages(&Parsed::of(&mut not_utf8.into_iter())),
+        ["CONFIG_DIR, which is not UTF-8; give it as UTF-8 text"]
     );
 }
 
 #[test]
-fn the_longest_values_are_accepted() {
-    let path = "/".repeat(4095);
-    let list = vec!["x"; 64].join(",");
-    for (name, value) in [
-        ("CONFIG_DIR", &vec![path.as_str(); 64].join(",")),
-        ("CONFIG_DIR", &format!("/{}/x", "n".repeat(255))),
-        ("PROCESS_NAME", &list),
-        ("PROCESS_PID_FILE", &path),
-        ("PROCESS_CMDLINE", &"x".repeat(1024)),
-        ("RELOAD_SETTLE_MAX", &"3600000000ms".into()),
-        ("PROCESS_MIN_AGE", &"1000h".into()),
+fn every_mistake_is_found_in_the_order_of_the_table() {
+    let names = SETTINGS.iter().map(|setting| setting.name);
+    let wrong: Vec<String> = names
+        .clone()
+        .map(|name| match name {
+            "PROCESS_PID_FILE" => format!("{name}=/\0"),
+            "PROCESS_CMDLINE" => format!("{name}={}", "x".repeat(1025)),
+            _ => format!("{name}=,"),
+        })
+        .collect();
+    let wrong: Vec<&str> = wrong.iter().map(String::as_str).collect();
+    let parsed = entries(&wrong);
+    let found = parsed.mistakes().map(|mistake| match mistake {
+        Mistake::Value { name, value, .. } => {
+            assert!(wrong.contains(&&*format!("{name}={}", str::from_utf8(value).unwrap())));
+            name
+        }
+        Mistake::NoTarget => panic!("a wrong value is set all the same"),
+    });
+    assert!(found.eq(names));
+}
+
+#[test]
+fn the_longest_values_are_taken() {
+    let n = |length: usize| "n".repeat(length);
+    let path = |length: usize| "/".repeat(length);
+    for entry in [
+        format!("CONFIG_DIR={}", vec![path(4095); 64].join(",")),
+        format!("CONFIG_DIR=/{}/x", n(255)),
+        format!("PROCESS_NAME={}", vec!["x"; 64].join(",")),
+        format!("PROCESS_PID_FILE={}", path(4095)),
+        format!("PROCESS_CMDLINE={}", n(1024)),
+        "RELOAD_SETTLE_MAX=3600000000ms".into(),
+        "PROCESS_MIN_AGE=1000h".into(),
     ] {
-        let entry = format!("{name}={value}");
-        assert!(with(&[&entry]).is_ok(), "{name} of {} bytes", value.len());
+        config(&[&entry]);
     }
 }
 
 #[test]
-fn a_poll_interval_is_automatic_never_or_a_duration() {
+fn the_poll_interval_is_automatic_never_or_a_duration() {
     for (value, expected) in [
         ("AUTOMATIC", PollInterval::Automatic),
         ("0", PollInterval::Never),
-        ("00s", PollInterval::Never),
+        ("0s", PollInterval::Never),
+        ("00", PollInterval::Never),
         ("1ms", PollInterval::Every(Millis(1))),
+        ("1000h", PollInterval::Every(Millis(3_600_000_000))),
     ] {
         let entry = format!("CONFIG_POLL_INTERVAL={value}");
-        assert_eq!(with(&[&entry]).unwrap().poll, expected, "{value}");
+        assert_eq!(config(&[&entry]).poll, expected, "{value}");
     }
 }
 
 #[test]
-fn the_default_settle_time_gives_way_to_a_shorter_maximum() {
-    let config = with(&["RELOAD_SETTLE_MAX=50ms"]).unwrap();
-    assert_eq!((config.settle, config.settle_max), (Millis(50), Millis(50)));
-    assert!(with(&["RELOAD_SETTLE=3s", "RELOAD_SETTLE_MAX=3s"]).is_ok());
-}
-
-#[test]
-fn mistakes_are_reported_in_the_format_asked_for_if_that_is_right() {
-    for (entry, expected) in [
-        ("LOG_FORMAT=JSON", (LogFormat::Json, false)),
-        ("LOG_FORMAT=xml", (LogFormat::Text, false)),
-        ("VERBOSE=1", (LogFormat::Text, true)),
+fn the_quiet_time_is_at_most_the_settle_maximum() {
+    const LONGER: &str =
+        "RELOAD_SETTLE, which is longer than RELOAD_SETTLE_MAX; make that one longer as well";
+    const WRONG: &str = "RELOAD_SETTLE_MAX, which is not a duration; give a number with ms, s, m or h, for example 500ms, or 0";
+    assert_eq!(config(&["RELOAD_SETTLE=2s"]).settle, Millis(2_000));
+    // The default gives way.
+    assert_eq!(config(&["RELOAD_SETTLE_MAX=50ms"]).settle, Millis(50));
+    for (settings, expected) in [
+        (&["RELOAD_SETTLE=2001ms"][..], LONGER),
+        (&["RELOAD_SETTLE=3s", "RELOAD_SETTLE_MAX=2999ms"], LONGER),
+        // If the maximum is wrong, nothing can be longer.
+        (&["RELOAD_SETTLE=3s", "RELOAD_SETTLE_MAX=x"], WRONG),
     ] {
-        let values = Values::of(&mut [entry.as_bytes()].into_iter());
-        assert_eq!(values.for_mistakes(), expected, "{entry}");
+        assert_eq!(messages(&with(settings)), [expected]);
     }
 }
 
 #[test]
-fn addresses_are_those_of_the_standard_library_with_a_port() {
-    let listen = |value: &str| {
-        let entry = format!("LISTEN_ADDR={value}");
-        with(&[&entry])
-            .ok()
-            .and_then(|config| config.listen)
-            .map(|it| it.address)
-    };
+fn a_wrong_value_leaves_the_log_format_and_verbosity_in_force() {
+    let parsed = entries(&["LOG_FORMAT=json", "VERBOSE=1", "RELOAD_GUARD=x"]);
+    assert_eq!(parsed.config().log_format, LogFormat::Json);
+    assert!(parsed.config().verbose);
+}
+
+/// Returns the address that a value stands for.
+fn address(value: &str) -> Option<SocketAddress> {
+    let entry = format!("LISTEN_ADDR={value}");
+    let parsed = with(&[&entry]);
+    parsed.config().listen.map(|listen| listen.address)
+}
+
+#[test]
+fn an_address_without_a_host_is_the_loopback() {
     let loopback = SocketAddress::v4([127, 0, 0, 1], 9533);
     for value in [":9533", "localhost:9533", "127.0.0.1:9533", ":09533"] {
-        assert_eq!(listen(value), Some(loopback), "{value}");
+        assert_eq!(address(value), Some(loopback), "{value}");
     }
-    for value in ["off", "OFF"] {
-        let entry = format!("LISTEN_ADDR={value}");
-        assert_eq!(with(&[&entry]).unwrap().listen, None, "{value}");
+    for entry in ["LISTEN_ADDR=off", "LISTEN_ADDR=OFF"] {
+        assert_eq!(config(&[entry]).listen, None);
     }
-    for host in [
-        "0.0.0.0",
-        "1.2.3.256",
-        "1.2.3",
-        "10.0.0.01",
-        "[::]",
-        "[fe80::AbCd]",
-        "::1",
-        "[1]",
-        "a.b",
-        "[",
-    ] {
-        for port in ["1", "65535", "65536", "0", "", "x", "-1"] {
+}
+
+#[test]
+fn addresses_are_read_as_the_standard_library_reads_them() {
+    #[rustfmt::skip]
+    let hosts = [
+        "0.0.0.0", "255.255.255.255", "10.0.0.01", "00.0.0.0", "1.2.3", "1.2.3.4.5", "1.2.3.256", "1..3.4", ".1.2.3", "1.2.3.",
+        "a.b.c.d", "1.2.3.4 ", "[::]", "[::1]", "[1::]", "[1::2]", "[1:2:3:4:5:6:7:8]", "[1:2:3:4:5:6:7::]",
+        "[::2:3:4:5:6:7:8]", "[1:2:3::5:6:7:8]", "[1:2:3:4::5:6:7:8]", "[1:2:3:4:5:6:7]", "[1:2:3:4:5:6:7:8:9]",
+        "[fe80::AbCd]", "[12345::]", "[00001::]", "[0001::]", "[:::]", "[1:::2]", "[::1::]", "[1:]", "[:1]", "[:]", "[]",
+        "[1]", "[g::]", "[::", "::]", "::1", "[::1]]", "[[::1]", "[1::2:]", "[:1::2]",
+        "[::ffff:ffff:ffff:ffff:ffff:ffff:ffff]", "[1:2:3:4:5:6:7:8::]", "[::1:2:3:4:5:6:7:8]", "[ ::1]",
+    ];
+    for host in hosts {
+        for port in [
+            "1",
+            "65535",
+            "65536",
+            "0",
+            "",
+            "x",
+            "+1",
+            "-1",
+            "18446744073709551617",
+        ] {
             let value = format!("{host}:{port}");
-            let expected = value.parse().ok().filter(|it: &SocketAddr| it.port() > 0);
+            let expected: Option<SocketAddr> = value.parse().ok();
+            let expected = expected.filter(|address| address.port() > 0);
             let expected = expected.map(|address| match address {
                 SocketAddr::V4(it) => SocketAddress::v4(it.ip().octets(), it.port()),
                 SocketAddr::V6(it) => SocketAddress::v6(it.ip().octets(), it.port()),
             });
-            assert_eq!(listen(&value), expected, "{value}");
+            assert_eq!(address(&value), expected, "{value}");
         }
     }
-    assert_eq!(listen("[fe80::1%1]:1"), None, "a scope");
+    // The standard library takes these, and nobody listens on them.
+    for value in ["[::ffff:1.2.3.4]:1", "[fe80::1%1]:1"] {
+        assert_eq!(address(value), None, "{value}");
+    }
 }

@@ -1,23 +1,16 @@
-//! The settings as the program uses them.
+//! The settings as typed fields.
 
 use crate::base::signal::Signal;
 use crate::base::sys::SocketAddress;
 use crate::base::text::pieces;
 use crate::base::time::Millis;
 
-/// The most roots: a bit for each fits a machine word.
-pub const MAX_ROOTS: usize = 64;
-/// The most process names.
-pub const MAX_NAMES: usize = 64;
-/// The longest `PROCESS_CMDLINE` in bytes: this much of a command line is kept while it is searched piece by piece.
-pub const MAX_CMDLINE: usize = 1024;
-
 /// All settings, valid.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config<'e> {
-    /// `CONFIG_DIR`: 1 to [`MAX_ROOTS`] paths, relative ones from the working directory.
+    /// `CONFIG_DIR`: 1 to [`MAX_ROOTS`](super::MAX_ROOTS) paths, relative ones from the working directory.
     pub roots: CommaList<'e>,
-    /// `PROCESS_NAME`, `PROCESS_CMDLINE`, `PROCESS_PID_FILE`: at least one is set.
+    /// `PROCESS_NAME`, `PROCESS_CMDLINE` and `PROCESS_PID_FILE`.
     pub matcher: Matcher<'e>,
     /// `PROCESS_SELECT`.
     pub select: Select,
@@ -45,70 +38,73 @@ pub struct Config<'e> {
     pub log_format: LogFormat,
     /// `SANDBOX`.
     pub sandbox: bool,
-    /// `LISTEN_ADDR`, if it is on.
+    /// `LISTEN_ADDR`; `None` if it is off.
     pub listen: Option<Listen<'e>>,
 }
 
 impl Config<'_> {
-    pub(super) const NOTHING: Self = Self {
-        roots: CommaList(b""),
-        matcher: Matcher {
-            names: None,
-            cmdline: None,
-            pid_file: None,
-        },
-        select: Select::Main,
-        min_age: Millis::ZERO,
-        signal: Signal::HUP,
-        settle: Millis::ZERO,
-        settle_max: Millis::ZERO,
-        min_interval: Millis::ZERO,
-        guard: true,
-        catch_up: true,
-        confirm: ConfirmMode::Warn,
-        poll: PollInterval::Automatic,
-        verbose: false,
-        log_format: LogFormat::Text,
-        sandbox: true,
-        listen: None,
-    };
+    /// Returns what the fields hold before any value is parsed. The real defaults stand in the table.
+    pub(super) const fn blank() -> Self {
+        Self {
+            roots: CommaList::new(b""),
+            matcher: Matcher {
+                names: None,
+                cmdline: None,
+                pid_file: None,
+            },
+            select: Select::Main,
+            min_age: Millis::ZERO,
+            signal: Signal::HUP,
+            settle: Millis::ZERO,
+            settle_max: Millis::ZERO,
+            min_interval: Millis::ZERO,
+            guard: false,
+            catch_up: false,
+            confirm: ConfirmMode::Off,
+            poll: PollInterval::Never,
+            verbose: false,
+            log_format: LogFormat::Text,
+            sandbox: false,
+            listen: None,
+        }
+    }
 }
 
-/// What the application's process must satisfy; where several are set, all of them.
+/// The criteria for the process to signal. It must meet all that are set.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Matcher<'e> {
-    /// One of these is its name.
+    /// `PROCESS_NAME`: its name is one of these.
     pub names: Option<CommaList<'e>>,
-    /// Its command line, arguments joined by spaces, contains this.
+    /// `PROCESS_CMDLINE`: its command line, arguments joined by spaces, contains this.
     pub cmdline: Option<&'e [u8]>,
-    /// The first line of this file is its id.
+    /// `PROCESS_PID_FILE`: the first line of this file is its id.
     pub pid_file: Option<&'e [u8]>,
 }
 
-/// Which of several matches are signalled.
+/// Which of several matching processes are signalled.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Select {
-    /// Those that have no matching ancestor: a master, not its workers.
+    /// Those without a matching ancestor: a master, not its workers.
     Main,
     /// All of them.
     All,
 }
 
-/// What to do about a signal after which no file is read again.
+/// What happens if no file is read again after a signal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ConfirmMode {
-    /// Report it.
+    /// A warning is logged.
     Warn,
-    /// Report it and signal again.
+    /// A warning is logged and the signal sent again.
     Retry,
-    /// Do not watch for it.
+    /// Nothing: the files are not watched for being opened.
     Off,
 }
 
 /// When the content is compared without an event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PollInterval {
-    /// Where inotify does not work.
+    /// Only where inotify does not work.
     Automatic,
     /// Not even there.
     Never,
@@ -119,37 +115,37 @@ pub enum PollInterval {
 /// How log lines are written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LogFormat {
-    /// For people.
+    /// `key=value`, for people.
     Text,
-    /// For log pipelines.
+    /// One JSON object a line.
     Json,
 }
 
-/// Where to listen.
+/// Where HTTP is served.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Listen<'e> {
-    /// The value as it was set, for messages.
+    /// The setting's text, for messages.
     pub text: &'e [u8],
-    /// The address that it stands for.
+    /// The address it names.
     pub address: SocketAddress,
 }
 
-/// A checked list in one string: the pieces between the commas, without the blanks around them.
+/// A list in one string: items separated by commas, with blanks around them ignored.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct CommaList<'e>(&'e [u8]);
 
 impl<'e> CommaList<'e> {
-    /// Returns the list of what stands between the commas of `text`.
+    /// Returns the list that `text` spells.
     pub const fn new(text: &'e [u8]) -> Self {
         Self(text)
     }
 
-    /// Returns its pieces, in order.
+    /// Returns the items in order.
     pub fn iter(self) -> impl Iterator<Item = &'e [u8]> {
         pieces(self.0, b',').map(<[u8]>::trim_ascii)
     }
 
-    /// Returns the text that it was made of.
+    /// Returns the text of the whole list.
     pub const fn as_bytes(self) -> &'e [u8] {
         self.0
     }

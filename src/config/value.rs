@@ -1,136 +1,160 @@
-//! How single values are read.
+//! Parses single values.
 
-use super::problem::Problem;
-use super::types::{CommaList, MAX_CMDLINE, MAX_NAMES, MAX_ROOTS, PollInterval};
+use super::address;
+use super::problem::{MAX_CMDLINE, MAX_HOURS, MAX_NAMES, MAX_ROOTS, Problem};
+use super::types::{CommaList, ConfirmMode, Listen, LogFormat, PollInterval, Select};
 use crate::base::file::{NAME_MAX, PATH_MAX};
 use crate::base::signal::{NotASignal, Signal};
-use crate::base::text::{is_same_word, parse_number, pieces};
+use crate::base::text::{parse_number, pieces};
 use crate::base::time::Millis;
 
-/// The longest duration: a thousand hours.
-const MAX_DURATION: Millis = Millis(1000 * 3_600_000);
+type Parsed<T> = Result<T, Problem>;
 
-/// Reads one of a few words, in either case.
-pub(super) fn choice<T: Copy>(
-    value: &[u8],
-    choices: &[(&str, T)],
-    words: &'static str,
-) -> Result<T, Problem> {
+pub(super) fn boolean(value: &[u8]) -> Parsed<bool> {
+    choice(
+        value,
+        &[
+            ("true", true),
+            ("1", true),
+            ("yes", true),
+            ("false", false),
+            ("0", false),
+            ("no", false),
+        ],
+        Problem::NotABoolean,
+    )
+}
+
+pub(super) fn select(value: &[u8]) -> Parsed<Select> {
+    choice(
+        value,
+        &[("main", Select::Main), ("all", Select::All)],
+        Problem::NotAChoice("main or all"),
+    )
+}
+
+pub(super) fn confirm(value: &[u8]) -> Parsed<ConfirmMode> {
+    choice(
+        value,
+        &[
+            ("warn", ConfirmMode::Warn),
+            ("retry", ConfirmMode::Retry),
+            ("off", ConfirmMode::Off),
+        ],
+        Problem::NotAChoice("warn, retry or off"),
+    )
+}
+
+pub(super) fn log_format(value: &[u8]) -> Parsed<LogFormat> {
+    choice(
+        value,
+        &[("text", LogFormat::Text), ("json", LogFormat::Json)],
+        Problem::NotAChoice("text or json"),
+    )
+}
+
+fn choice<T: Copy>(value: &[u8], choices: &[(&str, T)], problem: Problem) -> Parsed<T> {
     choices
         .iter()
-        .find(|(word, _)| is_same_word(value, word.as_bytes()))
-        .map(|(_, meaning)| *meaning)
-        .ok_or(Problem::NotAChoice(words))
+        .find(|(word, _)| value.eq_ignore_ascii_case(word.as_bytes()))
+        .map(|(_, choice)| *choice)
+        .ok_or(problem)
 }
 
-/// Reads true or false.
-pub(super) fn boolean(value: &[u8]) -> Result<bool, Problem> {
-    let is_one_of = |words: [&str; 3]| words.iter().any(|it| is_same_word(value, it.as_bytes()));
-    if is_one_of(["true", "1", "yes"]) {
-        Ok(true)
-    } else if is_one_of(["false", "0", "no"]) {
-        Ok(false)
-    } else {
-        Err(Problem::NotABoolean)
+pub(super) fn signal(value: &[u8]) -> Parsed<Signal> {
+    Signal::parse(value).map_err(|error| match error {
+        NotASignal::OutOfRange => Problem::SignalOutOfRange,
+        NotASignal::Unknown { nearest } => Problem::NotASignal { nearest },
+    })
+}
+
+pub(super) fn interval(value: &[u8]) -> Parsed<PollInterval> {
+    if value.eq_ignore_ascii_case(b"automatic") {
+        return Ok(PollInterval::Automatic);
     }
+    Ok(match duration(value)? {
+        Millis::ZERO => PollInterval::Never,
+        interval => PollInterval::Every(interval),
+    })
 }
 
-/// Reads a number with a unit, or 0.
-pub(super) fn duration(value: &[u8]) -> Result<Millis, Problem> {
+/// Parses a number with a unit, or 0 without one.
+pub(super) fn duration(value: &[u8]) -> Parsed<Millis> {
     let digits = value
         .iter()
         .take_while(|byte| byte.is_ascii_digit())
         .count();
     let (digits, unit) = value.split_at(digits);
+    if digits.is_empty() {
+        return Err(Problem::NotADuration);
+    }
     let number = parse_number(digits, 10);
     let unit_ms = match unit {
-        _ if digits.is_empty() => None,
-        b"ms" => Some(1),
-        b"s" => Some(1000),
-        b"m" => Some(60_000),
-        b"h" => Some(3_600_000),
-        b"" if number == Some(0) => Some(0),
-        _ => None,
+        b"ms" => 1,
+        b"s" => 1000,
+        b"m" => 60_000,
+        b"h" => 3_600_000,
+        b"" if number == Some(0) => 0,
+        _ => return Err(Problem::NotADuration),
     };
-    let unit_ms = unit_ms.ok_or(Problem::NotADuration)?;
     number
         .and_then(|number| number.checked_mul(unit_ms))
+        .filter(|ms| *ms <= MAX_HOURS * 3_600_000)
         .map(Millis)
-        .filter(|duration| *duration <= MAX_DURATION)
-        .ok_or(Problem::TooLong)
+        .ok_or(Problem::DurationTooLong)
 }
 
-/// Reads a signal's name or number.
-pub(super) fn signal(value: &[u8]) -> Result<Signal, Problem> {
-    Signal::parse(value).map_err(|error| match error {
-        NotASignal::OutOfRange => Problem::SignalOutOfRange,
-        NotASignal::Unknown { nearest } => Problem::UnknownSignal(nearest),
-    })
+pub(super) fn paths(value: &[u8]) -> Parsed<CommaList<'_>> {
+    list(value, MAX_ROOTS, |item| path(item).err())
 }
 
-/// Reads a path.
-pub(super) fn path(value: &[u8]) -> Result<&[u8], Problem> {
-    if value.contains(&0) {
-        Err(Problem::NulInPath)
-    } else if value.len() >= PATH_MAX {
-        Err(Problem::LongPath)
-    } else if pieces(value, b'/').any(|name| name.len() > NAME_MAX) {
-        Err(Problem::LongName)
-    } else {
-        Ok(value)
-    }
-}
-
-/// Reads paths between commas.
-pub(super) fn paths(value: &[u8]) -> Result<CommaList<'_>, Problem> {
-    list(value, MAX_ROOTS, path)
-}
-
-/// Reads process names between commas.
-pub(super) fn names(value: &[u8]) -> Result<CommaList<'_>, Problem> {
+pub(super) fn names(value: &[u8]) -> Parsed<CommaList<'_>> {
     list(value, MAX_NAMES, |name| {
-        if name.contains(&b'/') {
-            Err(Problem::NameIsAPath)
-        } else {
-            Ok(name)
-        }
+        name.contains(&b'/').then_some(Problem::NotAName)
     })
 }
 
-fn list(
-    value: &[u8],
-    max: usize,
-    check: fn(&[u8]) -> Result<&[u8], Problem>,
-) -> Result<CommaList<'_>, Problem> {
+fn list(value: &[u8], most: usize, problem: fn(&[u8]) -> Option<Problem>) -> Parsed<CommaList<'_>> {
     let list = CommaList::new(value);
-    for (at, piece) in list.iter().enumerate() {
-        if at == max {
-            return Err(Problem::TooManyPieces);
+    for (at, item) in list.iter().enumerate() {
+        if at == most {
+            return Err(Problem::TooManyItems(most));
         }
-        if piece.is_empty() {
-            return Err(Problem::EmptyPiece);
+        if item.is_empty() {
+            return Err(Problem::EmptyItem);
         }
-        check(piece)?;
+        if let Some(problem) = problem(item) {
+            return Err(problem);
+        }
     }
     Ok(list)
 }
 
-/// Reads a part of a command line.
-pub(super) fn cmdline(value: &[u8]) -> Result<&[u8], Problem> {
-    if value.len() > MAX_CMDLINE {
-        Err(Problem::LongCmdline)
+/// Checks a path as the kernel would; path_resolution(7).
+pub(super) fn path(value: &[u8]) -> Parsed<&[u8]> {
+    if value.contains(&0) {
+        Err(Problem::NulByte)
+    } else if value.len() >= PATH_MAX {
+        Err(Problem::PathTooLong)
+    } else if pieces(value, b'/').any(|name| name.len() > NAME_MAX) {
+        Err(Problem::ComponentTooLong)
     } else {
         Ok(value)
     }
 }
 
-impl PollInterval {
-    /// Zero stands for never.
-    pub(super) fn of(interval: Millis) -> Self {
-        if interval == Millis::ZERO {
-            Self::Never
-        } else {
-            Self::Every(interval)
-        }
+pub(super) fn cmdline(value: &[u8]) -> Parsed<&[u8]> {
+    if value.len() > MAX_CMDLINE {
+        Err(Problem::CmdlineTooLong)
+    } else {
+        Ok(value)
     }
+}
+
+pub(super) fn listen(text: &[u8]) -> Parsed<Option<Listen<'_>>> {
+    if text.eq_ignore_ascii_case(b"off") {
+        return Ok(None);
+    }
+    let address = address::parse(text).ok_or(Problem::NotAnAddress)?;
+    Ok(Some(Listen { text, address }))
 }

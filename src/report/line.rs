@@ -7,7 +7,7 @@
 //!
 //! The message is written with `write!`, which escapes whatever it is given; keys are added after it.
 
-use crate::base::encode::{Bytes, Quote, Timestamp, is_plain, push_escaped};
+use crate::base::encode::{Quote, Timestamp, is_plain, push_escaped, push_escaped_bytes};
 use crate::base::text::{Text, Word};
 use core::fmt::{self, Write};
 
@@ -103,7 +103,7 @@ impl Line {
         };
         self.text.push(b"\"");
         self.keep(start, true);
-        let _ = write!(Escaped(&mut self.text, quote), "{}", Bytes(value));
+        push_escaped_bytes(&mut self.text, value, quote);
         let end = self.text.len();
         self.text.push(b"\"");
         self.keep(end, false);
@@ -171,16 +171,6 @@ impl Write for Line {
             Format::Json => Quote::Json,
         };
         push_escaped(&mut self.text, message, quote);
-        Ok(())
-    }
-}
-
-/// Writes into a text, escaped for where it goes.
-struct Escaped<'t>(&'t mut Text<LINE_MAX>, Quote);
-
-impl Write for Escaped<'_> {
-    fn write_str(&mut self, value: &str) -> fmt::Result {
-        push_escaped(self.0, value, self.1);
         Ok(())
     }
 }

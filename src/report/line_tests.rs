@@ -1,6 +1,7 @@
 //! Lines as they are written, whatever goes into them.
 
 use super::*;
+use crate::base::encode::Bytes;
 use proptest::prelude::*;
 use std::string::String;
 use std::vec::Vec;

@@ -82,13 +82,14 @@ fn line() -> Line {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Values;
+    use crate::config::parse;
     use crate::report::facts::obstacle::Wanted;
+    use std::boxed::Box;
 
     #[test]
     fn a_reload_that_could_not_be_delivered_for_a_minute_makes_it_unready() {
         let mut environment = [&b"CONFIG_DIR=/a,/b"[..], b"PROCESS_NAME=b"].into_iter();
-        let config = Values::of(&mut environment).config(&mut |_| {}).unwrap();
+        let config = parse(&mut environment).map_err(Box::new).unwrap();
         let since = Instant::from_nanoseconds(1_000_000_000_000);
         let status = |obstacle, ms| {
             Status {

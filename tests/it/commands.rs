@@ -15,7 +15,7 @@ fn help_lists_every_command_and_every_setting_that_works() {
             assert!(stdout.contains(&line), "{}", command.name);
         }
         for setting in &SETTINGS {
-            let (name, default, meaning) = (setting.name, setting.default.text(), setting.meaning);
+            let (name, default, meaning) = (setting.name, setting.default, setting.meaning);
             let line = format!("  {name:<22}{default:<11}{meaning}\n");
             assert!(stdout.contains(&line), "{name}");
         }

@@ -224,7 +224,7 @@ fn the_readmes_table_of_settings_is_that_of_the_program() {
             .find(|line| line.starts_with(&format!("| `{}` |", setting.name)));
         let row = row.unwrap_or_else(|| panic!("{} is missing", setting.name));
         let default = row.split('|').nth(2).unwrap().trim().trim_matches('`');
-        assert_eq!(default, setting.default.text(), "{}", setting.name);
+        assert_eq!(default, setting.default, "{}", setting.name);
     }
 }
 
