@@ -376,7 +376,7 @@ fn usr1_signals_now_whether_or_not_something_changed() {
         .start();
     for _ in 0..3 {
         sidecar.signal(Signal::USR1);
-        sidecar.expect("asked by SIGUSR1");
+        sidecar.expect("SIGUSR1 received");
         assert_eq!(
             target.signalled(),
             ("SIGHUP".to_owned(), "start".to_owned())

@@ -411,7 +411,7 @@ fn a_connection_that_is_refused_by_the_kernel_is_tried_again_every_second() {
             .sidecar
             .seen()
             .iter()
-            .filter(|line| line.contains("cannot take"))
+            .filter(|line| line.contains("cannot accept"))
             .count(),
         1
     );

@@ -263,7 +263,7 @@ fn w7_what_was_lost_in_an_overflow_of_the_queue_is_found() {
         scene.sidecar.signal(Signal::CONT);
     });
     let ending = scene.finish();
-    assert_eq!(ending.count("inotify's queue overflowed"), 1);
+    assert_eq!(ending.count("the inotify queue overflowed"), 1);
     assert_eq!(ending.count("signal sent"), 3);
 }
 
@@ -281,7 +281,7 @@ fn w7_a_short_queue_overflows_often_and_loses_nothing() {
     drop(limit);
     let mut scene = scene.unwrap();
     overflow(&mut scene, 100);
-    assert_eq!(scene.finish().count("inotify's queue overflowed"), 1);
+    assert_eq!(scene.finish().count("the inotify queue overflowed"), 1);
 }
 
 #[test]

@@ -502,7 +502,7 @@ fn w4_a_directory_that_cannot_be_read_is_said_once_and_read_when_it_can_be() {
         .sidecar
         .seen()
         .join("\n")
-        .matches("EACCES; it counts")
+        .matches("EACCES; using its size")
         .count();
     assert_eq!(warnings, 1);
 }
