@@ -38,7 +38,7 @@ pub(super) fn print(
     writeln!(
         printer,
         "\nprocesses\n  PID     PARENT  UID     AGE    {:<11}SIGNALLED                         NAME",
-        config.signal
+        config.signal.name().as_str()
     )?;
     let now = sys::now();
     let (mut ready, mut held) = (0, None);
