@@ -24,7 +24,7 @@ const EXIT_WRONG: i32 = 2;
 /// A panic: 128 + SIGABRT, as a shell reports any program that aborts.
 pub const EXIT_PANICKED: i32 = 134;
 
-/// What can be asked for.
+/// A command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Command {
     /// Watch and signal.
@@ -49,7 +49,7 @@ pub struct Listed {
     command: Command,
     /// The argument that asks for it.
     pub name: &'static str,
-    /// What it does.
+    /// Its description in `help`.
     pub meaning: &'static str,
 }
 
@@ -188,7 +188,7 @@ fn with_settings(command: Command, config: &Config<'_>, report: &mut Report) -> 
     if command == Command::Health && config.listen.is_none() {
         return reject(Mistake::NoHealthEndpoint, report);
     }
-    // What these print is for whoever ran them.
+    // Their output is for the person who ran them.
     report.set(Format::Plain, Level::Info);
     let is_well = match config.listen {
         Some(listen) if command == Command::Health => http::health(&listen.address, report),

@@ -29,7 +29,7 @@ use targets::{HELD_MAX, Target, Targets};
 /// change, to install a handler: some ignore a signal while they start, or while they execute themselves again.
 const STARTUP_FACTOR: u64 = 5;
 
-/// What is kept from one attempt to the next.
+/// State kept from one attempt to the next.
 #[derive(Debug)]
 pub struct Delivery<'c> {
     targets: Targets,

@@ -1,4 +1,4 @@
-//! What is mounted where, as far as it decides whether changes can be noticed.
+//! The mount table, as far as it decides whether changes can be noticed.
 
 use crate::base::file::{Lines, descriptor_path, open_path};
 use crate::base::text::{parse_number, pieces};
@@ -6,7 +6,7 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{self, CWD, Mode, OFlags};
 use rustix::io;
 
-/// How much of a path is read: more would cost memory that is only used at startup.
+/// The longest part of a path that is read, in bytes: more would cost memory that is only used at startup.
 const PATH_SIZE: usize = 1024;
 
 /// One line of `/proc/self/mountinfo`; proc_pid_mountinfo(5).
@@ -14,7 +14,7 @@ const PATH_SIZE: usize = 1024;
 pub struct Mount<'l> {
     /// The directory or file of the file system that is mounted.
     pub root: &'l [u8],
-    /// Where it is mounted.
+    /// The mount point.
     pub point: &'l [u8],
     /// The rest of the line from the blank on: options, the file system and its own options.
     pub rest: &'l [u8],

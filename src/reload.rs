@@ -38,7 +38,7 @@ pub struct Reload {
     generation: u32,
 }
 
-/// What goes first when a scan and a delivery are both due.
+/// The one that goes first when a scan and a delivery are both due.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum First {
     /// The scan, which may find other content.

@@ -1,4 +1,4 @@
-//! What can be wrong with a value.
+//! The problems that a value can have.
 
 use crate::base::file::{NAME_MAX, PATH_MAX};
 use core::fmt::{self, Display};

@@ -14,7 +14,7 @@ pub struct Setting {
     pub name: &'static str,
     /// The value that holds if it is unset or empty. Empty for none, [`REQUIRED`] if there has to be one.
     pub default: &'static str,
-    /// What it does, for `help`.
+    /// Its description in `help`.
     pub meaning: &'static str,
     /// Parses a value into its field.
     pub(super) parse: for<'e> fn(&mut Config<'e>, &'e [u8]) -> Result<(), Problem>,

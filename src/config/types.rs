@@ -90,7 +90,7 @@ pub enum Select {
     All,
 }
 
-/// What happens if no file is read again after a signal.
+/// The response if no file is read again after a signal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ConfirmMode {
     /// A warning is logged.
@@ -112,7 +112,7 @@ pub enum PollInterval {
     Every(Millis),
 }
 
-/// How log lines are written.
+/// The format of log lines.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LogFormat {
     /// `key=value`, for people.
@@ -121,7 +121,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// Where HTTP is served.
+/// The address at which HTTP is served.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Listen<'e> {
     /// The setting's text, for messages.

@@ -9,7 +9,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::AsFd;
 use rustix::io::{self, Errno};
 
-/// How long to wait for each step.
+/// The timeout of each step.
 const PATIENCE: Timespec = Timespec {
     tv_sec: 5,
     tv_nsec: 0,
@@ -29,7 +29,7 @@ pub fn health(address: &SocketAddress, report: &mut Report) -> bool {
     };
     let answer = &answer[..length];
     let mut lines = pieces(answer.trim_ascii_end(), b'\n');
-    // What follows the first empty line is for people.
+    // The body, after the first empty line, is for people.
     lines.find(|line| line.len() < 2);
     for line in lines {
         report.tell(&Serving::Answered(line));

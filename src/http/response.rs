@@ -12,7 +12,7 @@ pub type Page = Text<PATH_MAX>;
 /// The first line and the fields of an answer.
 pub(super) type Head = Text<256>;
 
-/// Whether the sidecar does its work.
+/// The state that `/readyz` reports.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Readiness {
     /// It does.
@@ -21,7 +21,7 @@ pub enum Readiness {
     Unready,
 }
 
-/// What the pages show.
+/// The content of the pages.
 pub trait Pages {
     /// Returns whether the sidecar is ready.
     fn readiness(&self) -> Readiness;

@@ -5,7 +5,7 @@ use super::status::Status;
 use crate::base::signal::{DefaultAction, Signal};
 use rustix::process::Pid;
 
-/// What to do with a signal for a process.
+/// The decision about a signal for a process.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
     /// Send it: the process is prepared for it, or is meant to end.
@@ -16,7 +16,7 @@ pub enum Verdict {
     Hold,
 }
 
-/// What a process does with a signal.
+/// The disposition of a signal in a process; signal(7).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Disposition {
     /// It discards the signal.

@@ -105,7 +105,7 @@ impl Proc {
             return false;
         };
         let mut is_blocked = false;
-        // What cannot be read has ended meanwhile, and a thread that has ended blocks nothing.
+        // An unreadable thread has ended, and so blocks nothing.
         let _ = each_id(&tasks, &mut |thread| {
             let mut name = Word::new();
             name.push(b"task/");

@@ -10,12 +10,12 @@ use rustix::io;
 /// could go round in a circle.
 const ANCESTORS_MAX: u32 = 1024;
 
-/// What a scan of `/proc` found.
+/// The result of a scan of `/proc`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Scanned {
-    /// How many live processes there are, without the sidecar. 0 with a process file.
+    /// The number of live processes, without the sidecar. 0 with a process file.
     pub others: u32,
-    /// How many processes were selected.
+    /// The number of processes selected.
     pub selected: u32,
     /// True if the process file cannot be read or does not begin with a process id.
     pub no_pid_file: bool,

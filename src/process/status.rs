@@ -5,7 +5,7 @@ use crate::base::comm::Comm;
 use crate::base::text::{parse_number, pieces};
 use core::ops::ControlFlow;
 
-/// Who a process is and how it handles signals. In the masks signal 1 is the lowest bit.
+/// A process's owner and its handling of signals. In the masks signal 1 is the lowest bit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Status {
     /// Its name, with line feeds and backslashes escaped by the kernel.

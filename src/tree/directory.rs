@@ -12,7 +12,7 @@ use core::ffi::CStr;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{self, FileType, OFlags};
 
-/// What the targets of a volume's visible links begin with.
+/// The beginning of the targets of a volume's visible links.
 const DATA: &[u8] = b"..data/";
 
 /// A directory while its entries are read.

@@ -6,7 +6,7 @@ use rustix::fd::BorrowedFd;
 use rustix::fs;
 use rustix::io::{self, Errno};
 
-/// Where a path starts.
+/// The start of a path.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Start {
     /// At `/`.

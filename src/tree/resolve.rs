@@ -1,4 +1,4 @@
-//! Where a path leads, found name by name, as in path_resolution(7): every directory on the way decides the result, so every one
+//! Resolves a path name by name, as in path_resolution(7): every directory on the way decides the result, so every one
 //! is armed.
 
 use super::open::{kind_of, locate};
@@ -8,10 +8,10 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, FileType};
 use rustix::io::{self, Errno};
 
-/// How many links the kernel follows on one path; path_resolution(7).
+/// The most links that the kernel follows on one path; path_resolution(7).
 const LINKS_MAX: u32 = 40;
 
-/// Where a relative path is resolved.
+/// The directory in which a relative path is resolved.
 #[derive(Clone, Copy)]
 pub(super) enum Base<'b> {
     /// In the working directory, which is not armed yet.
@@ -30,7 +30,7 @@ impl<'b> Base<'b> {
     }
 }
 
-/// What a path leads to. The descriptor is good for locating, not for reading.
+/// The end of a path. The descriptor is good for locating, not for reading.
 pub(super) struct Found {
     pub(super) fd: OwnedFd,
     pub(super) kind: FileType,
@@ -166,7 +166,7 @@ impl<'r> Resolver<'r> {
     fn descend(&mut self) -> io::Result<()> {
         let directory = locate(self.position.fd(), self.remaining.name())?;
         self.remaining.skip();
-        // Where names are watched, its removal or renaming is noticed already.
+        // If names are watched there, its removal or renaming is noticed already.
         if !self.position.is_armed {
             let armed = self.visit.arm(directory.as_fd(), Role::Ancestor);
             self.has_armed_new |= armed == Armed::New;

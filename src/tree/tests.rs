@@ -1,4 +1,4 @@
-//! What a walk arms and what is in the fingerprint, for directories made up for each test.
+//! Watches and fingerprints of directories made for each test.
 
 use super::read::FULL_READ_MAX;
 use super::*;
@@ -21,7 +21,7 @@ struct Recorder {
     files: u32,
     directories: u32,
     shortfalls: Vec<(PathBuf, Shortfall)>,
-    /// How many more calls it takes to interrupt the walk.
+    /// The number of calls left before the walk is interrupted.
     calls_left: Option<u32>,
     /// A directory to remove when it is armed for the second time, and how often it has been armed.
     removed: Option<(PathBuf, u32)>,
@@ -191,7 +191,7 @@ impl Disk {
     }
 }
 
-// What is armed.
+// Watches.
 
 #[test]
 fn w1_a_directory_is_armed_with_everything_below_it_and_the_way_to_it() {
@@ -373,7 +373,7 @@ fn w5_the_directory_where_a_dangling_link_would_end_is_armed() {
     assert_eq!((recorder.files, recorder.shortfalls.len()), (0, 0));
 }
 
-// Where the walk ends.
+// Limits.
 
 #[test]
 fn w1_cycles_are_entered_once() {
@@ -469,7 +469,7 @@ fn a_directory_removed_while_it_is_resolved_is_missing_and_not_unreadable() {
     }
 }
 
-// What is in the fingerprint.
+// The fingerprint.
 
 #[test]
 fn w4_the_same_content_has_the_same_fingerprint_however_it_is_laid_out() {

@@ -1,4 +1,4 @@
-//! What a walk asks of, and reports to, the one who starts it.
+//! The interface between a walk and its caller.
 
 use crate::fingerprint::Fingerprint;
 use rustix::fd::BorrowedFd;
@@ -40,7 +40,7 @@ pub enum Shortfall {
     TooMany,
 }
 
-/// What the visitor knows about a directory laid out by the kubelet's AtomicWriter.
+/// The visitor's knowledge of a directory laid out by the kubelet's AtomicWriter.
 #[derive(Clone, Copy, Default)]
 pub struct Volume {
     /// Identifies the volume in [`Visit::volume_listed`].

@@ -13,9 +13,9 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{self, CWD, FileType, OFlags, RawDir, Stat};
 use rustix::io::{self, Errno};
 
-/// How many levels below a root directories are entered.
+/// The number of levels below a root that are entered.
 pub const LEVELS: usize = 16;
-/// How many entries are read below one root, which takes a few seconds: links that lead from each of a dozen directories to all
+/// The most entries read below one root, which takes a few seconds: links that lead from each of a dozen directories to all
 /// the others make billions.
 pub const ENTRIES_MAX: u32 = 1 << 18;
 /// The size of the buffer for directory entries, of which there is one for each level. The longest entry takes 280 bytes.

@@ -1,4 +1,4 @@
-//! What the last scan relied on, so that events that do not concern it cost no scan. Pure.
+//! The watches that the last scan relied on, so that other events cost no scan. Pure.
 //!
 //! Events of watches that the last scan did not come across are about what an update has replaced, and say nothing about what was
 //! read.
@@ -6,7 +6,7 @@
 use crate::fingerprint::Fingerprint;
 use crate::tree::{Role, Volume};
 
-/// How many watches from before the scan are told apart: the directories on the way to a volume, and the volume. What an update
+/// The most watches from before the scan that are told apart: the directories on the way to a volume, and the volume. What an update
 /// brings has new watches.
 const SLOTS_MAX: usize = 16;
 
@@ -115,7 +115,7 @@ impl Cache {
     /// Ends a scan that has read everything, where an event tells of every change.
     pub(super) fn complete(&mut self) {
         self.is_current = true;
-        // What is new on the way gets a slot in the next scan.
+        // A new directory on the way gets a slot in the next scan.
         self.is_way_valid = !self.is_full() && !self.is_way_new;
     }
 

@@ -15,15 +15,15 @@ use rustix::io::Errno;
 
 /// Room for at least 7 events with the longest names. The buffer and a log line are on the stack at the same time.
 const EVENTS_SIZE: usize = 2048;
-/// How many events are taken at once: a flood of them must not keep the program from anything else.
+/// The most events taken at once: a flood of them must not keep the program from anything else.
 const EVENTS_MAX: u32 = 10_000;
-/// How often an overflow is logged at most.
+/// The least time between two log lines about overflows.
 const OVERFLOW_LOG_INTERVAL: Millis = Millis(60_000);
 
-/// What the events since the last scan add up to.
+/// The sum of the events since the last scan.
 #[derive(Debug)]
 pub(super) struct Events {
-    /// What the last scan relied on.
+    /// The watches that the last scan relied on.
     pub(super) cache: Cache,
     /// The files that are open for writing.
     pub(super) writing: Writing,
@@ -31,7 +31,7 @@ pub(super) struct Events {
     pub(super) is_swapped: bool,
     /// Watches may be left on what is no longer in the tree, or events were lost.
     pub(super) is_stale: bool,
-    /// How many watches have gone with what they were on.
+    /// The number of watches that ended with their file or directory.
     pub(super) gone: i32,
     overflow_logged: Option<Instant>,
 }

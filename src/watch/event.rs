@@ -4,7 +4,7 @@ use crate::reload::Change;
 use core::fmt::{self, Display};
 use rustix::fs::inotify::ReadFlags;
 
-/// What an event means for the content.
+/// The meaning of an event for the content.
 pub(super) fn change(events: ReadFlags, name: &[u8]) -> Option<Change> {
     let is_old_volume =
         events.contains(ReadFlags::DELETE | ReadFlags::ISDIR) && name.starts_with(b"..");

@@ -9,7 +9,7 @@ use core::fmt::{self, Display};
 use rustix::fd::BorrowedFd;
 use rustix::fs::{CWD, readlinkat_raw};
 
-/// How much of a path is logged.
+/// The longest part of a path that is logged, in bytes.
 const PATH_SIZE: usize = 1024;
 
 /// Reports an entry of which less than the full content is in the fingerprint.

@@ -5,7 +5,7 @@ use rustix::fd::OwnedFd;
 use rustix::fs::inotify::{self, CreateFlags};
 use rustix::io::Errno;
 
-/// How long to wait before trying a refused inotify again.
+/// The pause before a refused inotify is tried again.
 pub(super) const RETRY: Millis = Millis(60_000);
 
 /// Why there are no watches, or not all.

@@ -31,7 +31,7 @@ const CONTENT: WatchFlags = WatchFlags::MODIFY
     .union(WatchFlags::ATTRIB);
 const ITSELF: WatchFlags = WatchFlags::DELETE_SELF.union(WatchFlags::MOVE_SELF);
 
-/// What a scan reads, and what it works with besides the watches.
+/// The input of a scan, and the objects it works with besides the watches.
 pub struct ScanContext<'c> {
     /// The directories and files to scan.
     pub roots: CommaList<'c>,
@@ -41,7 +41,7 @@ pub struct ScanContext<'c> {
     pub openings: &'c mut OpenWatches,
     /// Finds out which entries have changed.
     pub changes: &'c mut Changes,
-    /// Where problems are reported.
+    /// Receives the problems.
     pub report: &'c mut Report,
     /// Returns true when the scan should stop early.
     pub is_interrupted: &'c dyn Fn() -> bool,
@@ -51,7 +51,7 @@ pub struct ScanContext<'c> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Interrupted;
 
-/// What one walk over the roots does.
+/// The purpose of one walk over the roots.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Pass {
     /// Arms all directories, and reads no file.
@@ -70,12 +70,12 @@ pub(super) struct Scan<'s, 'c> {
     pub(super) state: State,
 }
 
-/// What a scan has found so far.
+/// The findings of a scan so far.
 pub(super) struct State {
     pass: Pass,
     snapshot: Snapshot,
     is_interrupted: bool,
-    /// How often the walk has asked for an interruption.
+    /// The number of times the walk has asked for an interruption.
     calls: u32,
 }
 

@@ -1,9 +1,9 @@
-//! What a scan found. Pure.
+//! The result of a scan. Pure.
 
 use crate::base::time::{Instant, Millis};
 use crate::fingerprint::Fingerprint;
 
-/// How long a shortage may hide changes.
+/// The longest time for which a shortage may hide changes.
 const SHORTAGE_MAX: Millis = Millis(60_000);
 
 /// The result of a scan.
@@ -21,11 +21,11 @@ pub struct Snapshot {
     pub is_incomplete: bool,
     /// File descriptors or memory ran short, so something was not read.
     pub is_short: bool,
-    /// What is wrong with the tree.
+    /// The problems of the tree.
     pub problems: Problems,
 }
 
-/// What can be wrong with a tree. Each problem is logged when a scan first finds it.
+/// The problems that a tree can have. Each is logged when a scan first finds it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Problems {
     /// One bit for each root that is missing or cannot be read.

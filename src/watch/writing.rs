@@ -3,7 +3,7 @@
 use crate::fingerprint::hash;
 use rustix::fs::inotify::ReadFlags;
 
-/// How many files are tracked. Any more count as closed.
+/// The most files tracked. Any more count as closed.
 const FILES_MAX: usize = 16;
 
 /// Events after which a file is no longer open for writing under its name.

@@ -62,7 +62,7 @@ pub enum Watching<'f> {
     AllReadable,
     /// A root is, contains or is inside a subPath mount.
     SubPath {
-        /// Where it is mounted.
+        /// The mount point.
         path: &'f [u8],
     },
 }
