@@ -1,13 +1,13 @@
-//! Requests by HTTP that come byte by byte: the answers that a plain reading of the whole gives.
+//! HTTP requests parsed byte by byte give the same answers as a plain parser of the whole.
 #![no_main]
 
 use config_reloader_sidecar::http::{Answer, Asked, HEAD_MAX, Request};
 use libfuzzer_sys::fuzz_target;
 
-/// So much is kept of a line, its carriage return included.
+/// How many bytes of a line are kept, including its carriage return.
 const LINE: usize = 64;
 
-/// The first answer in `text`, and what comes after its request; `None` where more has to come.
+/// The plain parser. Returns the answer to the first request and the text after it, or `None` if the request is incomplete.
 fn plain(text: &[u8]) -> Option<(Answer, &[u8])> {
     let head_max = usize::from(HEAD_MAX);
     let (mut first, mut fields) = (None::<First>, Vec::new());
@@ -24,7 +24,7 @@ fn plain(text: &[u8]) -> Option<(Answer, &[u8])> {
             };
             Some((answer, &b""[..]))
         };
-        // A control character is one at once, wherever it stands.
+        // A control character is refused at once.
         let is_control = |byte: &u8| *byte < b' ' && !b"\r\t".contains(byte);
         let control = line.iter().position(is_control);
         if control.is_some_and(|at| read + at < head_max) {
@@ -72,7 +72,7 @@ fn plain(text: &[u8]) -> Option<(Answer, &[u8])> {
     }
 }
 
-/// What is asked for, whether by HEAD, and whether in HTTP/1.0.
+/// What is requested, whether by HEAD, and whether by HTTP/1.0.
 type First = (Asked, bool, bool);
 
 fn ends((name, value): &(String, String)) -> bool {
