@@ -1,4 +1,4 @@
-//! The archives in what runs containers, and a Pod from one of them.
+//! Container runtimes load the archives, and podman runs a Pod from one of them.
 
 use crate::support::process::{Talker, Target, eventually, example, open_to_all};
 use crate::support::unique_name;
@@ -17,7 +17,7 @@ const IMAGE: &str = concat!(
 );
 
 #[test]
-fn containerd_imports_an_archive_as_the_kubelet_will_look_for_it() {
+fn containerd_imports_an_archive_under_the_name_that_the_kubelet_uses() {
     let directory = tempfile::tempdir().unwrap();
     let containerd = Containerd::start(directory.path());
     containerd.run(&command("ctr "));
@@ -26,7 +26,7 @@ fn containerd_imports_an_archive_as_the_kubelet_will_look_for_it() {
 }
 
 #[test]
-fn docker_loads_an_archive_and_confines_what_confines_itself() {
+fn docker_loads_an_archive_and_the_sandbox_works() {
     let directory = tempfile::tempdir().unwrap();
     let docker = Docker::start(directory.path());
     docker.run(&command("docker "));
@@ -47,7 +47,7 @@ fn docker_loads_an_archive_and_confines_what_confines_itself() {
         });
         let name = target.name.clone();
         let config = volume.path.display();
-        // Docker's own profile is what confines it where nothing else is said.
+        // Docker applies its own seccomp profile by default.
         let mut sidecar = docker.talk(&format!(
             "docker run --name {name} --user {user} {capabilities} --read-only --network none --pid host \
              --volume {config}:/config:ro --env CONFIG_DIR=/config --env PROCESS_NAME={name} {image}"
@@ -66,13 +66,13 @@ fn docker_loads_an_archive_and_confines_what_confines_itself() {
         sidecar.expect("signal sent");
         docker.run(&format!("docker stop {name}"));
         let (status, _) = sidecar.finish();
-        assert_eq!(status.code(), Some(0), "that of the sidecar");
+        assert_eq!(status.code(), Some(0), "the exit code of the sidecar");
         assert_eq!(target.count(), 1);
     }
 }
 
 #[test]
-fn a_registry_gets_the_images_of_all_platforms() {
+fn a_registry_accepts_the_images_of_all_platforms() {
     let directory = tempfile::tempdir().unwrap();
     let settings = directory.path().join("registry.yml");
     let storage = directory.path().join("storage");
@@ -84,7 +84,7 @@ fn a_registry_gets_the_images_of_all_platforms() {
         ),
     )
     .unwrap();
-    // A new network namespace's loopback is down.
+    // The loopback of a new network namespace is down.
     succeed(Command::new("ip").args(["link", "set", "lo", "up"]));
     let inspect = "skopeo inspect --raw --tls-verify=false docker://localhost:5000/config-reloader-sidecar:0.1.0";
     let _registry = Daemon::start(
@@ -134,7 +134,7 @@ fn podman_loads_an_archive_and_runs_a_pod_from_it() {
     podman.run(&format!("podman kube down {}", pod.display()));
 }
 
-/// The application is the tests' own, with this machine's libraries, in the same image: there is no other.
+/// The application is the tests' own, mounted into the same image with this machine's libraries, as there is no other image.
 fn manifest(name: &str, config: &Path) -> String {
     let target = example("target");
     let config = config.display();
@@ -191,7 +191,7 @@ spec:
     )
 }
 
-/// podman with a store of its own, which is removed when it is dropped.
+/// podman with its own store. Dropping it removes the store.
 pub struct Podman {
     directory: tempfile::TempDir,
     settings: [(&'static str, std::path::PathBuf); 2],
@@ -199,11 +199,11 @@ pub struct Podman {
 
 impl Podman {
     fn new() -> Self {
-        Self::lending(&[])
+        Self::with_volumes(&[])
     }
 
-    /// Every container gets these directories of the machine, and where to see them.
-    pub fn lending(volumes: &[(&str, &str)]) -> Self {
+    /// Mounts these directories of the machine into every container: source and destination.
+    pub fn with_volumes(volumes: &[(&str, &str)]) -> Self {
         let volumes = volumes
             .iter()
             .map(|(source, path)| format!("{source}:{path}:ro"));
@@ -217,7 +217,7 @@ impl Podman {
         );
         fs::write(&storage, text).unwrap();
         let containers = path.join("containers.conf");
-        // What a machine allows that may be a container itself.
+        // The default limits are too high if this machine is itself a container.
         let text = format!(
             "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=1024:1024\"]\nvolumes = {volumes:?}
 [engine]\nruntime = \"runc\"\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\n"
@@ -267,11 +267,11 @@ impl Drop for Podman {
     }
 }
 
-/// A service that is killed when it is dropped.
+/// A service. Dropping it kills it.
 struct Daemon(Child);
 
 impl Daemon {
-    /// Starts it and waits until `answers` does not fail any more.
+    /// Starts a service and waits until `answers` succeeds.
     fn start(service: &mut Command, answers: &mut Command) -> Self {
         let log = tempfile::tempfile().unwrap();
         let child = service
@@ -281,7 +281,7 @@ impl Daemon {
             .spawn()
             .unwrap_or_else(|error| panic!("{service:?}: {error}"));
         let daemon = Self(child);
-        eventually(&format!("answered by {service:?}"), || {
+        eventually(&format!("an answer from {service:?}"), || {
             answers.output().unwrap().status.success()
         });
         daemon
@@ -298,7 +298,7 @@ impl Drop for Daemon {
     }
 }
 
-/// docker with its daemon and with containerd, and nothing that they share with others.
+/// docker with its own daemon and containerd, isolated from the machine's.
 struct Docker {
     address: String,
     _daemon: Daemon,
@@ -345,7 +345,7 @@ impl Docker {
         succeed(&mut self.command(line))
     }
 
-    /// What it prints on standard error is read.
+    /// Runs a command and reads its standard error.
     fn talk(&self, line: &str) -> Talker {
         let mut command = self.command(&format!("exec {line}"));
         command.stdin(Stdio::null()).stderr(Stdio::piped());
@@ -364,7 +364,7 @@ impl Containerd {
     fn start(directory: &Path) -> Self {
         let address = directory.join("containerd");
         let settings = directory.join("containerd.toml");
-        // Images only: what would run them is not asked for.
+        // Only images are needed, so containers cannot be run.
         fs::write(
             &settings,
             "version = 2\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n",
