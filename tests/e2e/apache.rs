@@ -1,7 +1,9 @@
 //! apache httpd restarts gracefully: its master stays, and its children finish their requests.
 
-use crate::app::{App, Application, Pod, survives_updates_while_it_starts, three_updates};
+use crate::app::{App, Application, three_updates};
 use crate::http::large_file;
+use crate::pod::Pod;
+use crate::startup::survives_updates_while_it_starts;
 use std::process::Command;
 
 /// apache with this MPM: `event` uses threads, `prefork` one process per connection.

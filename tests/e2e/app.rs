@@ -1,134 +1,21 @@
-//! Runs an application, its volume and the sidecar in a Pod of their own, as the tests of all applications do.
-//!
-//! To the processes in it, the Pod looks like one with `shareProcessNamespace`: they see only one another, none of them is
-//! process 1, and they have their own loopback. So every test can use an application's real name and any port. Needs root.
-#![allow(dead_code)]
+//! Runs an application, its volume and the sidecar in a Pod of their own.
 
+use crate::pod::{Pod, id_in_pod};
 use crate::support::DEADLINE;
-use crate::support::kernel;
-use crate::support::process::{Settings, Talker, children, eventually, open_to_all};
+use crate::support::process::{Settings, Talker, children, eventually};
 use crate::support::recipes::recipe;
 use crate::support::volume::{Order, Volume, let_age};
 use rustix::fs::{CWD, FileType, mknodat};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Pid;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::hash::{BuildHasher, RandomState};
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
-
-/// The namespaces of a Pod, and a directory for its files. Dropping it kills what runs there.
-pub struct Pod {
-    directory: tempfile::TempDir,
-    /// The parent of the Pod's process 1.
-    pause: Child,
-    init: Pid,
-}
-
-/// Process 1, which reaps orphans like the pause container. `/run` is empty as in a container, and `/dev/shm` is the Pod's own.
-const INIT: &str = "trap '' CHLD; mount -t tmpfs tmpfs /run; mount -t tmpfs tmpfs /dev/shm; ip link set lo up; echo ready; \
-                    exec sleep infinity > /dev/null";
-
-impl Pod {
-    pub fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        // Many servers drop root.
-        open_to_all(directory.path());
-        let mut pause = Command::new("unshare")
-            .args(["--pid", "--net", "--mount-proc", "--fork", "--kill-child"])
-            .args(["sh", "-ec", INIT])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            // Debian 12's unshare prints a spurious error when it ends.
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let mut output = BufReader::new(pause.stdout.take().unwrap());
-        output.read_line(&mut line).unwrap();
-        assert_eq!(line, "ready\n", "cannot create a Pod; are we root?");
-        let [init] = children(Pid::from_child(&pause))[..] else {
-            panic!("unshare has one child");
-        };
-        Self {
-            directory,
-            pause,
-            init,
-        }
-    }
-
-    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
-        self.directory.path().join(name)
-    }
-
-    /// Writes a file into the Pod's directory and returns its path.
-    pub fn write(&self, name: impl AsRef<Path>, content: impl AsRef<[u8]>) -> PathBuf {
-        let path = self.path(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, content).unwrap();
-        path
-    }
-
-    /// Opens a file in the Pod's directory for appending.
-    pub fn file(&self, name: impl AsRef<Path>) -> File {
-        let mut options = File::options();
-        options.create(true).append(true);
-        options.open(self.path(name)).unwrap()
-    }
-
-    /// Runs `action` in the Pod. It may start processes, but no threads.
-    pub fn inside<T: Send>(&self, action: impl FnOnce() -> T + Send) -> T {
-        kernel::inside(self.init, action)
-    }
-
-    /// Starts a process in the Pod, as a child of the test.
-    #[track_caller]
-    pub fn spawn(&self, command: &mut Command) -> Child {
-        self.inside(|| command.spawn())
-            .unwrap_or_else(|error| panic!("{command:?}: {error}"))
-    }
-
-    /// Runs a client in the Pod until it exits.
-    #[track_caller]
-    pub fn output(&self, command: &mut Command) -> Output {
-        self.inside(|| command.stdin(Stdio::null()).output())
-            .unwrap_or_else(|error| panic!("{command:?}: {error}"))
-    }
-
-    /// Connects to a port in the Pod.
-    pub fn connect(&self, port: u16) -> io::Result<TcpStream> {
-        let stream = self.inside(|| TcpStream::connect((Ipv4Addr::LOCALHOST, port)))?;
-        stream.set_read_timeout(Some(DEADLINE))?;
-        stream.set_write_timeout(Some(DEADLINE))?;
-        Ok(stream)
-    }
-
-    /// Listens on a port in the Pod.
-    pub fn listen(&self, port: u16) -> TcpListener {
-        self.inside(|| TcpListener::bind((Ipv4Addr::LOCALHOST, port)))
-            .unwrap()
-    }
-}
-
-impl Drop for Pod {
-    fn drop(&mut self) {
-        let _ = kill_process(self.init, Signal::KILL);
-        // Process 1 ends when all others have: until then they may write to the directory.
-        let deadline = Instant::now() + DEADLINE;
-        while matches!(self.pause.try_wait(), Ok(None)) && Instant::now() < deadline {
-            thread::sleep(Duration::from_millis(1));
-        }
-        let _ = self.pause.kill();
-        let _ = self.pause.wait();
-    }
-}
 
 /// An application that reads its configuration from a volume, and answers clients with a text from it.
 pub trait Application: Sync {
@@ -207,7 +94,7 @@ impl<A: Application> App<A> {
         (app, writer.unwrap())
     }
 
-    fn launch(application: A, pod: Pod, volume: Volume) -> Self {
+    pub fn launch(application: A, pod: Pod, volume: Volume) -> Self {
         let log = pod.file("log");
         let mut command = application.command(&pod);
         command
@@ -367,27 +254,19 @@ impl<A: Application> Drop for App<A> {
     }
 }
 
-/// Returns a process's id inside its Pod.
-pub fn id_in_pod(id: u32) -> u32 {
-    let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
-    let ids = status.lines().find(|line| line.starts_with("NSpid:"));
-    let id = ids.and_then(|ids| ids.split_whitespace().last());
-    id.expect("NSpid").parse().unwrap()
-}
-
-fn volume<A: Application>(application: &A, pod: &Pod, order: Order) -> Volume {
+pub fn volume<A: Application>(application: &A, pod: &Pod, order: Order) -> Volume {
     let payload = application.payload(pod, "one");
     let volume = Volume::new(pod.path("volume"), order, &borrowed(&payload));
     let_age(&volume.path);
     volume
 }
 
-fn settings<A: Application>(application: &A, volume: &Volume) -> Settings {
+pub fn settings<A: Application>(application: &A, volume: &Volume) -> Settings {
     application.set(Settings::bare().set("CONFIG_DIR", &volume.path))
 }
 
 #[track_caller]
-fn sidecar(pod: &Pod, settings: Settings) -> Talker {
+pub fn sidecar(pod: &Pod, settings: Settings) -> Talker {
     let mut sidecar = settings.launch_by(|command| pod.spawn(command));
     sidecar.expect("watching");
     sidecar
@@ -435,113 +314,4 @@ pub fn carries(client: &mut TcpStream, server: &mut TcpStream) {
     };
     send(client, server);
     send(server, client);
-}
-
-/// Starts the application `ROUNDS` times (50 by default) and updates its configuration at a random moment of its first second.
-/// Asserts that it always survives and ends up with the new configuration.
-#[track_caller]
-pub fn survives_updates_while_it_starts<A: Application>(new: impl Fn() -> A + Sync) {
-    let rounds = std::env::var("ROUNDS").map_or(50, |rounds| rounds.parse().unwrap());
-    let next = AtomicUsize::new(0);
-    thread::scope(|scope| {
-        for _ in 0..A::STARTS_AT_ONCE.min(rounds) {
-            scope.spawn(|| {
-                loop {
-                    let round = next.fetch_add(1, Ordering::Relaxed);
-                    if round >= rounds {
-                        return;
-                    }
-                    survives_an_update_while_it_starts(new(), round);
-                }
-            });
-        }
-    });
-    println!(
-        "{}: {rounds} rounds of start-up, {rounds} survived",
-        A::NAME
-    );
-}
-
-fn survives_an_update_while_it_starts<A: Application>(application: A, round: usize) {
-    let fraction = RandomState::new().hash_one(round) as f64 / u64::MAX as f64;
-    // Squared, so that a third of the rounds fall into the first tenth of the second, when the application is least prepared.
-    let moment = Duration::from_secs_f64(fraction * fraction);
-    let pod = Pod::new();
-    let volume = volume(&application, &pod, Order::SwapFirst);
-    let start = |app: App<A>| {
-        let sidecar = app.sidecar(app.settings());
-        (app, sidecar)
-    };
-    let update = |app: &App<A>| {
-        thread::sleep(moment);
-        app.replace("two");
-    };
-    let (mut app, mut sidecar) = match round % 3 {
-        // The sidecar starts first, as a native sidecar does.
-        0 => {
-            let sidecar = sidecar(&pod, settings(&application, &volume));
-            let app = App::launch(application, pod, volume);
-            update(&app);
-            (app, sidecar)
-        }
-        1 => {
-            let (app, sidecar) = start(App::launch(application, pod, volume));
-            update(&app);
-            (app, sidecar)
-        }
-        // The sidecar starts after the update.
-        _ => {
-            let app = App::launch(application, pod, volume);
-            update(&app);
-            start(app)
-        }
-    };
-    let signalled = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        sidecar.expect("signal sent");
-    }));
-    assert!(signalled.is_ok(), "update at {moment:?}: {}", app.log());
-    if A::READS_AGAIN {
-        sidecar.expect("reload confirmed");
-        app.answers("two");
-    } else {
-        app.answers_anything();
-    }
-    app.is_running();
-    let (_, log) = sidecar.end();
-    let sent = log.iter().filter(|line| line.contains("signal sent"));
-    assert_eq!(sent.count(), 1, "update at {moment:?}: {log:#?}");
-    let errors = log.iter().filter(|line| line.contains(" error "));
-    assert_eq!(errors.count(), 0, "update at {moment:?}: {log:#?}");
-}
-
-/// Asserts that an application that is updated before it installs a handler is signalled only once it has one.
-#[track_caller]
-pub fn is_protected_while_it_starts<A: Application>(application: A) {
-    let (mut app, hold) = App::start_held(application);
-    let mut sidecar = app.sidecar(app.settings().set("RELOAD_CATCH_UP", "false"));
-    app.replace("two");
-    sidecar.expect("has no handler");
-    app.is_running();
-    drop(hold);
-    sidecar.expect("signal sent");
-    app.answers_anything();
-    if A::READS_AGAIN {
-        app.answers("two");
-    }
-    app.expect_reloads(1, sidecar);
-}
-
-/// Asserts that with these settings, an update before it installs a handler kills the application, and the sidecar reports that.
-#[track_caller]
-pub fn is_killed_while_it_starts<A: Application>(
-    application: A,
-    settings: impl FnOnce(Settings) -> Settings,
-) {
-    let (mut app, hold) = App::start_held(application);
-    let mut sidecar = app.sidecar(settings(app.settings().set("RELOAD_CATCH_UP", "false")));
-    app.replace("two");
-    sidecar.expect("the process has ended after the signal");
-    let status = app.main.wait().unwrap();
-    println!("{}: signalled while it started: {status}", A::NAME);
-    drop(hold);
 }

@@ -1,10 +1,11 @@
 //! gunicorn starts new workers with its new configuration; the old ones finish their requests.
 
-use crate::app::{
-    App, Application, HOLD, Pod, is_killed_while_it_starts, is_protected_while_it_starts,
-    survives_updates_while_it_starts,
-};
+use crate::app::{App, Application, HOLD};
 use crate::named;
+use crate::pod::Pod;
+use crate::startup::{
+    is_killed_while_it_starts, is_protected_while_it_starts, survives_updates_while_it_starts,
+};
 use crate::support::process::{Settings, Talker, eventually};
 use crate::support::recipes::recipe;
 use crate::wsgi::{self, Backend, PORT};

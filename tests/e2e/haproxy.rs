@@ -1,9 +1,8 @@
 //! haproxy with a master (`-W`) starts new workers and lets the old ones finish. Without one, it does not reload.
 
-use crate::app::{
-    App, Application, Pod, carries, survives_updates_while_it_starts, three_updates,
-    update_is_reported_unread,
-};
+use crate::app::{App, Application, carries, three_updates, update_is_reported_unread};
+use crate::pod::Pod;
+use crate::startup::survives_updates_while_it_starts;
 use crate::support::process::{Settings, eventually};
 use crate::support::recipes::recipe;
 use std::process::Command;

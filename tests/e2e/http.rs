@@ -1,6 +1,6 @@
 //! An HTTP client that can stop in the middle of an answer, as no library's does.
 
-use crate::app::Pod;
+use crate::pod::Pod;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::sync::LazyLock;

@@ -1,10 +1,10 @@
 //! A stand-in for Logstash, which Debian does not package: `Logstash.java` has its command line and runs on a real JVM. These tests
 //! show that the recipe finds such a process and that a JVM survives the signal, not how Logstash itself reloads.
 
-use crate::app::{
-    App, Application, HOLD, Pod, is_killed_while_it_starts, survives_updates_while_it_starts,
-};
+use crate::app::{App, Application, HOLD};
+use crate::pod::Pod;
 use crate::sql::output;
+use crate::startup::{is_killed_while_it_starts, survives_updates_while_it_starts};
 use crate::support::process::{Settings, Talker};
 use crate::support::recipes::recipe;
 use std::path::{Path, PathBuf};

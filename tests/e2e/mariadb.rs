@@ -1,11 +1,12 @@
 //! On SIGHUP, mariadbd reopens its logs and reloads its accounts from its tables, but does not read `my.cnf` again. The sidecar
 //! reports that.
 
-use crate::app::{
-    App, Application, HOLD, Pod, is_killed_while_it_starts, is_protected_while_it_starts,
-    survives_updates_while_it_starts,
-};
+use crate::app::{App, Application, HOLD};
+use crate::pod::Pod;
 use crate::sql::{self, Session};
+use crate::startup::{
+    is_killed_while_it_starts, is_protected_while_it_starts, survives_updates_while_it_starts,
+};
 use crate::support::process::{Settings, eventually};
 use crate::support::recipes::recipe;
 use std::fs;

@@ -1,6 +1,8 @@
 //! BIND's named, which receives signals in sigwait(3), reloads its zones.
 
-use crate::app::{App, Application, Pod, survives_updates_while_it_starts, three_updates};
+use crate::app::{App, Application, three_updates};
+use crate::pod::Pod;
+use crate::startup::survives_updates_while_it_starts;
 use std::io::{Read, Write};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,7 +1,9 @@
 //! nginx reloads its configuration, keeps its master and finishes the requests that it is serving.
 
-use crate::app::{App, Application, Pod, id_in_pod, survives_updates_while_it_starts};
+use crate::app::{App, Application};
 use crate::http::{large_file, read_head};
+use crate::pod::{Pod, id_in_pod};
+use crate::startup::survives_updates_while_it_starts;
 use crate::support::process::{Talker, eventually};
 use crate::support::volume::Order;
 use std::io::{BufReader, Read, Write};

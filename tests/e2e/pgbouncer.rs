@@ -1,8 +1,10 @@
 //! pgbouncer reads its configuration again; its clients stay connected and transactions continue.
 
-use crate::app::{App, Application, Pod, survives_updates_while_it_starts};
+use crate::app::{App, Application};
+use crate::pod::Pod;
 use crate::postgresql::{self, ADMIN};
 use crate::sql::{self, Session};
+use crate::startup::survives_updates_while_it_starts;
 use crate::support::process::{Talker, eventually};
 use std::process::{Child, Command};
 use std::sync::Mutex;

@@ -1,6 +1,8 @@
 //! php-fpm waits for its workers to finish, then executes itself again.
 
-use crate::app::{App, Application, Pod, survives_updates_while_it_starts, three_updates};
+use crate::app::{App, Application, three_updates};
+use crate::pod::Pod;
+use crate::startup::survives_updates_while_it_starts;
 use crate::support::process::eventually;
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -1,7 +1,9 @@
 //! postgresql reads its configuration and included files again; sessions and transactions continue.
 
-use crate::app::{App, Application, Pod, survives_updates_while_it_starts};
+use crate::app::{App, Application};
+use crate::pod::Pod;
 use crate::sql::{self, Session};
+use crate::startup::survives_updates_while_it_starts;
 use crate::support::process::Talker;
 use std::io::Write;
 use std::process::Command;

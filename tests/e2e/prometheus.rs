@@ -1,6 +1,8 @@
 //! prometheus reloads its configuration, and keeps answering and scraping.
 
-use crate::app::{App, Application, Pod, survives_updates_while_it_starts};
+use crate::app::{App, Application};
+use crate::pod::Pod;
+use crate::startup::survives_updates_while_it_starts;
 use crate::support::process::{Talker, eventually};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;

@@ -1,6 +1,6 @@
 //! Databases: a cluster that is initialised once and copied into every Pod, and a client that stays connected.
 
-use crate::app::Pod;
+use crate::pod::Pod;
 use crate::support::process::{Talker, open_to_all};
 use std::io::Write;
 use std::os::unix::fs::chown;

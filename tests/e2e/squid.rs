@@ -1,7 +1,9 @@
 //! squid reconfigures itself between requests; its tunnels stay open.
 
-use crate::app::{App, Application, Pod, carries, survives_updates_while_it_starts, three_updates};
+use crate::app::{App, Application, carries, three_updates};
 use crate::http::read_head;
+use crate::pod::Pod;
+use crate::startup::survives_updates_while_it_starts;
 use std::io::{BufReader, Write};
 use std::process::Command;
 

@@ -1,7 +1,8 @@
 //! Servers that read their configuration only once. The signal has no effect on them, and the sidecar reports that.
 
-use crate::app::{Application, Pod, update_is_reported_unread};
+use crate::app::{Application, update_is_reported_unread};
 use crate::named::txt;
+use crate::pod::Pod;
 use crate::support::process::Settings;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};

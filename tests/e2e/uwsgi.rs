@@ -1,6 +1,8 @@
 //! uwsgi waits for its workers to finish their requests, and executes itself again under the same id.
 
-use crate::app::{App, Application, Pod, survives_updates_while_it_starts};
+use crate::app::{App, Application};
+use crate::pod::Pod;
+use crate::startup::survives_updates_while_it_starts;
 use crate::support::process::{Talker, eventually};
 use crate::wsgi::{self, Backend, PORT};
 use std::fs;

@@ -1,6 +1,7 @@
 //! A WSGI application for gunicorn and uwsgi, with requests that take as long as a test wants.
 
-use crate::app::{App, Application, Pod};
+use crate::app::{App, Application};
+use crate::pod::Pod;
 use crate::support::process::eventually;
 use std::io::{BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -13,6 +13,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod action;
 mod history;
 mod idle;
 mod judge;
@@ -21,6 +22,7 @@ mod plan;
 mod run;
 mod script;
 mod search;
+mod target;
 mod trace;
 
 use search::{Plan, search};

@@ -3,48 +3,26 @@
 //! One thread carries out the actions of all writers, in the order of the history's own clock. So the order is the same each
 //! time, however busy the machine is, and nothing changes between two steps while the content is read.
 
+use crate::action::{Action, Paused};
 use crate::history::{History, ROOTS, Timed, Timing};
 use crate::idle::{proc, usage, wait_until_idle};
 use crate::messages::WATCHING;
-use crate::plan::{Action, Paused, World};
+use crate::plan::World;
 use crate::support::act::{How, open};
 use crate::support::digest::digest;
 use crate::support::process::{Settings, Talker, example};
 use crate::support::unique_name;
-use crate::trace::{Life, Step, Time, Trace};
+use crate::target::{Target, fork, nanoseconds, no_forks, now};
+use crate::trace::{Step, Time, Trace};
 use rustix::process::Signal;
-use rustix::time::{ClockId, clock_gettime};
+use rustix::time::ClockId;
 use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use std::thread;
 use std::time::Duration;
-
-/// Held for reading while files are open for writing, and for writing while a process is started. A child has copies of all open
-/// files until it executes its program, and would delay the event of another history's close until then.
-static FORKS: RwLock<()> = RwLock::new(());
-
-fn no_forks() -> RwLockReadGuard<'static, ()> {
-    FORKS.read().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn fork<Started>(start: impl FnOnce() -> Started) -> Started {
-    let _guard = FORKS.write().unwrap_or_else(PoisonError::into_inner);
-    start()
-}
-
-fn now() -> Time {
-    nanoseconds(ClockId::Boottime)
-}
-
-fn nanoseconds(clock: ClockId) -> Time {
-    let now = clock_gettime(clock);
-    now.tv_sec * 1_000_000_000 + now.tv_nsec
-}
 
 fn wall_ms() -> i64 {
     (nanoseconds(ClockId::Realtime) - now()) / 1_000_000
@@ -98,43 +76,6 @@ fn settings(timing: Timing, roots: &str, name: &str) -> Settings {
     let json = Settings::bare().set("LOG_FORMAT", "json");
     let environment = environment(timing, roots, name).into_iter();
     environment.fold(json, |settings, (name, value)| settings.set(name, value))
-}
-
-/// The process that is signalled.
-struct Target {
-    talker: Talker,
-    spawned: Time,
-    running: Time,
-}
-
-impl Target {
-    fn start(program: &Path, roots: &str) -> Self {
-        let mut command = Command::new(program);
-        command
-            .args([roots, "--tree", "1"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped());
-        let (spawned, mut child, running) = fork(|| (now(), command.spawn().unwrap(), now()));
-        let output = child.stdout.take().unwrap();
-        Self {
-            talker: Talker::new(child, output),
-            spawned,
-            running,
-        }
-    }
-
-    fn end(self) -> Life {
-        let pid = self.talker.pid().as_raw_nonzero().get();
-        self.talker.signal(Signal::KILL);
-        let (_, lines) = self.talker.finish();
-        Life {
-            pid,
-            spawned: self.spawned,
-            running: self.running,
-            killed: false,
-            lines,
-        }
-    }
 }
 
 /// One writer's remaining operations.
