@@ -6,6 +6,7 @@ mod support;
 
 mod load;
 mod platforms;
+mod runtimes;
 mod source;
 
 use std::path::{Path, PathBuf};

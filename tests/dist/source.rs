@@ -1,6 +1,6 @@
 //! The source archive builds the same bytes without a network.
 
-use crate::load::Podman;
+use crate::runtimes::Podman;
 use crate::{command, dist, repository, shell, succeed};
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -5,12 +5,12 @@
 
 use crate::support::process::{Settings, eventually};
 use crate::support::scene::{Scene, whole};
+use crate::terminal::Terminal;
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::process::{Command, Stdio};
 use std::thread;
 
 /// The files that a program works on.
@@ -98,62 +98,6 @@ impl Place {
             let now = self.version();
             now.is_some() && now != before
         });
-    }
-}
-
-/// A program on a terminal, with which the test interacts.
-struct Terminal {
-    child: Child,
-    keys: ChildStdin,
-    screen: Arc<Mutex<String>>,
-}
-
-impl Terminal {
-    fn new(mut child: Child) -> Self {
-        let keys = child.stdin.take().unwrap();
-        let mut output = child.stdout.take().unwrap();
-        let screen = Arc::new(Mutex::new(String::new()));
-        let written = Arc::clone(&screen);
-        thread::spawn(move || {
-            let mut bytes = [0; 4096];
-            while let Ok(count @ 1..) = output.read(&mut bytes) {
-                written
-                    .lock()
-                    .unwrap()
-                    .push_str(&String::from_utf8_lossy(&bytes[..count]));
-            }
-        });
-        Self {
-            child,
-            keys,
-            screen,
-        }
-    }
-
-    /// Waits until the program has shown `text`.
-    #[track_caller]
-    fn shows(&self, text: &str) {
-        eventually(&format!("shown {text:?}"), || {
-            self.screen.lock().unwrap().contains(text)
-        });
-    }
-
-    fn keys(&mut self, keys: &str) {
-        self.keys.write_all(keys.as_bytes()).unwrap();
-        self.keys.flush().unwrap();
-    }
-
-    /// Waits for the program to exit.
-    #[track_caller]
-    fn ends(mut self) {
-        eventually("ended", || self.child.try_wait().unwrap().is_some());
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

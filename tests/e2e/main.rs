@@ -36,6 +36,7 @@ mod sql;
 mod squid;
 mod sshd;
 mod startup;
+mod terminal;
 mod unread;
 mod uwsgi;
 mod wsgi;

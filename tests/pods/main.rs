@@ -6,6 +6,8 @@
 mod support;
 
 mod apps;
+mod cgroup;
+mod manifest;
 mod memory;
 mod pod;
 mod ways;

@@ -1,5 +1,7 @@
 //! A Pod run by podman, and the kernel's view of its processes.
 
+use crate::cgroup::Cgroup;
+use crate::manifest::{Manifest, PODS, documents, documents_of, of_kind, spec};
 use crate::support::process::{Talker, open_to_all};
 use crate::support::volume::{Order, Volume};
 use serde_json::Value;
@@ -12,10 +14,10 @@ use std::process::{Command, Output, Stdio};
 pub const SIDECAR: &str = "config-reloader";
 
 /// The process limit, which suffices for a JVM.
-const POD_PIDS_LIMIT: &str = "256";
+const POD_PIDS_LIMIT: u64 = 256;
 
-/// Memory for the runtime to start a second process in the sidecar's container.
-const SIDECAR_PIDS_LIMIT: &str = "16";
+/// The sidecar's process limit, which lets the runtime start a second process in its container.
+const SIDECAR_PIDS_LIMIT: u64 = 16;
 
 pub struct Pod {
     /// Podman's name for the Pod.
@@ -27,73 +29,6 @@ pub struct Pod {
     data: BTreeMap<String, String>,
     _directory: tempfile::TempDir,
     played: PathBuf,
-}
-
-/// A manifest in `deploy/`, as requested.
-pub struct Manifest {
-    spec: Value,
-}
-
-impl Manifest {
-    /// Returns an environment variable of a container.
-    pub fn setting(&self, container: &str, name: &str) -> Option<&str> {
-        let mut variables = self.container(container)["env"].as_array()?.iter();
-        let variable = variables.find(|variable| variable["name"] == name)?;
-        variable["value"].as_str()
-    }
-
-    fn container(&self, name: &str) -> &Value {
-        let lists = [&self.spec["initContainers"], &self.spec["containers"]];
-        let mut containers = lists.into_iter().filter_map(Value::as_array).flatten();
-        containers
-            .find(|container| container["name"] == name)
-            .unwrap_or_else(|| panic!("no container {name}"))
-    }
-
-    /// Returns a field of the container's security context, or else of the Pod's.
-    fn security(&self, container: &str, field: &str) -> &Value {
-        let own = &self.container(container)["securityContext"][field];
-        if own.is_null() {
-            &self.spec["securityContext"][field]
-        } else {
-            own
-        }
-    }
-
-    /// Returns the memory in its `requests` or `limits`, in bytes.
-    pub fn memory(&self, container: &str, of: &str) -> u64 {
-        let memory = &self.container(container)["resources"][of]["memory"];
-        let memory = memory.as_str().expect("an amount");
-        let (number, unit) = memory.split_at(memory.len() - 2);
-        let unit = match unit {
-            "Mi" => 1 << 20,
-            "Gi" => 1 << 30,
-            _ => panic!("{memory}"),
-        };
-        number.parse::<u64>().unwrap() * unit
-    }
-
-    /// Returns the mask of its capabilities, as in `/proc/PID/status`.
-    fn capabilities(&self, container: &str) -> u64 {
-        let capabilities = self.security(container, "capabilities");
-        assert_eq!(capabilities["drop"], serde_json::json!(["ALL"]));
-        let added = capabilities["add"].as_array().into_iter().flatten();
-        added
-            .map(|name| 1 << capability(name.as_str().unwrap()))
-            .sum()
-    }
-}
-
-/// Returns the number of a capability that the manifests use; capability.h.
-fn capability(name: &str) -> u32 {
-    match name {
-        "CHOWN" => 0,
-        "KILL" => 5,
-        "SETGID" => 6,
-        "SETUID" => 7,
-        "SYS_CHROOT" => 18,
-        _ => panic!("unknown capability {name}"),
-    }
 }
 
 impl Pod {
@@ -162,9 +97,8 @@ impl Pod {
     /// Limits the number of processes like a kubelet's podPidsLimit, which podman does not support.
     fn limit_processes(&self) {
         let sidecar = Cgroup::of(self.process(SIDECAR), "pids");
-        fs::write(sidecar.0.join("pids.max"), SIDECAR_PIDS_LIMIT).unwrap();
-        let pod = sidecar.0.parent().unwrap();
-        fs::write(pod.join("pids.max"), POD_PIDS_LIMIT).unwrap();
+        sidecar.set("pids.max", SIDECAR_PIDS_LIMIT);
+        sidecar.parent().set("pids.max", POD_PIDS_LIMIT);
     }
 
     /// Updates the volume with `word` instead of `blue`, which every configuration contains.
@@ -337,73 +271,6 @@ pub fn end(container: &str) -> String {
 fn inspect(container: &str, format: &str) -> String {
     let state = run(Command::new("podman").args(["inspect", "--format", format, container]));
     state.trim().to_owned()
-}
-
-/// A control group, version 1.
-pub struct Cgroup(PathBuf);
-
-impl Cgroup {
-    fn of(pid: u32, controller: &str) -> Self {
-        let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
-        let group = groups.lines().find_map(|line| {
-            let mut fields = line.splitn(3, ':').skip(1);
-            let is_it = fields.next()?.split(',').any(|name| name == controller);
-            is_it.then(|| fields.next()).flatten()
-        });
-        let group = group.expect("control groups version 1");
-        Self(
-            Path::new("/sys/fs/cgroup")
-                .join(controller)
-                .join(&group[1..]),
-        )
-    }
-
-    pub fn set(&self, file: &str, value: u64) {
-        fs::write(self.0.join(file), value.to_string()).unwrap();
-    }
-
-    fn parent(&self) -> Self {
-        Self(self.0.parent().unwrap().to_owned())
-    }
-
-    pub fn read(&self, file: &str) -> String {
-        fs::read_to_string(self.0.join(file)).unwrap()
-    }
-
-    pub fn number(&self, file: &str) -> u64 {
-        self.read(file).trim().parse().unwrap()
-    }
-}
-
-const PODS: [&str; 2] = ["Pod", "Deployment"];
-
-#[track_caller]
-fn of_kind<'d>(documents: &'d [Value], kinds: &[&str]) -> &'d Value {
-    let is_it = |document: &&Value| kinds.contains(&document["kind"].as_str().unwrap());
-    documents
-        .iter()
-        .find(is_it)
-        .expect("a document of this kind")
-}
-
-/// Returns the Pod's specification.
-fn spec(document: &Value) -> &Value {
-    if document["kind"] == "Deployment" {
-        &document["spec"]["template"]["spec"]
-    } else {
-        &document["spec"]
-    }
-}
-
-/// Returns the documents of a manifest, unchanged.
-fn documents_of(manifest: &Path) -> Vec<Value> {
-    let script =
-        "import json, sys, yaml; print(json.dumps(list(yaml.safe_load_all(open(sys.argv[1])))))";
-    documents(python().args(["-c", script]).arg(manifest))
-}
-
-fn documents(script: &mut Command) -> Vec<Value> {
-    serde_json::from_str(&run(script)).unwrap()
 }
 
 /// The Python with the packages that `make pods` installs.
