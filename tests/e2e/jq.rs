@@ -57,8 +57,8 @@ fn jq_reads_every_line_and_value() {
     let (status, lines) = sidecar.end();
     assert_eq!(status.code(), Some(0));
     for line in &lines {
-        let told = r#"(.time | sub("\\.[0-9]{3}Z$"; "Z") | fromdate > 0) and .level and .message"#;
-        jq(&["--exit-status", told], line);
+        let valid = r#"(.time | sub("\\.[0-9]{3}Z$"; "Z") | fromdate > 0) and .level and .message"#;
+        jq(&["--exit-status", valid], line);
     }
     let log = lines.join("\n");
     let names = jq(

@@ -1,5 +1,5 @@
 #!/bin/sh
-# What the images of the databases do before they execute what they are told to: make a cluster where there is none.
+# Like the entrypoints of database images: initialise a cluster if there is none, then execute the command.
 set -e
 case $1 in -*) set -- postgres "$@" ;; esac
 if [ "$1" = postgres ] && [ ! -e "$PGDATA" ]; then
