@@ -1,4 +1,4 @@
-//! What the fuzz targets share: a log whose lines can be looked at, and a `/proc` to write into.
+//! Helpers for the fuzz targets: a log that collects its lines, files in memory, and a `/proc` with files to write.
 
 use config_reloader_sidecar::log::{Format, LINE_MAX, Log};
 use config_reloader_sidecar::process::{Proc, Process, parse_stat};
@@ -16,7 +16,7 @@ thread_local! {
     static LINES: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// What the log says while `run` uses it. Every line is one line of text or one JSON object.
+/// Returns the lines that `run` logs. Each is checked to be a line of text or a JSON object.
 pub fn logged(format: Format, verbose: bool, run: impl FnOnce(&mut Log)) -> Vec<String> {
     let mut log = Log::new();
     log.set(format, verbose);
@@ -25,15 +25,17 @@ pub fn logged(format: Format, verbose: bool, run: impl FnOnce(&mut Log)) -> Vec<
     LINES
         .take()
         .into_iter()
-        .map(|line| whole(format, line))
+        .map(|line| checked(format, line))
         .collect()
 }
 
-/// One whole line, without its line feed.
-fn whole(format: Format, line: Vec<u8>) -> String {
+/// Checks a line and strips its line feed.
+fn checked(format: Format, line: Vec<u8>) -> String {
     assert!(line.len() <= LINE_MAX, "{} bytes", line.len());
     let line = String::from_utf8(line).expect("a line is UTF-8");
-    let line = line.strip_suffix('\n').expect("a line ends as one");
+    let line = line
+        .strip_suffix('\n')
+        .expect("a line ends with a line feed");
     assert!(!line.contains(char::is_control), "{line:?}");
     if format == Format::Json {
         json(line);
@@ -41,11 +43,11 @@ fn whole(format: Format, line: Vec<u8>) -> String {
     line.to_owned()
 }
 
-/// The members of a line of JSON beside time and level, in order: keys that sort in the order in which they were added.
+/// Parses a JSON line. Returns its members except time and level, sorted by key.
 pub fn json(line: &str) -> serde_json::Map<String, serde_json::Value> {
     let parsed = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
     let serde_json::Value::Object(mut members) = parsed else {
-        panic!("no object: {line}")
+        panic!("not an object: {line}")
     };
     assert!(members.remove("time").is_some(), "{line}");
     assert!(members.remove("level").is_some(), "{line}");
@@ -53,7 +55,7 @@ pub fn json(line: &str) -> serde_json::Map<String, serde_json::Value> {
     members
 }
 
-/// What a line of text says after its time and level.
+/// Returns what follows time and level in a line of text.
 pub fn text(line: &str) -> &str {
     &line["1970-01-01T00:00:00.000Z info  ".len()..]
 }
@@ -66,7 +68,7 @@ impl Memory {
         Self(memfd_create("fuzz", MemfdFlags::CLOEXEC).unwrap().into())
     }
 
-    /// It holds `content`, and is read from its beginning.
+    /// Replaces the content and rewinds the file.
     pub fn write(&self, content: &[u8]) {
         self.0.set_len(0).unwrap();
         self.0.write_all_at(content, 0).unwrap();
@@ -82,16 +84,16 @@ impl Memory {
     }
 }
 
-/// A `/proc` with two processes in it: the sidecar, and [`TARGET`], of which `file` can be written.
+/// A `/proc` with two processes: the sidecar, and [`TARGET`], one file of which can be written.
 pub struct Fixture {
     pub proc: Proc,
     file: File,
 }
 
-/// The id of the process in the fixture.
+/// The target's process id.
 pub const TARGET: i32 = 7;
 
-/// A line of `/proc/PID/stat`, in which what is not read is 0.
+/// Returns a line of `/proc/PID/stat`. Fields that the sidecar does not read are 0.
 pub fn stat(pid: i32, comm: &[u8], parent: i32, start: u64) -> Vec<u8> {
     let mut stat = format!("{pid} (").into_bytes();
     stat.extend_from_slice(comm);
@@ -100,7 +102,7 @@ pub fn stat(pid: i32, comm: &[u8], parent: i32, start: u64) -> Vec<u8> {
     stat
 }
 
-/// The process that a line of [`stat`] tells of.
+/// Returns the target with this name.
 pub fn process(comm: &[u8]) -> Process {
     parse_stat(target(), &stat(TARGET, comm, 1, 100)).expect("a well-formed line")
 }
@@ -122,19 +124,19 @@ impl Fixture {
         }
     }
 
-    /// Puts `content` into the file.
+    /// Replaces the content of the file.
     pub fn write(&self, content: &[u8]) {
         self.file.set_len(0).unwrap();
         self.file.write_all_at(content, 0).unwrap();
     }
 }
 
-/// The target's id as the parsers give it.
+/// Returns [`TARGET`] as a `Pid`.
 pub fn target() -> Pid {
     Pid::from_raw(TARGET).unwrap_or(Pid::INIT)
 }
 
-/// An empty directory, in memory where there is such a place, that goes when the fuzzer exits.
+/// Returns an empty directory, in memory if possible. It is removed when the fuzzer exits.
 fn directory() -> &'static Path {
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
     extern "C" fn remove() {
@@ -143,7 +145,7 @@ fn directory() -> &'static Path {
         }
     }
     DIRECTORY.get_or_init(|| {
-        // SAFETY: registers a function that may run at any time.
+        // SAFETY: `remove` may be called at any time.
         unsafe { libc::atexit(remove) };
         let shared = tempfile::tempdir_in("/dev/shm");
         shared.or_else(|_| tempfile::tempdir()).unwrap().keep()

@@ -1,249 +1,155 @@
-//! The environment: either settings or errors, and those that a plain reading of the README gives.
+//! The environment: what is accepted is within the documented limits; what is refused is named, once each, and nothing else is
+//! wrong.
 //!
-//! Entries are separated by NUL. One that begins with a byte below the number of settings gets that setting's name.
+//! Which values a setting accepts is up to the unit tests; only durations are parsed again here. Entries are separated by NUL. One
+//! that begins with a byte below the number of settings gets that setting's name.
 #![no_main]
 
-use config_reloader_sidecar::base::file::PATH_MAX;
-use config_reloader_sidecar::base::signal::Signal;
-use config_reloader_sidecar::base::sys::SocketAddress;
-use config_reloader_sidecar::base::time::Millis;
 use config_reloader_sidecar::config::{
-    self, CommaList, Config, ConfirmMode, Listen, LogFormat, MAX_CMDLINE, MAX_NAMES, MAX_ROOTS,
-    Matcher, Mistake, Parsed, PollInterval, SETTINGS, Select,
+    self, COUNT, Config, MAX_CMDLINE, MAX_NAMES, MAX_ROOTS, PATH_MAX, PollInterval, Setting, Values,
 };
+use config_reloader_sidecar::log::Format;
+use config_reloader_sidecar::process::Matcher;
+use config_reloader_sidecar_fuzz::{json, logged, text};
 use libfuzzer_sys::fuzz_target;
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// Settings as they are read from an environment, and what is wrong with them by name.
-struct Reading<'e> {
-    entries: &'e [Vec<u8>],
-    wrong: BTreeSet<&'static str>,
+const LONGEST_MS: u64 = 1000 * 3_600_000;
+
+fn entries(data: &[u8]) -> Vec<Vec<u8>> {
+    let entry = |entry: &[u8]| match entry.split_first() {
+        Some((at, value)) if usize::from(*at) < COUNT => {
+            let setting = Setting::all().nth((*at).into()).unwrap();
+            [setting.name(), b"=", value].concat()
+        }
+        _ => entry.to_vec(),
+    };
+    data.split(|byte| *byte == 0).map(entry).collect()
 }
 
-impl<'e> Reading<'e> {
-    /// The value of a variable: the first there is, unless it is empty.
-    fn value(&self, name: &str) -> Option<&'e [u8]> {
-        let start = format!("{name}=");
-        let mut values = self
-            .entries
-            .iter()
-            .filter_map(|entry| entry.strip_prefix(start.as_bytes()));
-        values
-            .next()
-            .map(<[u8]>::trim_ascii)
-            .filter(|value| !value.is_empty())
-    }
+// As `config::parse` has it.
+#[expect(clippy::result_large_err)]
+fn parse(entries: &[Vec<u8>]) -> Result<Config<'_>, Values<'_>> {
+    config::parse(&mut entries.iter().map(Vec::as_slice))
+}
 
-    /// What the value stands for, or the default.
-    fn read<T>(&mut self, name: &'static str, default: T, read: fn(&'e str) -> Option<T>) -> T {
-        let Some(value) = self.value(name) else {
-            return default;
+/// The value of a variable: its first one, unless that is empty.
+fn value<'e>(entries: &'e [Vec<u8>], name: &str) -> Option<&'e [u8]> {
+    let start = [name.as_bytes(), b"="].concat();
+    let value = entries
+        .iter()
+        .find_map(|entry| entry.strip_prefix(&*start))?;
+    Some(value.trim_ascii()).filter(|value| !value.is_empty())
+}
+
+fn milliseconds(value: &[u8]) -> Option<u64> {
+    let value = str::from_utf8(value).ok()?;
+    let end = value.find(|character: char| !character.is_ascii_digit());
+    let (number, unit) = value.split_at(end.unwrap_or(value.len()));
+    let unit_ms = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        // Only 0 needs no unit.
+        "" if !number.is_empty() && number.bytes().all(|digit| digit == b'0') => return Some(0),
+        _ => return None,
+    };
+    let ms = number.parse::<u64>().ok()?.checked_mul(unit_ms)?;
+    (ms <= LONGEST_MS).then_some(ms)
+}
+
+fn check_limits(config: &Config, entries: &[Vec<u8>]) {
+    let is_path = |path: &[u8]| !path.is_empty() && path.len() < PATH_MAX;
+    assert!((1..=MAX_ROOTS).contains(&config.roots.iter().count()));
+    assert!(config.roots.iter().all(is_path));
+    let Matcher {
+        names,
+        cmdline,
+        pid_file,
+    } = config.matcher;
+    assert!(names.is_some() || cmdline.is_some() || pid_file.is_some());
+    let is_name = |name: &[u8]| !name.is_empty() && !name.contains(&b'/');
+    assert!(names.is_none_or(|names| names.iter().all(is_name)));
+    assert!(names.is_none_or(|names| names.iter().count() <= MAX_NAMES));
+    assert!(cmdline.is_none_or(|text| (1..=MAX_CMDLINE).contains(&text.len())));
+    assert!(pid_file.is_none_or(is_path));
+    assert!(config.settle_ms <= config.settle_max_ms);
+    if let PollInterval::Every(ms) = config.poll {
+        assert!((1..=LONGEST_MS).contains(&ms));
+    }
+    for (name, ms, default_ms) in [
+        ("PROCESS_MIN_AGE", config.min_age_ms, 2000),
+        ("RELOAD_MIN_INTERVAL", config.min_interval_ms, 1000),
+        ("RELOAD_SETTLE_MAX", config.settle_max_ms, 2000),
+    ] {
+        let expected = value(entries, name).map_or(Some(default_ms), milliseconds);
+        assert_eq!(Some(ms), expected, "{name}");
+    }
+}
+
+/// The variables that the errors name. One that is missing counts as well.
+fn named(errors: &Values) -> BTreeSet<String> {
+    let lines = logged(errors.log_format(), false, |log| {
+        errors.report(log);
+    });
+    let mut names = BTreeSet::new();
+    for line in &lines {
+        let message = match errors.log_format() {
+            Format::Text | Format::Plain => text(line).to_owned(),
+            Format::Json => json(line)["message"].as_str().unwrap().to_owned(),
         };
-        str::from_utf8(value)
-            .ok()
-            .and_then(read)
-            .unwrap_or_else(|| {
-                self.wrong.insert(name);
-                default
-            })
+        assert!(!message.ends_with("..."), "truncated: {message}");
+        let name = match message.split(' ').next().unwrap() {
+            "none" => "PROCESS_NAME",
+            name => name,
+        };
+        names.insert(name.to_owned());
     }
+    // PROCESS_NAME alone may be named twice: as wrong itself, and as the first of those of which none is set.
+    assert!(!lines.is_empty() && names.len() + 1 >= lines.len());
+    names
 }
 
-fn pieces(value: &str, most: usize, is_right: fn(&str) -> bool) -> Option<CommaList<'_>> {
-    let mut pieces = value
-        .split(',')
-        .map(|piece| piece.trim_matches(|character: char| character.is_ascii_whitespace()));
-    let is_right =
-        pieces.clone().count() <= most && pieces.all(|piece| !piece.is_empty() && is_right(piece));
-    is_right.then_some(CommaList::new(value.as_bytes()))
-}
-
-fn is_path(value: &str) -> bool {
-    value.len() < PATH_MAX
-        && !value.contains('\0')
-        && value.split('/').all(|name| name.len() <= 255)
-}
-
-fn boolean(value: &str) -> Option<bool> {
-    match &*value.to_ascii_lowercase() {
-        "true" | "1" | "yes" => Some(true),
-        "false" | "0" | "no" => Some(false),
-        _ => None,
+/// With the variables that the errors name replaced by right ones, nothing is wrong.
+fn check_errors(errors: &Values, entries: &[Vec<u8>]) {
+    let mut wrong = named(errors);
+    for name in [
+        "PROCESS_MIN_AGE",
+        "RELOAD_MIN_INTERVAL",
+        "RELOAD_SETTLE_MAX",
+    ] {
+        let is_wrong = value(entries, name).is_some_and(|value| milliseconds(value).is_none());
+        assert_eq!(wrong.contains(name), is_wrong, "{name}");
     }
-}
-
-fn milliseconds(value: &str) -> Option<Millis> {
-    let units = [
-        ("ms", 1),
-        ("s", 1000),
-        ("m", 60_000),
-        ("h", 3_600_000),
-        ("", 0),
-    ];
-    let (number, unit) = units
-        .into_iter()
-        .find_map(|(unit, ms)| Some((value.strip_suffix(unit)?, ms)))?;
-    if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
+    if wrong.contains("RELOAD_SETTLE_MAX") {
+        // It cannot be compared with a maximum that is wrong.
+        wrong.insert("RELOAD_SETTLE".to_owned());
     }
-    // Without a unit only 0 is a duration.
-    if unit == 0 {
-        return number
-            .bytes()
-            .all(|byte| byte == b'0')
-            .then_some(Millis::ZERO);
-    }
-    let ms = number.parse::<u64>().ok()?.checked_mul(unit)?;
-    Some(Millis(ms)).filter(|ms| *ms <= Millis(1000 * 3_600_000))
-}
-
-/// As the standard library reads it. It knows a form of IPv6 addresses that ends like an IPv4 one, and zones.
-fn listen(value: &str) -> Option<Listen<'_>> {
-    let (host, port) = value.rsplit_once(':')?;
-    let is_number = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
-    let port = port
-        .parse::<u16>()
-        .ok()
-        .filter(|port| is_number && *port > 0)?;
-    let v6 = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'));
-    let address = match v6 {
-        Some(host) if host.contains('.') => return None,
-        Some(host) => SocketAddress::v6(host.parse::<Ipv6Addr>().ok()?.octets(), port),
-        None if host.is_empty() || host == "localhost" => {
-            SocketAddress::v4(Ipv4Addr::LOCALHOST.octets(), port)
+    for required in ["CONFIG_DIR", "PROCESS_NAME"] {
+        // Its first entry may be empty, which would hide the right one.
+        if value(entries, required).is_none() {
+            wrong.insert(required.to_owned());
         }
-        None => SocketAddress::v4(host.parse::<Ipv4Addr>().ok()?.octets(), port),
-    };
-    let text = value.as_bytes();
-    Some(Listen { text, address })
-}
-
-/// As a person would who has the README's table before them.
-fn plain(entries: &[Vec<u8>]) -> Result<Config<'_>, (BTreeSet<&'static str>, LogFormat)> {
-    let mut it = Reading {
-        entries,
-        wrong: BTreeSet::new(),
-    };
-    let roots = it.read("CONFIG_DIR", None, |value| {
-        pieces(value, MAX_ROOTS, is_path).map(Some)
-    });
-    if roots.is_none() {
-        it.wrong.insert("CONFIG_DIR");
     }
-    let names = |value| pieces(value, MAX_NAMES, |name| !name.contains('/')).map(Some);
-    let cmdline = |value: &'_ str| (value.len() <= MAX_CMDLINE).then_some(());
-    it.read("PROCESS_NAME", None, names);
-    it.read("PROCESS_CMDLINE", (), cmdline);
-    it.read("PROCESS_PID_FILE", (), |value| is_path(value).then_some(()));
-    let matcher = Matcher {
-        names: it.value("PROCESS_NAME").map(CommaList::new),
-        cmdline: it.value("PROCESS_CMDLINE"),
-        pid_file: it.value("PROCESS_PID_FILE"),
+    let is_wrong = |entry: &[u8]| {
+        let end = entry.iter().position(|byte| *byte == b'=');
+        end.is_some_and(|end| wrong.contains(&*String::from_utf8_lossy(&entry[..end])))
     };
-    if matcher == Matcher::default() {
-        it.wrong.insert("none");
+    let mut right = entries.to_vec();
+    right.retain(|entry| !is_wrong(entry));
+    for required in ["CONFIG_DIR=/etc/app", "PROCESS_NAME=app"] {
+        right.push(required.into());
     }
-    let select = it.read("PROCESS_SELECT", Select::Main, |value| {
-        match &*value.to_ascii_lowercase() {
-            "main" => Some(Select::Main),
-            "all" => Some(Select::All),
-            _ => None,
-        }
-    });
-    let signal = it.read("RELOAD_SIGNAL", Signal::HUP, |value| {
-        Signal::parse(value.as_bytes()).ok()
-    });
-    let settle_max = it.read("RELOAD_SETTLE_MAX", Millis(2_000), milliseconds);
-    let mut settle = it.read("RELOAD_SETTLE", settle_max.min(Millis(100)), milliseconds);
-    if settle > settle_max && !it.wrong.contains("RELOAD_SETTLE_MAX") {
-        it.wrong.insert("RELOAD_SETTLE");
-        settle = settle_max;
+    if let Err(errors) = parse(&right) {
+        panic!("{:?} not named before", named(&errors));
     }
-    let log_format = it.read("LOG_FORMAT", LogFormat::Text, |value| {
-        match &*value.to_ascii_lowercase() {
-            "text" => Some(LogFormat::Text),
-            "json" => Some(LogFormat::Json),
-            _ => None,
-        }
-    });
-    let config = Config {
-        roots: roots.unwrap_or_default(),
-        matcher,
-        select,
-        min_age: it.read("PROCESS_MIN_AGE", Millis(2_000), milliseconds),
-        signal,
-        settle,
-        settle_max,
-        min_interval: it.read("RELOAD_MIN_INTERVAL", Millis(1_000), milliseconds),
-        guard: it.read("RELOAD_GUARD", true, boolean),
-        catch_up: it.read("RELOAD_CATCH_UP", true, boolean),
-        confirm: it.read("RELOAD_CONFIRM", ConfirmMode::Warn, |value| {
-            match &*value.to_ascii_lowercase() {
-                "warn" => Some(ConfirmMode::Warn),
-                "retry" => Some(ConfirmMode::Retry),
-                "off" => Some(ConfirmMode::Off),
-                _ => None,
-            }
-        }),
-        poll: it.read("CONFIG_POLL_INTERVAL", PollInterval::Automatic, |value| {
-            if value.eq_ignore_ascii_case("automatic") {
-                return Some(PollInterval::Automatic);
-            }
-            Some(match milliseconds(value)? {
-                Millis::ZERO => PollInterval::Never,
-                ms => PollInterval::Every(ms),
-            })
-        }),
-        verbose: it.read("VERBOSE", false, boolean),
-        log_format,
-        listen: it.read("LISTEN_ADDR", None, |value| {
-            if value.eq_ignore_ascii_case("off") {
-                return Some(None);
-            }
-            listen(value).map(Some)
-        }),
-        sandbox: it.read("SANDBOX", true, boolean),
-    };
-    if it.wrong.is_empty() {
-        Ok(config)
-    } else {
-        Err((it.wrong, log_format))
-    }
-}
-
-/// Returns the variables that the mistakes name.
-fn named(parsed: &Parsed) -> BTreeSet<&'static str> {
-    let mistakes = parsed.mistakes().map(|mistake| match mistake {
-        Mistake::Value { name, .. } => name,
-        Mistake::NoTarget => "none",
-    });
-    mistakes.collect()
 }
 
 fuzz_target!(|data: &[u8]| {
-    let entries: Vec<Vec<u8>> = data
-        .split(|byte| *byte == 0)
-        .map(|entry| match entry.split_first() {
-            Some((at, value)) if usize::from(*at) < SETTINGS.len() => {
-                let name = SETTINGS[usize::from(*at)].name;
-                [name.as_bytes(), b"=", value].concat()
-            }
-            _ => entry.to_vec(),
-        })
-        .collect();
-    match (
-        config::parse(&mut entries.iter().map(Vec::as_slice)),
-        plain(&entries),
-    ) {
-        (Ok(config), Ok(expected)) => assert_eq!(config, expected),
-        (Err(parsed), Err((wrong, format))) => {
-            assert_eq!(parsed.config().log_format, format);
-            assert_eq!(named(&parsed), wrong);
-        }
-        (Ok(config), Err(wrong)) => panic!("{wrong:?} not found wrong: {config:?}"),
-        (Err(parsed), Ok(_)) => panic!("{:?} found wrong", named(&parsed)),
+    let entries = entries(data);
+    match parse(&entries) {
+        Ok(config) => check_limits(&config, &entries),
+        Err(errors) => check_errors(&errors, &entries),
     }
 });

@@ -1,15 +1,14 @@
-//! Requests by HTTP that come byte by byte: the answers that a plain reading of the whole gives.
+//! HTTP requests parsed byte by byte give the same answers as a plain parser of the whole.
 #![no_main]
 
 use config_reloader_sidecar::http::{Answer, Asked, HEAD_MAX, Request};
 use libfuzzer_sys::fuzz_target;
 
-/// So much is kept of a line, its carriage return included.
+/// How many bytes of a line are kept, including its carriage return.
 const LINE: usize = 64;
 
-/// The first answer in `text`, and what comes after its request; `None` where more has to come.
+/// The plain parser. Returns the answer to the first request and the text after it, or `None` if the request is incomplete.
 fn plain(text: &[u8]) -> Option<(Answer, &[u8])> {
-    let head_max = usize::from(HEAD_MAX);
     let (mut first, mut fields) = (None::<First>, Vec::new());
     let mut rest = text;
     loop {
@@ -24,14 +23,8 @@ fn plain(text: &[u8]) -> Option<(Answer, &[u8])> {
             };
             Some((answer, &b""[..]))
         };
-        // A control character is one at once, wherever it stands.
-        let is_control = |byte: &u8| *byte < b' ' && !b"\r\t".contains(byte);
-        let control = line.iter().position(is_control);
-        if control.is_some_and(|at| read + at < head_max) {
-            return refuse(Asked::Malformed);
-        }
-        if read + line.len() + usize::from(end.is_some()) > head_max {
-            return refuse(Asked::LongHead);
+        if let Some(asked) = exceeded(line, read, end.is_some()) {
+            return refuse(asked);
         }
         end?;
         rest = &rest[line.len() + 1..];
@@ -62,17 +55,34 @@ fn plain(text: &[u8]) -> Option<(Answer, &[u8])> {
             };
             return Some((answer, rest));
         }
-        let colon = kept.iter().position(|byte| *byte == b':');
-        let name = colon.map(|at| &kept[..at]).unwrap_or_default();
-        if name.is_empty() || !name.iter().all(u8::is_ascii_graphic) {
-            return refuse(Asked::Malformed);
+        match field(kept) {
+            Some(field) => fields.push(field),
+            None => return refuse(Asked::Malformed),
         }
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).to_ascii_lowercase();
-        fields.push((text(name), text(kept[name.len() + 1..].trim_ascii())));
     }
 }
 
-/// What is asked for, whether by HEAD, and whether in HTTP/1.0.
+/// Returns why a line is refused, even if incomplete: `read` bytes precede it.
+fn exceeded(line: &[u8], read: usize, has_end: bool) -> Option<Asked> {
+    let head_max = usize::from(HEAD_MAX);
+    let is_control = |byte: &u8| *byte < b' ' && !b"\r\t".contains(byte);
+    let control = line.iter().position(is_control);
+    if control.is_some_and(|at| read + at < head_max) {
+        return Some(Asked::Malformed);
+    }
+    (read + line.len() + usize::from(has_end) > head_max).then_some(Asked::LongHead)
+}
+
+/// Parses a header field into name and value, both in lower case.
+fn field(line: &[u8]) -> Option<(String, String)> {
+    let colon = line.iter().position(|byte| *byte == b':')?;
+    let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).to_ascii_lowercase();
+    let is_name = !name.is_empty() && name.iter().all(u8::is_ascii_graphic);
+    is_name.then(|| (text(name), text(value)))
+}
+
+/// What is requested, whether by HEAD, and whether by HTTP/1.0.
 type First = (Asked, bool, bool);
 
 fn ends((name, value): &(String, String)) -> bool {

@@ -1,9 +1,9 @@
-//! Any inotify events, framed as the kernel frames them, have the meaning that inotify(7) gives them.
+//! inotify events of any kind, framed as by the kernel, are interpreted as inotify(7) says.
 //!
-//! Other frames are not tried: rustix relies on the kernel for them.
+//! rustix relies on the kernel for the frames, so malformed ones are not tried.
 #![no_main]
 
-use config_reloader_sidecar::report::line::Format;
+use config_reloader_sidecar::log::Format;
 use config_reloader_sidecar::reload::Change;
 use config_reloader_sidecar::watch::Watch;
 use config_reloader_sidecar_fuzz::{logged, text};
@@ -15,9 +15,9 @@ use rustix::pipe::{PipeFlags, pipe_with};
 #[derive(Arbitrary, Debug)]
 struct Input {
     events: Vec<Event>,
-    /// An event whose number has none of these bits starts a new batch. A batch is read at once.
+    /// A new batch, to be read at once, begins with each event whose number has none of these bits.
     batch: u8,
-    /// Afterwards reading fails.
+    /// Reading fails after the last event.
     fails: bool,
 }
 
@@ -34,7 +34,7 @@ enum Bits {
     Any(u32),
     One(u8),
     Two(u8, u8),
-    /// The last step of an update of a volume.
+    /// The last step of a volume update.
     DirectoryGone,
 }
 
@@ -51,12 +51,12 @@ impl Bits {
 }
 
 impl Event {
-    /// The kernel counts from 1; few, so that more than one event comes from the same.
+    /// Watch descriptors begin at 1. There are few, so that several events share one.
     fn watch(&self) -> i32 {
         i32::from(self.watch % 20) + 1
     }
 
-    /// Names hold no NUL and no slash, and have at most 255 bytes.
+    /// Names contain neither NUL nor slash, and have at most 255 bytes.
     fn name(&self) -> Vec<u8> {
         let allowed = self
             .name
@@ -66,7 +66,7 @@ impl Event {
         allowed.take(255).collect()
     }
 
-    /// As inotify(7) has it: the name is padded with NUL to a multiple of the event's size.
+    /// Encodes the event; inotify(7). NULs pad the name to a multiple of the event's size.
     fn frame(&self) -> Vec<u8> {
         const SIZE: usize = size_of::<libc::inotify_event>();
         let mut name = self.name();
@@ -82,8 +82,8 @@ impl Event {
         frame
     }
 
-    /// Returns the change that the event stands for, and true if it makes watches stale.
-    fn meaning(&self) -> (Option<Change>, bool) {
+    /// Returns the change that the event stands for, and whether watches may be stale after it.
+    fn change(&self) -> (Option<Change>, bool) {
         let mask = self.bits.mask();
         let has = |bits: u32| mask & bits == bits;
         let change = if has(libc::IN_IGNORED) {
@@ -102,8 +102,8 @@ impl Event {
         (change, stale)
     }
 
-    /// Updates the files that are open for writing.
-    fn happens_to(&self, files: &mut Vec<(i32, Vec<u8>)>) {
+    /// Updates the list of files that are open for writing.
+    fn track(&self, files: &mut Vec<(i32, Vec<u8>)>) {
         let mask = self.bits.mask();
         let file = (self.watch(), self.name());
         if mask & libc::IN_MODIFY != 0 {
@@ -118,17 +118,15 @@ impl Event {
     }
 }
 
-/// How many files that are open for writing are tracked.
+/// The most files that are tracked while they are open for writing.
 const WRITTEN: usize = 16;
 
-/// How many packets a pipe takes, and of how many bytes; the reader's buffer may lose a few bytes to its alignment.
+/// A pipe holds this many packets. Alignment may cost the reader's buffer some bytes of a page.
 const BATCHES: usize = 16;
-const BATCH_SIZE: usize = 2032;
+const BATCH_SIZE: usize = 4080;
 
-fuzz_target!(|input: Input| {
-    // A packet is read at once, as the kernel's whole events are.
-    let flags = PipeFlags::DIRECT | PipeFlags::NONBLOCK | PipeFlags::CLOEXEC;
-    let (reader, writer) = pipe_with(flags).unwrap();
+/// Returns the events that fit the pipe, and their frames in batches.
+fn batches(input: &Input) -> (Vec<&Event>, Vec<Vec<u8>>) {
     let mut batches = vec![Vec::new()];
     let mut events = Vec::new();
     for (at, event) in input.events.iter().enumerate() {
@@ -145,47 +143,58 @@ fuzz_target!(|input: Input| {
         }
         events.push(event);
     }
-    for batch in batches.iter().filter(|batch| !batch.is_empty()) {
-        assert_eq!(write(&writer, batch), Ok(batch.len()));
-    }
-    let writer = (!input.fails).then_some(writer);
+    batches.retain(|batch| !batch.is_empty());
+    (events, batches)
+}
 
-    let mut expected = events
-        .iter()
-        .fold((None, false), |(strongest, stale), event| {
-            let (change, makes_stale) = event.meaning();
-            (strongest.max(change), stale | makes_stale)
-        });
+/// Returns the strongest change of all events, and whether watches may be stale.
+fn expected(events: &[&Event], fails: bool) -> (Option<Change>, bool) {
+    let mut strongest = None;
+    let mut stale = fails;
     let mut files = Vec::new();
-    for event in &events {
-        event.happens_to(&mut files);
+    for event in events {
+        let (change, makes_stale) = event.change();
+        strongest = strongest.max(change);
+        stale |= makes_stale;
+        event.track(&mut files);
     }
-    let is_settled = matches!(expected.0, Some(Change::Gone | Change::Finished));
-    if is_settled && !files.is_empty() && !input.fails {
-        expected.0 = Some(Change::Writing);
+    let is_settled = matches!(strongest, Some(Change::Gone | Change::Finished));
+    if fails {
+        strongest = strongest.max(Some(Change::Finished));
+    } else if is_settled && !files.is_empty() {
+        strongest = Some(Change::Writing);
     }
-    if input.fails {
-        expected = (expected.0.max(Some(Change::Finished)), true);
+    (strongest, stale)
+}
+
+fuzz_target!(|input: Input| {
+    let (events, batches) = batches(&input);
+    // A packet pipe preserves the batches, as inotify preserves whole events.
+    let flags = PipeFlags::DIRECT | PipeFlags::NONBLOCK | PipeFlags::CLOEXEC;
+    let (reader, writer) = pipe_with(flags).unwrap();
+    for batch in batches {
+        assert_eq!(write(&writer, &batch), Ok(batch.len()));
     }
+    // Without a writer, reading the empty pipe is an error to the reader.
+    let writer = (!input.fails).then_some(writer);
     let mut drained = (None, false);
-    let lines = logged(Format::Text, true, |report| {
-        drained = Watch::drain_from(reader, report);
+    let lines = logged(Format::Text, true, |log| {
+        drained = Watch::drain_from(reader, log);
     });
     drop(writer);
-    assert_eq!(drained, expected);
+    assert_eq!(drained, expected(&events, input.fails));
 
-    let said = |what: &str| {
-        lines
-            .iter()
-            .filter(|line| text(line).starts_with(what))
-            .count()
+    let count = |message: &str| {
+        let lines = lines.iter().map(|line| text(line));
+        lines.filter(|line| line.starts_with(message)).count()
     };
     let is_overflow = |event: &&Event| event.bits.mask() & libc::IN_Q_OVERFLOW != 0;
-    assert_eq!(said("event watch="), events.len());
+    // Logged once a minute.
+    let overflows = usize::from(events.iter().any(is_overflow));
+    assert_eq!(count("event watch="), events.len());
+    assert_eq!(count("inotify's queue overflowed"), overflows);
     assert_eq!(
-        said("the inotify queue overflowed"),
-        // Once a minute.
-        usize::from(events.iter().any(is_overflow))
+        count("cannot read inotify events"),
+        usize::from(input.fails)
     );
-    assert_eq!(said("cannot read inotify events"), usize::from(input.fails));
 });

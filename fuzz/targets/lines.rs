@@ -1,4 +1,4 @@
-//! Lines read piece by piece into a small buffer, whose size is the first byte: those of the whole, each as far as it fits.
+//! Reading lines in pieces gives the lines of the whole, each truncated to the buffer. The first byte is the buffer's size.
 #![no_main]
 
 use config_reloader_sidecar::read::Lines;
@@ -16,7 +16,7 @@ fuzz_target!(|data: &[u8]| {
     };
     let size = usize::from(*size) + 1;
     let mut expected: Vec<_> = content.split(|byte| *byte == b'\n').collect();
-    // What comes after the last line feed is no line. Of one that fills the buffer the end is not waited for.
+    // Text after the last line feed is not a line, unless it fills the buffer.
     expected.pop_if(|rest| rest.len() < size);
     let expected = expected.iter().map(|line| &line[..line.len().min(size)]);
 
@@ -27,7 +27,7 @@ fuzz_target!(|data: &[u8]| {
         let mut lines = Lines::new(file.file(), &mut buffer);
         while let Some(line) = lines.next_line() {
             taken.push(line.to_vec());
-            // It may be changed in its place.
+            // The caller may modify a line in place.
             line.fill(b'\n');
         }
         lines.outcome.unwrap();

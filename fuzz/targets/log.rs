@@ -1,5 +1,5 @@
-//! Log lines of any bytes: one line of UTF-8 without control characters. JSON parses and gives the bytes back, those that are
-//! no text as `\xNN`; a value of a text line gives them back exactly. A line that is cut is still whole.
+//! Log lines of any bytes: each is one line of UTF-8 without control characters, and what the log truncates is still well formed.
+//! JSON parses, with bytes that are not UTF-8 as `\xNN`. The values of a text line can be decoded exactly.
 #![no_main]
 
 use config_reloader_sidecar::log::{Format, LINE_MAX, Level, Log};
@@ -17,19 +17,32 @@ struct Input {
 
 #[derive(Arbitrary, Debug)]
 enum Part {
-    Value(Vec<u8>),
-    Quoted(Vec<u8>),
+    Value(Text),
+    Quoted(Text),
     Number(u64),
     Errno(u16),
-    /// The same byte over and over: for lines that are too long.
-    Long(u8, u16),
 }
 
 #[derive(Arbitrary, Debug)]
 enum Value {
-    Text(Vec<u8>),
+    Text(Text),
     Number(u64),
-    Long(u8, u16),
+}
+
+#[derive(Arbitrary, Debug)]
+enum Text {
+    Any(Vec<u8>),
+    /// One byte repeated, for lines that are too long.
+    Repeated(u8, u16),
+}
+
+impl Text {
+    fn bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Any(bytes) => bytes.clone(),
+            Self::Repeated(byte, length) => vec![*byte; usize::from(length % 4096)],
+        }
+    }
 }
 
 impl Input {
@@ -37,72 +50,59 @@ impl Input {
         let line = log.line(Level::Info);
         for part in &self.message {
             match part {
-                Part::Value(bytes) => line.value(bytes),
-                Part::Quoted(bytes) => line.quoted(bytes),
+                Part::Value(text) => line.value(&text.bytes()),
+                Part::Quoted(text) => line.quoted(&text.bytes()),
                 Part::Number(number) => line.number(*number),
                 Part::Errno(number) => line.errno(errno(*number)),
-                Part::Long(byte, length) => line.value(&long(*byte, *length)),
             };
         }
         for (at, value) in self.keys.iter().enumerate() {
             match value {
-                Value::Text(bytes) => line.key(&key(at), bytes),
+                Value::Text(text) => line.key(&key(at), &text.bytes()),
                 Value::Number(number) => line.key_number(&key(at), *number),
-                Value::Long(byte, length) => line.key(&key(at), &long(*byte, *length)),
             };
         }
         line.send();
     }
 
-    /// The message, what is no text in it escaped; `keeps` tells which control characters stay as they are.
-    fn message(&self, keeps: &str) -> String {
+    /// The message with everything escaped but printable text and the control characters in `kept`.
+    fn message(&self, kept: &str) -> String {
         let mut message = String::new();
         for part in &self.message {
-            match part {
-                Part::Value(bytes) => message += &printable(bytes, keeps),
-                Part::Quoted(bytes) => _ = write!(message, "\"{}\"", printable(bytes, keeps)),
-                Part::Number(number) => _ = write!(message, "{number}"),
-                Part::Errno(number) => {
-                    // Its name or its number.
-                    let name = match errno(*number) {
-                        Errno::ACCESS => "EACCES".to_owned(),
-                        Errno::NOENT => "ENOENT".to_owned(),
-                        other => format!("errno {}", other.raw_os_error()),
-                    };
-                    message += &name;
-                }
-                Part::Long(byte, length) => message += &printable(&long(*byte, *length), keeps),
-            }
+            _ = match part {
+                Part::Value(text) => write!(message, "{}", escaped(&text.bytes(), kept)),
+                Part::Quoted(text) => write!(message, "\"{}\"", escaped(&text.bytes(), kept)),
+                Part::Number(number) => write!(message, "{number}"),
+                Part::Errno(number) => match errno(*number) {
+                    Errno::ACCESS => write!(message, "EACCES"),
+                    Errno::NOENT => write!(message, "ENOENT"),
+                    other => write!(message, "errno {}", other.raw_os_error()),
+                },
+            };
         }
         message
     }
 
-    /// More than a line of it takes in either format: no byte is written as more than five.
-    fn most(&self) -> usize {
+    /// Returns true if no escaping can make the line too long: a byte takes five at most.
+    fn fits(&self) -> bool {
         let message = self.message.iter().map(|part| match part {
-            Part::Value(bytes) | Part::Quoted(bytes) => 4 + 5 * bytes.len(),
+            Part::Value(text) | Part::Quoted(text) => 4 + 5 * text.bytes().len(),
             Part::Number(_) | Part::Errno(_) => 20,
-            Part::Long(_, length) => 5 * usize::from(*length),
         });
         let keys = self.keys.iter().map(|value| match value {
-            Value::Text(bytes) => 20 + 5 * bytes.len(),
+            Value::Text(text) => 20 + 5 * text.bytes().len(),
             Value::Number(_) => 40,
-            Value::Long(_, length) => 20 + 5 * usize::from(*length),
         });
-        100 + message.sum::<usize>() + keys.sum::<usize>()
+        100 + message.chain(keys).sum::<usize>() < LINE_MAX
     }
 }
 
-/// Keys that sort in their order.
+/// Names for keys that sort in their order.
 fn key(at: usize) -> String {
-    format!("of{at:08}")
+    format!("key{at:08}")
 }
 
-fn long(byte: u8, length: u16) -> Vec<u8> {
-    vec![byte; usize::from(length % 4096)]
-}
-
-/// Two that have a name here, and numbers that no error of the kernel's has.
+/// Two errors with names, and numbers that the kernel does not use.
 fn errno(number: u16) -> Errno {
     match number % 4 {
         0 => Errno::ACCESS,
@@ -111,28 +111,28 @@ fn errno(number: u16) -> Errno {
     }
 }
 
-fn printable(bytes: &[u8], keeps: &str) -> String {
-    let mut printable = String::new();
-    let escape = |printable: &mut String, bytes: &[u8]| {
+fn escaped(bytes: &[u8], kept: &str) -> String {
+    let mut text = String::new();
+    let escape = |text: &mut String, bytes: &[u8]| {
         for byte in bytes {
-            _ = write!(printable, "\\x{byte:02x}");
+            _ = write!(text, "\\x{byte:02x}");
         }
     };
     for chunk in bytes.utf8_chunks() {
         for character in chunk.valid().chars() {
-            if character.is_control() && !keeps.contains(character) {
-                escape(&mut printable, character.to_string().as_bytes());
+            if character.is_control() && !kept.contains(character) {
+                escape(&mut text, character.to_string().as_bytes());
             } else {
-                printable.push(character);
+                text.push(character);
             }
         }
-        escape(&mut printable, chunk.invalid());
+        escape(&mut text, chunk.invalid());
     }
-    printable
+    text
 }
 
-/// The bytes of the value that `rest` begins with, and what comes after it.
-fn value(rest: &str) -> (Vec<u8>, &str) {
+/// Decodes the value at the beginning of `rest`. Returns its bytes and what follows.
+fn decode(rest: &str) -> (Vec<u8>, &str) {
     let Some(quoted) = rest.strip_prefix('"') else {
         let end = rest.find(' ').unwrap_or(rest.len());
         return (rest.as_bytes()[..end].to_vec(), &rest[end..]);
@@ -140,9 +140,9 @@ fn value(rest: &str) -> (Vec<u8>, &str) {
     let mut bytes = Vec::new();
     let mut characters = quoted.char_indices();
     loop {
-        match characters.next().expect("a quoted value has an end") {
+        match characters.next().expect("a closing quote") {
             (at, '"') => return (bytes, &quoted[at + 1..]),
-            (_, '\\') => match characters.next().expect("something is escaped") {
+            (_, '\\') => match characters.next().expect("an escaped character") {
                 (_, 'n') => bytes.push(b'\n'),
                 (_, 't') => bytes.push(b'\t'),
                 (at, 'x') => {
@@ -157,76 +157,69 @@ fn value(rest: &str) -> (Vec<u8>, &str) {
     }
 }
 
-fn one(input: &Input, format: Format) -> String {
+fn line(input: &Input, format: Format) -> String {
     let mut lines = logged(format, false, |log| input.compose(log));
-    assert_eq!(lines.len(), 1, "one line for one");
+    assert_eq!(lines.len(), 1, "one call logs one line");
     lines.remove(0)
 }
 
-/// The value is that of the key, or where nothing follows a piece of it.
-fn is_piece(whole: &str, found: &str, is_last: bool) -> bool {
-    let cut = |found: &str| {
+/// Returns true if `found` is the whole text, or the last value of the line and truncated.
+fn is_prefix(whole: &str, found: &str, is_last: bool) -> bool {
+    let is_truncated = || {
         found
             .strip_suffix("...")
-            .is_some_and(|piece| whole.starts_with(piece))
+            .is_some_and(|start| whole.starts_with(start))
     };
-    found == whole || is_last && cut(found)
+    found == whole || is_last && is_truncated()
 }
 
-fn check_text(input: &Input, is_whole: bool) {
-    let line = one(input, Format::Text);
-    let said = text(&line);
-    if !is_whole {
-        assert!(line.len() < LINE_MAX);
+fn check_text(input: &Input) {
+    let line = line(input, Format::Text);
+    if !input.fits() {
         return;
     }
     let message = input.message("");
-    let mut rest = said.strip_prefix(&*message).expect("the whole message");
+    let mut rest = text(&line).strip_prefix(&*message).expect("the message");
     for (at, expected) in input.keys.iter().enumerate() {
-        let (bytes, after) = value(
-            rest.strip_prefix(&format!(" {}=", key(at)))
-                .expect("the key"),
-        );
+        let start = format!(" {}=", key(at));
+        let (bytes, after) = decode(rest.strip_prefix(&start).expect("the key"));
         match expected {
-            Value::Text(text) => assert_eq!(&bytes, text),
+            Value::Text(text) => assert_eq!(bytes, text.bytes()),
             Value::Number(number) => assert_eq!(bytes, number.to_string().as_bytes()),
-            Value::Long(byte, length) => assert_eq!(bytes, long(*byte, *length)),
         }
         rest = after;
     }
     assert_eq!(rest, "");
 }
 
-fn check_json(input: &Input, is_whole: bool) {
-    let line = one(input, Format::Json);
+fn check_json(input: &Input) {
+    const KEPT: &str = "\n\t";
+    let line = line(input, Format::Json);
     let mut members = json(&line);
-    let said = members.remove("message").expect("a message");
-    let said = said.as_str().expect("a message is text");
-    let is_last = members.is_empty() && !is_whole;
-    assert!(is_piece(&input.message("\n\t"), said, is_last), "{line}");
-    assert!(!is_whole || members.len() == input.keys.len(), "{line}");
+    let message = members.remove("message");
+    let message = message
+        .as_ref()
+        .and_then(|it| it.as_str())
+        .expect("a message");
+    let fits = input.fits();
+    assert!(!fits || members.len() == input.keys.len(), "{line}");
+    let is_last = !fits && members.is_empty();
+    assert!(is_prefix(&input.message(KEPT), message, is_last), "{line}");
     for (at, expected) in input.keys.iter().take(members.len()).enumerate() {
-        let is_last = at + 1 == members.len() && !is_whole;
+        let is_last = !fits && at + 1 == members.len();
         let found = &members[&key(at)];
         let is_right = match expected {
             Value::Number(number) => found.as_u64() == Some(*number),
-            Value::Text(bytes) => is_piece(
-                &printable(bytes, "\n\t"),
-                found.as_str().expect("text"),
-                is_last,
-            ),
-            Value::Long(byte, length) => is_piece(
-                &printable(&long(*byte, *length), "\n\t"),
-                found.as_str().expect("text"),
-                is_last,
-            ),
+            Value::Text(text) => {
+                let found = found.as_str().expect("text");
+                is_prefix(&escaped(&text.bytes(), KEPT), found, is_last)
+            }
         };
         assert!(is_right, "{line}");
     }
 }
 
 fuzz_target!(|input: Input| {
-    let is_whole = input.most() < LINE_MAX;
-    check_text(&input, is_whole);
-    check_json(&input, is_whole);
+    check_text(&input);
+    check_json(&input);
 });

@@ -1,11 +1,11 @@
-//! Any line of `/proc/self/mountinfo` has all its fields or is refused, and any paths survive the kernel's escaping.
+//! `/proc/self/mountinfo`: only a line with enough fields is a mount, and any paths can be read from a line as the kernel writes it.
 #![no_main]
 
 use config_reloader_sidecar::mount::Mount;
 use libfuzzer_sys::fuzz_target;
 use std::fmt::Write;
 
-/// Escapes a path as `seq_path` in the kernel does.
+/// Escapes a path like the kernel's `seq_path`.
 fn escaped(path: &[u8]) -> Vec<u8> {
     let mut line = Vec::new();
     for byte in path {
@@ -20,7 +20,7 @@ fn escaped(path: &[u8]) -> Vec<u8> {
     line
 }
 
-/// Returns true for the root of a subPath mount: a component begins with `..` and a digit, or is the kubelet's directory for them.
+/// Returns true for a subPath mount of the kubelet: a component is `volume-subpaths`, or begins with `..` and a digit.
 fn is_sub_path(root: &[u8]) -> bool {
     String::from_utf8_lossy(root).split('/').any(|name| {
         let stamp = name.strip_prefix("..").and_then(|rest| rest.chars().next());
@@ -36,7 +36,7 @@ fuzz_target!(|data: &[u8]| {
     if let Some(mount) = mount {
         assert_eq!(mount.is_sub_path(), is_sub_path(mount.root));
     }
-    // Two paths, separated by NUL, which no path holds.
+    // Two paths, separated by NUL, which paths cannot contain.
     let mut paths = data.split(|byte| *byte == 0);
     let (root, point) = (
         paths.next().unwrap_or_default(),

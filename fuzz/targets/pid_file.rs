@@ -1,4 +1,4 @@
-//! A process file: its first line is the id of a live process, or none is selected.
+//! A pid file selects the process whose id is its first line, or none.
 #![no_main]
 
 use config_reloader_sidecar::config::{Matcher, Select};
@@ -11,7 +11,7 @@ thread_local! {
         LazyCell::new(|| (Fixture::new("cmdline"), Memory::new()));
 }
 
-/// So much of the file is read.
+/// How much of the file is read, in bytes.
 const READ: usize = 64;
 
 fn plain(content: &[u8]) -> Option<i32> {

@@ -1,4 +1,4 @@
-//! `/proc/PID/cmdline` and names: matching piece by piece gives what matching the whole gives.
+//! `/proc/PID/cmdline` and names: matching in pieces gives the same as matching the whole.
 #![no_main]
 
 use config_reloader_sidecar::config::{CommaList, MAX_CMDLINE};
@@ -17,7 +17,7 @@ struct Input {
     names: Option<Text>,
     text: Option<Text>,
     comm: [u8; 15],
-    /// So many of the name's bytes.
+    /// How many bytes of `comm` are used.
     comm_length: u8,
     arguments: Vec<(Padding, Vec<u8>)>,
 }
@@ -25,17 +25,17 @@ struct Input {
 #[derive(Arbitrary, Debug)]
 enum Text {
     Any(Vec<u8>),
-    /// Stands in the command line, so many bytes from here on.
+    /// A piece of the command line: offset and length.
     Piece(u16, u16),
-    /// The same with another last byte, so that it probably stands there no more.
-    Spoilt(u16, u16),
-    /// So many bytes before a place at which reading may end, and after it.
+    /// A piece with its last byte changed, so that it probably does not match.
+    Changed(u16, u16),
+    /// A piece around the end of a buffer: which end, and the lengths before and after it.
     Around(u8, u8, u8),
 }
 
 impl Text {
-    /// As the settings let it through: without blanks around it.
-    fn taken(&self, cmdline: &[u8]) -> Vec<u8> {
+    /// Returns the text as the settings pass it on, trimmed.
+    fn bytes(&self, cmdline: &[u8]) -> Vec<u8> {
         let piece = |from: u16, length: u16| {
             let from = usize::from(from).min(cmdline.len());
             let length = usize::from(length).min(cmdline.len() - from);
@@ -47,17 +47,17 @@ impl Text {
                 let from = (u16::from(at % 8) * 1024).saturating_sub(u16::from(*before));
                 piece(from, u16::from(*before) + u16::from(*after))
             }
-            Self::Piece(from, length) | Self::Spoilt(from, length) => piece(*from, *length),
+            Self::Piece(from, length) | Self::Changed(from, length) => piece(*from, *length),
         };
         taken.truncate(MAX_CMDLINE);
-        if let (Self::Spoilt(..), Some(last)) = (self, taken.last_mut()) {
+        if let (Self::Changed(..), Some(last)) = (self, taken.last_mut()) {
             *last ^= 1;
         }
         taken.trim_ascii().to_vec()
     }
 }
 
-/// Stands before an argument, to get it across the end of a piece: so many half pieces long and so many bytes less.
+/// Precedes an argument, so that it crosses the end of a buffer. It is some half buffers long, less some bytes.
 #[derive(Arbitrary, Debug)]
 struct Padding {
     halves: u8,
@@ -73,7 +73,7 @@ impl Padding {
     }
 }
 
-/// What `setproctitle` left of it before `: `, else the last component of its path.
+/// Returns the last path component of what precedes a colon, which `setproctitle` writes behind the name.
 fn argument_name(argument: &[u8]) -> Vec<u8> {
     let title = (0..argument.len()).find(|at| {
         let rest = &argument[*at..];
@@ -84,7 +84,7 @@ fn argument_name(argument: &[u8]) -> Vec<u8> {
     path[from.map_or(0, |slash| slash + 1)..].to_vec()
 }
 
-/// An argument that does not end within so many bytes of the command line is no name.
+/// An argument is not a name if it does not end within this many bytes of the command line.
 const ARGUMENTS: usize = 2048;
 
 fn joined(cmdline: &[u8]) -> Vec<u8> {
@@ -92,7 +92,7 @@ fn joined(cmdline: &[u8]) -> Vec<u8> {
     cmdline.iter().map(blank).collect()
 }
 
-/// By the whole command line at once.
+/// Matches the whole command line at once.
 fn matches(matcher: &Matcher, comm: &[u8], cmdline: &[u8]) -> bool {
     let whole = if cmdline.len() < ARGUMENTS {
         cmdline
@@ -116,19 +116,19 @@ fn matches(matcher: &Matcher, comm: &[u8], cmdline: &[u8]) -> bool {
 
 fuzz_target!(|input: Input| {
     let mut cmdline = Vec::new();
-    // Three pieces are enough to get across every end of one.
+    // Three arguments are enough to cross every end of a buffer.
     for (padding, argument) in input.arguments.iter().take(3) {
         cmdline.extend(padding.bytes());
         cmdline.extend_from_slice(argument);
         cmdline.push(0);
     }
     let text = |text: &Option<Text>| {
-        let taken = text.as_ref()?.taken(&joined(&cmdline));
-        // The environment holds no NUL.
+        let taken = text.as_ref()?.bytes(&joined(&cmdline));
+        // The environment cannot contain NUL.
         Some(taken).filter(|taken| !taken.is_empty() && !taken.contains(&0))
     };
     let (names, text) = (text(&input.names), text(&input.text));
-    // Names hold no slash.
+    // Names contain no slash.
     let names = names.map(|names| {
         names
             .rsplit(|byte| *byte == b'/')
@@ -150,7 +150,7 @@ fuzz_target!(|input: Input| {
     let process = process(comm);
     FIXTURE.with(|fixture| {
         fixture.write(&cmdline);
-        // A process of the sidecar's own name is another sidecar.
+        // A process with the sidecar's name is another sidecar.
         let expected = comm != b"sidecar" && matches(&matcher, comm, &cmdline);
         let matches = fixture.proc.matches(&process, &matcher);
         assert_eq!(matches, expected, "{}", cmdline.escape_ascii());

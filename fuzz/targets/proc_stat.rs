@@ -1,4 +1,4 @@
-//! `/proc/PID/stat`: agrees with a plain parser on any bytes, and reads any name out of a line as the kernel writes it.
+//! `/proc/PID/stat`: any bytes are parsed as by a plain parser, and any name is found in a line as the kernel writes it.
 #![no_main]
 
 use config_reloader_sidecar::base::time::{Instant, TICK};
@@ -6,7 +6,7 @@ use config_reloader_sidecar::process::parse_stat;
 use config_reloader_sidecar_fuzz::{stat, target};
 use libfuzzer_sys::fuzz_target;
 
-/// What is taken from a line: parent, name, start.
+/// Parent, name and start time.
 type Fields = (Option<i32>, Vec<u8>, Instant);
 
 fn parsed(line: &[u8]) -> Option<Fields> {
@@ -18,15 +18,15 @@ fn parsed(line: &[u8]) -> Option<Fields> {
     ))
 }
 
-/// Numbered as in proc(5), from 1.
+/// The plain parser. Fields are numbered from 1, as in proc(5).
 fn plain(line: &[u8]) -> Option<Fields> {
     let (_, rest) = split(line, line.iter().position(|byte| *byte == b'(')?);
     let (comm, after) = split(rest, rest.iter().rposition(|byte| *byte == b')')?);
     let after = String::from_utf8_lossy(after).into_owned();
-    // Before the third is a blank.
+    // A space precedes the third field.
     let fields: Vec<&str> = after.split(' ').collect();
     let field = |number: usize| fields.get(number - 2).copied();
-    // Flags: they only say whether it is a kernel thread.
+    // The flags, which tell kernel threads, must be a number.
     number(field(9)?)?;
     let start = number(field(22)?)?.checked_mul(TICK.0 * 1_000_000)?;
     Some((
@@ -36,7 +36,7 @@ fn plain(line: &[u8]) -> Option<Fields> {
     ))
 }
 
-/// What is before and after the byte at a place.
+/// Returns what precedes and follows the byte at an index.
 fn split(bytes: &[u8], at: usize) -> (&[u8], &[u8]) {
     (&bytes[..at], &bytes[at + 1..])
 }

@@ -1,16 +1,16 @@
-//! Signals by name and number: what is one round-trips, what is none is told the nearest name.
+//! Signals by name and number: a signal round-trips; anything else is an error with the nearest name.
 #![no_main]
 
-use config_reloader_sidecar::base::signal::{NotASignal, Signal};
+use config_reloader_sidecar::signal::{NotASignal, Signal};
 use libfuzzer_sys::fuzz_target;
 
-/// As much of a text as is compared with the names.
+/// How many bytes of a text are compared with the names.
 const COMPARED: usize = 15;
 
 fn distance(name: &[u8], typed: &[u8]) -> usize {
     let typed = &typed[..typed.len().min(COMPARED)];
     let upper = |bytes: &[u8]| -> String {
-        // One character for each byte, which is how they are counted.
+        // One character per byte, as the distance counts bytes.
         bytes
             .to_ascii_uppercase()
             .iter()
@@ -20,7 +20,7 @@ fn distance(name: &[u8], typed: &[u8]) -> usize {
     strsim::levenshtein(&upper(name), &upper(typed))
 }
 
-/// Without `SIG`.
+/// Strips `SIG`.
 fn bare(text: &[u8]) -> &[u8] {
     match text.get(..3) {
         Some(sig) if sig.eq_ignore_ascii_case(b"SIG") => &text[3..],
@@ -28,7 +28,7 @@ fn bare(text: &[u8]) -> &[u8] {
     }
 }
 
-/// What `RTMIN+n` and `RTMAX-n` are.
+/// Parses `RTMIN+n` and `RTMAX-n`.
 fn real_time(text: &[u8]) -> Option<Result<Signal, NotASignal>> {
     let text = str::from_utf8(bare(text)).ok()?.to_ascii_uppercase();
     let (offset, number): (_, fn(u32) -> u32) = match text.split_at_checked(6)? {
@@ -66,13 +66,13 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(parsed, expected);
     } else if let Err(error) = parsed {
         let NotASignal::Unknown { nearest } = error else {
-            panic!("{error:?} for what is no number");
+            panic!("{error:?} for something other than a number");
         };
-        let found = Signal::parse(nearest.as_bytes()).expect("the nearest name is a signal's");
-        assert_eq!(bare(nearest.as_bytes()), nearest.as_bytes());
-        let least = distance(nearest.as_bytes(), bare(data));
-        assert!(least > 0 || data.len() > COMPARED, "{found}");
-        // Names that are counted from another are not suggested.
+        let found = Signal::parse(nearest).expect("the nearest name is a signal");
+        assert_eq!(bare(nearest), nearest);
+        let least = distance(nearest, bare(data));
+        assert!(least > 0 || data.len() > COMPARED, "{:?}", found.name());
+        // Names such as RTMIN+1 are not suggested.
         let is_own = |name: &&[u8]| !name.iter().any(|byte| b"+-".contains(byte));
         for signal in Signal::all() {
             let name = signal.name();
@@ -80,7 +80,7 @@ fuzz_target!(|data: &[u8]| {
             assert!(name.is_none_or(|name| distance(name, bare(data)) >= least));
         }
     } else {
-        // A name of the table: as it stands there, or another name of the same number.
+        // A signal's name, or an alias.
         let known = Signal::all()
             .any(|signal| bare(signal.name().as_bytes()).eq_ignore_ascii_case(bare(data)));
         let alias = ["IOT", "CLD", "POLL", "UNUSED", "RTMIN", "RTMAX"]

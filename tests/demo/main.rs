@@ -14,7 +14,7 @@ use std::time::Duration;
 use support::process::{Settings, Talker, Target};
 use support::volume::{Order, Volume};
 
-/// Between two updates, so that the least interval between two signals is over.
+/// The pause between updates, longer than the minimum interval between signals.
 const PAUSE: Duration = Duration::from_millis(1100);
 
 struct Timeline {
@@ -40,10 +40,10 @@ const GREEN: u8 = 32;
 const YELLOW: u8 = 33;
 const CYAN: u8 = 36;
 
-/// On a terminal in this manner, elsewhere as it is.
-fn paint(manner: u8, text: &str) -> String {
+/// Styles a text if standard output is a terminal.
+fn paint(style: u8, text: &str) -> String {
     if stdout().is_terminal() {
-        format!("\x1b[{manner}m{text}\x1b[0m")
+        format!("\x1b[{style}m{text}\x1b[0m")
     } else {
         text.to_owned()
     }
@@ -51,7 +51,6 @@ fn paint(manner: u8, text: &str) -> String {
 
 fn main() -> ExitCode {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let config = |colour: &str| format!("colour = {colour}\n");
     let timeline = Timeline { start: now() };
     let program = support::program();
     let bytes = std::fs::metadata(&program).map_or(0, |file| file.len());
@@ -71,7 +70,7 @@ fn main() -> ExitCode {
         "kubelet",
         "mounts the ConfigMap: app.conf is \"colour = blue\"",
     );
-    // Its own name on this machine: another demo at the same time has another.
+    // Unique on this machine, so that two demos can run at once.
     let name = format!("app-{}", std::process::id());
     let mut app = Target::start_as(&name, &volume.path.join("app.conf"), &[]);
     timeline.show(now(), "app", "starts, runs \"colour = blue\"");
@@ -81,37 +80,13 @@ fn main() -> ExitCode {
         .start();
     timeline.show(now(), "sidecar", "watches");
 
-    let mut right = true;
+    let mut is_right = true;
     for colour in ["green", "red"] {
         sleep(PAUSE);
         println!();
-        timeline.show(
-            now(),
-            "kubelet",
-            &format!("updates the volume to \"colour = {colour}\""),
-        );
-        let mut last_step = 0;
-        volume.update_with(&[("app.conf", &config(colour))], |_| last_step = now());
-        let (signal, handled, seen) = app.signalled_at();
-        timeline.show(
-            last_step,
-            "kubelet",
-            "takes the last step: the previous directory goes",
-        );
-        timeline.show(handled, "sidecar", &said(&mut sidecar, "signal sent"));
-        timeline.show(
-            handled,
-            "app",
-            &format!(
-                "gets {signal} {:.2} ms after the last step, runs \"{seen}\"",
-                (handled - last_step) as f64 / 1e6
-            ),
-        );
-        let confirmed = said(&mut sidecar, "reload confirmed");
-        timeline.show(now(), "sidecar", &confirmed);
-        right &= seen == format!("colour = {colour}");
+        is_right &= update(&timeline, &volume, &mut app, &mut sidecar, colour);
     }
-    // A second signal for the same update would have been sent by then.
+    // Once idle, the sidecar sends no second signal for the same update.
     sidecar.wait_at_rest();
     sidecar.signal(Signal::TERM);
     let (status, _) = sidecar.finish();
@@ -121,24 +96,54 @@ fn main() -> ExitCode {
         "\n{}",
         paint(
             BOLD,
-            &format!("2 updates, {signals} signals, sidecar's exit code {code}")
+            &format!("2 updates, {signals} signals, sidecar exit code {code}")
         )
     );
-    if right && signals == 2 && status.success() {
+    if is_right && signals == 2 && status.success() {
         ExitCode::SUCCESS
     } else {
         println!(
-            "wrong: each update must give exactly one signal, with the new configuration in place"
+            "failed: each update must give exactly one signal, with the new configuration in place"
         );
         ExitCode::FAILURE
     }
 }
 
-/// Waits for a line of its log; what stands there after time and level.
-fn said(sidecar: &mut Talker, part: &str) -> String {
+/// Updates the volume and shows what happens. Returns true if the application ran the new configuration.
+fn update(
+    timeline: &Timeline,
+    volume: &Volume,
+    app: &mut Target,
+    sidecar: &mut Talker,
+    colour: &str,
+) -> bool {
+    let config = config(colour);
+    let line = config.trim_end();
+    let updates = format!("updates the volume to \"{line}\"");
+    timeline.show(now(), "kubelet", &updates);
+    let mut last_step = 0;
+    volume.update_with(&[("app.conf", &config)], |_| last_step = now());
+    let (signal, handled, seen) = app.signalled_at();
+    let removes = "takes the last step: it removes the previous directory";
+    timeline.show(last_step, "kubelet", removes);
+    timeline.show(handled, "sidecar", &logged(sidecar, "signal sent"));
+    let after_ms = (handled - last_step) as f64 / 1e6;
+    let reloads = format!("gets {signal} {after_ms:.2} ms after the last step, runs \"{seen}\"");
+    timeline.show(handled, "app", &reloads);
+    let confirmed = logged(sidecar, "reload confirmed");
+    timeline.show(now(), "sidecar", &confirmed);
+    seen == line
+}
+
+fn config(colour: &str) -> String {
+    format!("colour = {colour}\n")
+}
+
+/// Waits for a log line that contains `part`. Returns its message.
+fn logged(sidecar: &mut Talker, part: &str) -> String {
     let line = sidecar.expect(part);
-    let (_, words) = line.split_once(" info  ").unwrap_or_default();
-    words.to_owned()
+    let (_, message) = line.split_once(" info  ").unwrap_or_default();
+    message.to_owned()
 }
 
 fn now() -> i64 {

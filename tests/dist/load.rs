@@ -1,13 +1,14 @@
-//! The archives in what runs containers, and a Pod from one of them.
+//! Container runtimes load the archives, and podman runs a Pod from one of them.
 
-use crate::support::process::{Talker, Target, eventually, example, open_to_all};
+use crate::runtimes::{Containerd, Daemon, Docker, Podman};
+use crate::support::process::{Target, example, open_to_all};
 use crate::support::unique_name;
 use crate::support::volume::{Order, Volume, let_age};
 use crate::{command, dist, shell, succeed};
 use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 const IMAGE: &str = concat!(
     "docker.io/library/",
@@ -17,7 +18,7 @@ const IMAGE: &str = concat!(
 );
 
 #[test]
-fn containerd_imports_an_archive_as_the_kubelet_will_look_for_it() {
+fn containerd_imports_an_archive_under_the_name_that_the_kubelet_uses() {
     let directory = tempfile::tempdir().unwrap();
     let containerd = Containerd::start(directory.path());
     containerd.run(&command("ctr "));
@@ -26,7 +27,7 @@ fn containerd_imports_an_archive_as_the_kubelet_will_look_for_it() {
 }
 
 #[test]
-fn docker_loads_an_archive_and_confines_what_confines_itself() {
+fn docker_loads_an_archive_and_the_sandbox_works() {
     let directory = tempfile::tempdir().unwrap();
     let docker = Docker::start(directory.path());
     docker.run(&command("docker "));
@@ -47,7 +48,7 @@ fn docker_loads_an_archive_and_confines_what_confines_itself() {
         });
         let name = target.name.clone();
         let config = volume.path.display();
-        // Docker's own profile is what confines it where nothing else is said.
+        // Docker applies its own seccomp profile by default.
         let mut sidecar = docker.talk(&format!(
             "docker run --name {name} --user {user} {capabilities} --read-only --network none --pid host \
              --volume {config}:/config:ro --env CONFIG_DIR=/config --env PROCESS_NAME={name} {image}"
@@ -66,13 +67,13 @@ fn docker_loads_an_archive_and_confines_what_confines_itself() {
         sidecar.expect("signal sent");
         docker.run(&format!("docker stop {name}"));
         let (status, _) = sidecar.finish();
-        assert_eq!(status.code(), Some(0), "that of the sidecar");
+        assert_eq!(status.code(), Some(0), "the exit code of the sidecar");
         assert_eq!(target.count(), 1);
     }
 }
 
 #[test]
-fn a_registry_gets_the_images_of_all_platforms() {
+fn a_registry_accepts_the_images_of_all_platforms() {
     let directory = tempfile::tempdir().unwrap();
     let settings = directory.path().join("registry.yml");
     let storage = directory.path().join("storage");
@@ -84,7 +85,7 @@ fn a_registry_gets_the_images_of_all_platforms() {
         ),
     )
     .unwrap();
-    // A new network namespace's loopback is down.
+    // The loopback of a new network namespace is down.
     succeed(Command::new("ip").args(["link", "set", "lo", "up"]));
     let inspect = "skopeo inspect --raw --tls-verify=false docker://localhost:5000/config-reloader-sidecar:0.1.0";
     let _registry = Daemon::start(
@@ -134,7 +135,7 @@ fn podman_loads_an_archive_and_runs_a_pod_from_it() {
     podman.run(&format!("podman kube down {}", pod.display()));
 }
 
-/// The application is the tests' own, with this machine's libraries, in the same image: there is no other.
+/// The application is the tests' own, mounted into the same image with this machine's libraries, as there is no other image.
 fn manifest(name: &str, config: &Path) -> String {
     let target = example("target");
     let config = config.display();
@@ -189,210 +190,4 @@ spec:
 {volumes}",
         app = target.parent().unwrap().display(),
     )
-}
-
-/// podman with a store of its own, which is removed when it is dropped.
-pub struct Podman {
-    directory: tempfile::TempDir,
-    settings: [(&'static str, std::path::PathBuf); 2],
-}
-
-impl Podman {
-    fn new() -> Self {
-        Self::lending(&[])
-    }
-
-    /// Every container gets these directories of the machine, and where to see them.
-    pub fn lending(volumes: &[(&str, &str)]) -> Self {
-        let volumes = volumes
-            .iter()
-            .map(|(source, path)| format!("{source}:{path}:ro"));
-        let volumes: Vec<String> = volumes.collect();
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path();
-        let storage = path.join("storage.conf");
-        let text = format!(
-            "[storage]\ndriver = \"vfs\"\ngraphroot = \"{0}/graph\"\nrunroot = \"{0}/run\"\n",
-            path.display()
-        );
-        fs::write(&storage, text).unwrap();
-        let containers = path.join("containers.conf");
-        // What a machine allows that may be a container itself.
-        let text = format!(
-            "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=1024:1024\"]\nvolumes = {volumes:?}
-[engine]\nruntime = \"runc\"\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\n"
-        );
-        fs::write(&containers, text).unwrap();
-        Self {
-            directory,
-            settings: [
-                ("CONTAINERS_STORAGE_CONF", storage),
-                ("CONTAINERS_CONF", containers),
-            ],
-        }
-    }
-
-    pub fn command(&self, line: &str, directory: &Path) -> Command {
-        let mut command = shell(line, directory);
-        command.envs(self.settings.clone());
-        command
-    }
-
-    #[track_caller]
-    fn run(&self, line: &str) -> String {
-        succeed(&mut self.command(line, &dist()))
-    }
-
-    fn logs(&self, container: &str) -> Talker {
-        let (reader, writer) = std::io::pipe().unwrap();
-        let child = self
-            .command(&format!("exec podman logs --follow {container}"), &dist())
-            .stdin(Stdio::null())
-            .stdout(writer.try_clone().unwrap())
-            .stderr(writer)
-            .spawn()
-            .unwrap();
-        Talker::new(child, reader)
-    }
-}
-
-impl Drop for Podman {
-    fn drop(&mut self) {
-        for line in [
-            "podman pod rm --force --all --time 0",
-            "podman rmi --force --all",
-        ] {
-            let _ = self.command(line, &dist()).output();
-        }
-    }
-}
-
-/// A service that is killed when it is dropped.
-struct Daemon(Child);
-
-impl Daemon {
-    /// Starts it and waits until `answers` does not fail any more.
-    fn start(service: &mut Command, answers: &mut Command) -> Self {
-        let log = tempfile::tempfile().unwrap();
-        let child = service
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap_or_else(|error| panic!("{service:?}: {error}"));
-        let daemon = Self(child);
-        eventually(&format!("answered by {service:?}"), || {
-            answers.output().unwrap().status.success()
-        });
-        daemon
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = rustix::process::kill_process(
-            rustix::process::Pid::from_child(&self.0),
-            rustix::process::Signal::TERM,
-        );
-        let _ = self.0.wait();
-    }
-}
-
-/// docker with its daemon and with containerd, and nothing that they share with others.
-struct Docker {
-    address: String,
-    _daemon: Daemon,
-    _containerd: Containerd,
-}
-
-impl Docker {
-    fn start(directory: &Path) -> Self {
-        let containerd = Containerd::start(directory);
-        let address = format!("unix://{}", directory.join("docker").display());
-        let daemon = Daemon::start(
-            Command::new("dockerd")
-                .arg("--host")
-                .arg(&address)
-                .arg("--containerd")
-                .arg(&containerd.address)
-                .arg("--data-root")
-                .arg(directory.join("data"))
-                .arg("--exec-root")
-                .arg(directory.join("exec"))
-                .arg("--pidfile")
-                .arg(directory.join("pid"))
-                .args(
-                    "--bridge none --iptables=false --ip6tables=false --storage-driver vfs"
-                        .split(' '),
-                ),
-            Command::new("docker").args(["--host", &address, "info"]),
-        );
-        Self {
-            address,
-            _daemon: daemon,
-            _containerd: containerd,
-        }
-    }
-
-    fn command(&self, line: &str) -> Command {
-        let mut command = shell(line, &dist());
-        command.env("DOCKER_HOST", &self.address);
-        command
-    }
-
-    #[track_caller]
-    fn run(&self, line: &str) -> String {
-        succeed(&mut self.command(line))
-    }
-
-    /// What it prints on standard error is read.
-    fn talk(&self, line: &str) -> Talker {
-        let mut command = self.command(&format!("exec {line}"));
-        command.stdin(Stdio::null()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let output = child.stderr.take().unwrap();
-        Talker::new(child, output)
-    }
-}
-
-struct Containerd {
-    address: std::path::PathBuf,
-    _daemon: Daemon,
-}
-
-impl Containerd {
-    fn start(directory: &Path) -> Self {
-        let address = directory.join("containerd");
-        let settings = directory.join("containerd.toml");
-        // Images only: what would run them is not asked for.
-        fs::write(
-            &settings,
-            "version = 2\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n",
-        )
-        .unwrap();
-        let daemon = Daemon::start(
-            Command::new("containerd")
-                .arg("--config")
-                .arg(&settings)
-                .arg("--address")
-                .arg(&address)
-                .arg("--root")
-                .arg(directory.join("containerd-root"))
-                .arg("--state")
-                .arg(directory.join("containerd-state")),
-            Command::new("ctr")
-                .arg("--address")
-                .arg(&address)
-                .arg("version"),
-        );
-        Self {
-            address,
-            _daemon: daemon,
-        }
-    }
-
-    #[track_caller]
-    fn run(&self, line: &str) -> String {
-        succeed(shell(line, &dist()).env("CONTAINERD_ADDRESS", &self.address))
-    }
 }

@@ -1,11 +1,12 @@
-//! What is distributed, as it is carried across to where there is no network: `make test-dist` runs this in a network namespace
-//! with nothing but a loopback, after `make dist` and `make vendor`.
+//! The distributed files work without a network. `make test-dist` runs this in a network namespace with only a loopback, after
+//! `make dist` and `make vendor`.
 
 #[path = "../support/mod.rs"]
 mod support;
 
 mod load;
 mod platforms;
+mod runtimes;
 mod source;
 
 use std::path::{Path, PathBuf};
@@ -24,14 +25,14 @@ fn read(path: impl AsRef<Path>) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The README's section about this.
+/// Returns the README's section about air-gapped installation.
 fn section() -> String {
     let readme = read(repository().join("README.md"));
     let (_, section) = readme.split_once("### Air-gapped\n").unwrap();
     section.split_once("\n## ").unwrap().0.to_owned()
 }
 
-/// The only command of the section that begins so.
+/// Returns the only command of the section with this beginning.
 fn command(beginning: &str) -> String {
     let section = section();
     let commands = section.lines().filter_map(|line| line.strip_prefix("$ "));
@@ -44,14 +45,14 @@ fn command(beginning: &str) -> String {
     command.to_owned()
 }
 
-/// A line of shell, in a directory.
+/// Returns a command that runs a line of shell in a directory.
 fn shell(line: &str, directory: &Path) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", line]).current_dir(directory);
     command
 }
 
-/// Runs a command that has to end well; returns what it has printed.
+/// Runs a command that must succeed. Returns its output.
 #[track_caller]
 fn succeed(command: &mut Command) -> String {
     let output = command
@@ -79,7 +80,7 @@ fn there_is_no_network() {
 }
 
 #[test]
-fn every_command_of_the_section_is_run() {
+fn every_command_of_the_section_is_tested() {
     let tested = [
         "sha256sum ",
         "ctr ",

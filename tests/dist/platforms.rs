@@ -1,4 +1,4 @@
-//! Programs, images and the layout, platform by platform.
+//! The programs, the images and the OCI layout of every platform.
 
 use crate::{command, dist, read, section, shell, succeed};
 use object::{Architecture, Object};
@@ -10,7 +10,7 @@ use std::process::Command;
 struct Platform {
     name: &'static str,
     triple: &'static str,
-    /// As an image's description has it.
+    /// Its name in an image's configuration.
     architecture: &'static str,
     variant: Option<&'static str>,
     machine: Architecture,
@@ -61,7 +61,7 @@ impl Platform {
 }
 
 #[test]
-fn the_checksums_are_those_of_all_files() {
+fn the_checksums_cover_every_file() {
     succeed(&mut shell(&command("sha256sum "), &dist()));
     let listed = read(dist().join("SHA256SUMS"));
     let mut listed: Vec<&str> = listed
@@ -77,7 +77,7 @@ fn the_checksums_are_those_of_all_files() {
 }
 
 #[test]
-fn every_program_is_static_and_its_platforms() {
+fn every_program_is_static_and_of_its_platform() {
     use object::read::elf::ProgramHeader;
     for platform in PLATFORMS {
         let bytes = fs::read(platform.file("")).unwrap();
@@ -99,7 +99,7 @@ fn every_program_is_static_and_its_platforms() {
 }
 
 #[test]
-fn every_image_holds_the_program_of_its_platform_and_nothing_else() {
+fn every_image_contains_only_the_program_of_its_platform() {
     for platform in PLATFORMS {
         let directory = tempfile::tempdir().unwrap();
         tar(
@@ -128,7 +128,7 @@ fn every_image_holds_the_program_of_its_platform_and_nothing_else() {
 }
 
 #[test]
-fn the_layout_holds_the_images_of_all_platforms() {
+fn the_layout_contains_the_images_of_all_platforms() {
     let layout = dist().join("oci");
     let index = json(&layout.join("index.json"));
     let [tagged] = &index["manifests"].as_array().unwrap()[..] else {
@@ -186,13 +186,13 @@ fn assert_image(
     assert!(
         fs::read(unpacked.path().join("config-reloader-sidecar")).unwrap()
             == fs::read(platform.file("")).unwrap(),
-        "another program than {}'s",
+        "the program is not {}'s",
         platform.name
     );
 }
 
 #[test]
-fn the_readmes_table_tells_the_true_sizes() {
+fn the_sizes_in_the_readme_are_right() {
     let section = section();
     let rows: Vec<&str> = section
         .lines()

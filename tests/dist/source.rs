@@ -1,12 +1,12 @@
-//! The packed sources build without a network, into the same bytes.
+//! The source archive builds the same bytes without a network.
 
-use crate::load::Podman;
+use crate::runtimes::Podman;
 use crate::{command, dist, repository, shell, succeed};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-/// Unpacked outside of the repository, where nothing of it is found.
+/// The archive, unpacked outside the repository, so that the build cannot use its files.
 struct Sources {
     directory: tempfile::TempDir,
 }
@@ -43,16 +43,16 @@ fn assert_distributed(program: &Path) {
     );
     assert!(
         fs::read(program).unwrap() == fs::read(dist().join(name)).unwrap(),
-        "{} is another program than the distributed one",
+        "{} differs from the distributed program",
         program.display()
     );
 }
 
 #[test]
-fn the_packed_sources_build_the_same_program() {
+fn the_source_archive_builds_the_same_program() {
     let sources = Sources::unpack();
     let line = command("make --directory config-reloader-sidecar-0.1.0 build");
-    // With a home of cargo's in which there is nothing yet.
+    // With an empty cargo home.
     let home = sources.path().join("cargo");
     succeed(shell(&line, sources.path()).env("CARGO_HOME", home));
     assert_distributed(&sources.path().join(
@@ -60,16 +60,16 @@ fn the_packed_sources_build_the_same_program() {
     ));
 }
 
-/// The image with Rust and a C toolchain is this machine's own software, lent to an image that has only the way to it.
+/// The image with Rust and a C toolchain only contains links to this machine's own, which are mounted.
 #[test]
-fn the_packed_sources_build_the_same_image() {
+fn the_source_archive_builds_the_same_image() {
     let sources = Sources::unpack();
     let path = |command: &str| succeed(&mut shell(command, sources.path()));
     let cargo = path("dirname \"$(rustup which cargo)\"");
     let cargo = Path::new(cargo.trim());
     let rustup = path("rustup show home");
     let proxies = path("dirname \"$(command -v rustup)\"");
-    let podman = Podman::lending(&[
+    let podman = Podman::with_volumes(&[
         ("/usr", "/usr"),
         ("/etc/alternatives", "/etc/alternatives"),
         (proxies.trim(), "/cargo/bin"),
@@ -89,7 +89,7 @@ fn the_packed_sources_build_the_same_image() {
 
     let line = command("make --directory config-reloader-sidecar-0.1.0 image-from-source");
     let line = format!("{line} IMAGE_TOOL=podman IMAGE=built");
-    // By itself, without what a container needs: nothing here is to be kept apart.
+    // Without isolation, which may not work on this machine and is not needed.
     let mut make = podman.command(&line, sources.path());
     succeed(make.env("BUILDAH_ISOLATION", "chroot"));
     let save = "podman push --quiet built dir:image && cat image/manifest.json";

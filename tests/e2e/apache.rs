@@ -1,10 +1,12 @@
-//! apache httpd restarts gracefully: its master stays, and what its children serve they finish.
+//! apache httpd restarts gracefully: its master stays, and its children finish their requests.
 
-use crate::app::{App, Application, Pod, survives_updates_while_it_starts, three_updates};
+use crate::app::{App, Application, three_updates};
 use crate::http::large_file;
+use crate::pod::Pod;
+use crate::startup::survives_updates_while_it_starts;
 use std::process::Command;
 
-/// With the MPM of this name: `event` serves by threads, `prefork` by a process for each connection.
+/// apache with this MPM: `event` uses threads, `prefork` one process per connection.
 struct Apache(&'static str);
 
 impl Application for Apache {
@@ -60,7 +62,7 @@ fn each_update_is_one_graceful_restart() {
 }
 
 #[test]
-fn a_download_that_a_reload_meets_comes_in_full() {
+fn a_download_survives_a_reload() {
     for mpm in ["event", "prefork"] {
         let mut apache = App::start(Apache(mpm));
         apache.pod.write("files/large", large_file());
@@ -78,8 +80,8 @@ fn a_download_that_a_reload_meets_comes_in_full() {
     }
 }
 
-/// What has come of a download under prefork that is met by a signal to these of its processes.
-fn download_met_by(signal: &str, select: &str) -> Vec<u8> {
+/// Signals the selected processes during a download under prefork. Returns what was downloaded.
+fn download_during(signal: &str, select: &str) -> Vec<u8> {
     let apache = App::start(Apache("prefork"));
     apache.pod.write("files/large", large_file());
     let settings = apache
@@ -89,10 +91,10 @@ fn download_met_by(signal: &str, select: &str) -> Vec<u8> {
         .set("PROCESS_MIN_AGE", "0");
     let mut sidecar = apache.sidecar(settings);
     let download = apache.pod.download(PORT, "/large");
-    // By then the sidecar has told all that it tells.
+    // The sidecar has signalled everybody by then.
     apache.reload(&mut sidecar, "two");
     let received = download.finish();
-    // The child that was downloaded from was told as well. On SIGHUP the master may end its children before they are told.
+    // The child that serves the download was signalled, too, unless on SIGHUP the master ended it first.
     if (signal, select) == ("SIGUSR1", "all") {
         sidecar.expect("the process ended after the signal");
     }
@@ -100,10 +102,10 @@ fn download_met_by(signal: &str, select: &str) -> Vec<u8> {
 }
 
 #[test]
-fn sighup_cuts_a_download_and_sigusr1_does_not() {
+fn sighup_cuts_a_download_but_sigusr1_does_not() {
     for select in ["main", "all"] {
-        assert!(download_met_by("SIGUSR1", select) == large_file(), "cut");
-        let received = download_met_by("SIGHUP", select);
+        assert!(download_during("SIGUSR1", select) == large_file(), "cut");
+        let received = download_during("SIGHUP", select);
         let (count, of) = (received.len(), large_file().len());
         assert!(count < of, "SIGHUP to {select} is as good as SIGUSR1");
         println!(
@@ -118,7 +120,7 @@ fn it_survives_updates_while_it_starts() {
     survives_updates_while_it_starts(|| Apache("prefork"));
 }
 
-/// It was told so many times, and none of its children was killed.
+/// Asserts that it restarted this many times, and no child was killed.
 #[track_caller]
 fn expect_restarts(apache: &App<Apache>, count: usize) {
     apache.expect_logged("raceful restart", count);

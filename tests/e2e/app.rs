@@ -1,164 +1,49 @@
-//! What the tests of all applications share: a Pod of their own, an application with its volume in it, and the sidecar beside it.
-//!
-//! A Pod is what it is to the processes in it when `shareProcessNamespace` is set: they see one another and nobody else, none
-//! of them is process 1, and they have a loopback of their own. So every test uses an application's real name and any port that
-//! it likes. Making one takes root.
-#![allow(dead_code)]
+//! Runs an application, its volume and the sidecar in a Pod of their own.
 
+use crate::pod::{Pod, id_in_pod};
 use crate::support::DEADLINE;
-use crate::support::kernel;
-use crate::support::process::{Settings, Talker, children, eventually, open_to_all};
+use crate::support::process::{Settings, Talker, children, eventually};
 use crate::support::recipes::recipe;
 use crate::support::volume::{Order, Volume, let_age};
 use rustix::fs::{CWD, FileType, mknodat};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Pid;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::hash::{BuildHasher, RandomState};
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The namespaces of a Pod, and a directory for its files. What runs there ends with it.
-pub struct Pod {
-    directory: tempfile::TempDir,
-    /// Waits for process 1 of the Pod.
-    pause: Child,
-    init: Pid,
-}
-
-/// Process 1: it collects orphans, as the pause container does, and waits to be killed. `/run` is empty, as it is in a container,
-/// and memory is shared within the Pod only.
-const INIT: &str = "trap '' CHLD; mount -t tmpfs tmpfs /run; mount -t tmpfs tmpfs /dev/shm; ip link set lo up; echo ready; \
-                    exec sleep infinity > /dev/null";
-
-impl Pod {
-    pub fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        // Many a server does its work as another user.
-        open_to_all(directory.path());
-        let mut pause = Command::new("unshare")
-            .args(["--pid", "--net", "--mount-proc", "--fork", "--kill-child"])
-            .args(["sh", "-ec", INIT])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            // Debian 12's complains of a mistake of its own at the end.
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let mut output = BufReader::new(pause.stdout.take().unwrap());
-        output.read_line(&mut line).unwrap();
-        assert_eq!(line, "ready\n", "no Pod; is this root?");
-        let [init] = children(Pid::from_child(&pause))[..] else {
-            panic!("unshare has one child");
-        };
-        Self {
-            directory,
-            pause,
-            init,
-        }
-    }
-
-    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
-        self.directory.path().join(name)
-    }
-
-    /// Writes a file of the Pod's, whose path is returned.
-    pub fn write(&self, name: impl AsRef<Path>, content: impl AsRef<[u8]>) -> PathBuf {
-        let path = self.path(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, content).unwrap();
-        path
-    }
-
-    /// Opens a file of the Pod's to write at its end.
-    pub fn file(&self, name: impl AsRef<Path>) -> File {
-        let mut options = File::options();
-        options.create(true).append(true);
-        options.open(self.path(name)).unwrap()
-    }
-
-    /// Runs `action` in the Pod. It may start processes, but no threads.
-    pub fn inside<T: Send>(&self, action: impl FnOnce() -> T + Send) -> T {
-        kernel::inside(self.init, action)
-    }
-
-    /// Starts a process in the Pod, as a child of the test's.
-    #[track_caller]
-    pub fn spawn(&self, command: &mut Command) -> Child {
-        self.inside(|| command.spawn())
-            .unwrap_or_else(|error| panic!("{command:?}: {error}"))
-    }
-
-    /// Runs a client in the Pod to its end.
-    #[track_caller]
-    pub fn output(&self, command: &mut Command) -> Output {
-        self.inside(|| command.stdin(Stdio::null()).output())
-            .unwrap_or_else(|error| panic!("{command:?}: {error}"))
-    }
-
-    /// Connects to a port in the Pod.
-    pub fn connect(&self, port: u16) -> io::Result<TcpStream> {
-        let stream = self.inside(|| TcpStream::connect((Ipv4Addr::LOCALHOST, port)))?;
-        stream.set_read_timeout(Some(DEADLINE))?;
-        stream.set_write_timeout(Some(DEADLINE))?;
-        Ok(stream)
-    }
-
-    /// Listens on a port in the Pod.
-    pub fn listen(&self, port: u16) -> TcpListener {
-        self.inside(|| TcpListener::bind((Ipv4Addr::LOCALHOST, port)))
-            .unwrap()
-    }
-}
-
-impl Drop for Pod {
-    fn drop(&mut self) {
-        let _ = kill_process(self.init, Signal::KILL);
-        // Process 1 ends when all others have: until then they may write to the directory.
-        let deadline = Instant::now() + DEADLINE;
-        while matches!(self.pause.try_wait(), Ok(None)) && Instant::now() < deadline {
-            thread::sleep(Duration::from_millis(1));
-        }
-        let _ = self.pause.kill();
-        let _ = self.pause.wait();
-    }
-}
-
-/// One that reads its configuration from a volume, and whose answer to a client is in that configuration.
+/// An application that reads its configuration from a volume, and answers clients with a text from it.
 pub trait Application: Sync {
-    /// What it is called in the table of recipes.
+    /// Its name in the table of recipes.
     const NAME: &str;
 
-    /// Whether it reads its files again on the signal.
+    /// True if it reads its files again on the signal.
     const READS_AGAIN: bool = true;
 
-    /// So many of them are started at once. They spend their time waiting to be old enough.
+    /// How many instances start at once. Each mostly waits until it is old enough to be signalled.
     const STARTS_AT_ONCE: usize = 8;
 
-    /// The settings for it besides `CONFIG_DIR`.
+    /// Adds the sidecar's settings for it, except `CONFIG_DIR`.
     fn set(&self, settings: Settings) -> Settings {
         recipe(Self::NAME).set(settings)
     }
 
-    /// What runs it in the foreground; its volume is there. What it prints goes to the file `log`.
+    /// The command that runs it in the foreground. Its volume exists; its output goes to the file `log`.
     fn command(&self, pod: &Pod) -> Command;
 
-    /// The volume's files where it is to answer `text`.
+    /// The volume's files with which it answers `text`.
     fn payload(&self, pod: &Pod, text: &str) -> Vec<(String, String)>;
 
-    /// What it answers to a client that comes now, if it does.
+    /// Asks it once; returns its answer, if there is one.
     fn answer(&self, pod: &Pod) -> Option<String>;
 }
 
-/// What an application reads at its start, if it is there, before it has a handler for the signal.
+/// A file that some applications read before they install a handler for the signal, if it exists.
 pub const HOLD: &str = "start.d/hold.cnf";
 
 /// An application in its Pod.
@@ -167,12 +52,12 @@ pub struct App<A: Application> {
     /// Its main process.
     pub main: Child,
     pub volume: Volume,
-    // Dropped last: it waits for the end of what is in it.
+    // Dropped last, as it waits for its processes.
     pub pod: Pod,
 }
 
 impl<A: Application> App<A> {
-    /// Starts it with a configuration that says `one`, and waits until it answers.
+    /// Starts an application with the answer `one`, and waits until it answers.
     #[track_caller]
     pub fn start(application: A) -> Self {
         Self::start_on(application, Order::SwapFirst)
@@ -187,8 +72,7 @@ impl<A: Application> App<A> {
         app
     }
 
-    /// Starts it with a configuration that says `one`, and holds its start up: it has come so far that it reads [`HOLD`], and
-    /// goes on when that is closed.
+    /// Starts an application with the answer `one`, and blocks it while it reads [`HOLD`], until the returned file is closed.
     #[track_caller]
     pub fn start_held(application: A) -> (Self, File) {
         let pod = Pod::new();
@@ -198,23 +82,23 @@ impl<A: Application> App<A> {
         let volume = volume(&application, &pod, Order::SwapFirst);
         let app = Self::launch(application, pod, volume);
         let mut writer = None;
-        eventually("reading what holds it", || {
+        eventually("reading the file that blocks it", || {
             let mut options = File::options();
-            // Refused as long as nobody reads.
+            // Fails until somebody reads.
             options.write(true).custom_flags(libc::O_NONBLOCK);
             writer = options.open(&hold).ok();
             writer.is_some()
         });
-        // Whoever looks for it from now on does not find it.
+        // Nothing that starts later may block on it.
         fs::remove_file(&hold).unwrap();
         (app, writer.unwrap())
     }
 
-    fn launch(application: A, pod: Pod, volume: Volume) -> Self {
+    pub fn launch(application: A, pod: Pod, volume: Volume) -> Self {
         let log = pod.file("log");
         let mut command = application.command(&pod);
         command
-            // Some signal their whole group, which is their own in a container.
+            // Some signal their whole process group.
             .process_group(0)
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
@@ -227,25 +111,25 @@ impl<A: Application> App<A> {
         }
     }
 
-    /// The settings for it, and nothing else set.
+    /// The sidecar's settings for this application.
     pub fn settings(&self) -> Settings {
         settings(&self.application, &self.volume)
     }
 
-    /// Starts a sidecar in the Pod, and waits until it watches.
+    /// Starts a sidecar in the Pod, and waits until it watches the volume.
     #[track_caller]
     pub fn sidecar(&self, settings: Settings) -> Talker {
         sidecar(&self.pod, settings)
     }
 
-    /// Replaces the configuration by one that says `text`, and waits until it is what clients are answered.
+    /// Replaces the configuration by one with the answer `text`, and waits until clients get it.
     #[track_caller]
     pub fn update(&self, text: &str) {
         self.replace(text);
         self.answers(text);
     }
 
-    /// The same, and waits until the sidecar has seen it reading the files again.
+    /// Updates the configuration, and waits until the sidecar confirms the reload.
     #[track_caller]
     pub fn reload(&self, sidecar: &mut Talker, text: &str) {
         self.update(text);
@@ -258,13 +142,13 @@ impl<A: Application> App<A> {
         self.volume.update(&borrowed(&payload));
     }
 
-    /// Waits until clients are answered `text`.
+    /// Waits until clients get the answer `text`.
     #[track_caller]
     pub fn answers(&self, text: &str) {
         self.answers_as(text, |answer| answer == text);
     }
 
-    /// Waits until clients are answered.
+    /// Waits until clients get any answer.
     #[track_caller]
     pub fn answers_anything(&self) {
         self.answers_as("anything", |_| true);
@@ -284,13 +168,13 @@ impl<A: Application> App<A> {
         self.application.answer(&self.pod)
     }
 
-    /// What it has printed.
+    /// Returns what it has printed.
     pub fn log(&self) -> String {
         let log = fs::read(self.pod.path("log")).unwrap();
         String::from_utf8_lossy(&log).into_owned()
     }
 
-    /// How many lines of that hold `part`.
+    /// Counts the lines of its output that contain `part`.
     pub fn count(&self, part: &str) -> usize {
         self.log()
             .lines()
@@ -298,25 +182,25 @@ impl<A: Application> App<A> {
             .count()
     }
 
-    /// It prints so many lines that hold `part`, and no more.
+    /// Waits until this many lines of its output contain `part`, and asserts that no more do.
     #[track_caller]
     pub fn expect_logged(&self, part: &str, count: usize) {
         let deadline = Instant::now() + DEADLINE;
-        // What it does may show before it has printed that it did it.
+        // It may log an action only after its effect is visible.
         while self.count(part) < count && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(1));
         }
         assert_eq!(self.count(part), count, "{part}:\n{}", self.log());
     }
 
-    /// The main process is the one that was started, and runs.
+    /// Asserts that the main process still runs.
     #[track_caller]
     pub fn is_running(&mut self) {
         let status = self.main.try_wait().unwrap();
         assert!(status.is_none(), "{}: {status:?}\n{}", A::NAME, self.log());
     }
 
-    /// The children of its main process.
+    /// Returns the children of its main process.
     pub fn workers(&self) -> BTreeSet<i32> {
         let children = children(Pid::from_child(&self.main));
         children
@@ -325,8 +209,8 @@ impl<A: Application> App<A> {
             .collect()
     }
 
-    /// Ends the sidecar when nothing is left for it to do. It has signalled the main process so many times and nobody else, and
-    /// has seen each time that the files were read again, or that they were not. Its log.
+    /// Ends the sidecar once it is idle, and returns its log. Asserts that it signalled only the main process, this many times, and
+    /// reported each time whether the files were read again.
     #[track_caller]
     pub fn expect_reloads(&mut self, reloads: usize, mut sidecar: Talker) -> Vec<String> {
         sidecar.wait_at_rest();
@@ -370,27 +254,19 @@ impl<A: Application> Drop for App<A> {
     }
 }
 
-/// The id of a process as its Pod knows it.
-pub fn id_in_pod(id: u32) -> u32 {
-    let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
-    let ids = status.lines().find(|line| line.starts_with("NSpid:"));
-    let id = ids.and_then(|ids| ids.split_whitespace().last());
-    id.expect("NSpid").parse().unwrap()
-}
-
-fn volume<A: Application>(application: &A, pod: &Pod, order: Order) -> Volume {
+pub fn volume<A: Application>(application: &A, pod: &Pod, order: Order) -> Volume {
     let payload = application.payload(pod, "one");
     let volume = Volume::new(pod.path("volume"), order, &borrowed(&payload));
     let_age(&volume.path);
     volume
 }
 
-fn settings<A: Application>(application: &A, volume: &Volume) -> Settings {
+pub fn settings<A: Application>(application: &A, volume: &Volume) -> Settings {
     application.set(Settings::bare().set("CONFIG_DIR", &volume.path))
 }
 
 #[track_caller]
-fn sidecar(pod: &Pod, settings: Settings) -> Talker {
+pub fn sidecar(pod: &Pod, settings: Settings) -> Talker {
     let mut sidecar = settings.launch_by(|command| pod.spawn(command));
     sidecar.expect("watching");
     sidecar
@@ -403,7 +279,7 @@ fn borrowed(payload: &[(String, String)]) -> Vec<(&str, &str)> {
         .collect()
 }
 
-/// Updates the volume three times: each is one reload. The application, which still runs.
+/// Asserts that three updates are three reloads. Returns the running application.
 #[track_caller]
 pub fn three_updates<A: Application>(application: A) -> App<A> {
     let mut app = App::start(application);
@@ -415,9 +291,9 @@ pub fn three_updates<A: Application>(application: A) -> App<A> {
     app
 }
 
-/// Updates the volume: the application is signalled, goes on as before, and is called out.
+/// Asserts that after an update the application is signalled, keeps its configuration, and is reported for not reading it.
 #[track_caller]
-pub fn an_unread_update<A: Application>(application: A) -> App<A> {
+pub fn update_is_reported_unread<A: Application>(application: A) -> App<A> {
     let mut app = App::start(application);
     let mut sidecar = app.sidecar(app.settings());
     app.replace("two");
@@ -427,7 +303,7 @@ pub fn an_unread_update<A: Application>(application: A) -> App<A> {
     app
 }
 
-/// What is sent at one end of a connection comes at the other, both ways.
+/// Asserts that a connection carries data both ways.
 #[track_caller]
 pub fn carries(client: &mut TcpStream, server: &mut TcpStream) {
     let send = |from: &mut TcpStream, to: &mut TcpStream| {
@@ -438,113 +314,4 @@ pub fn carries(client: &mut TcpStream, server: &mut TcpStream) {
     };
     send(client, server);
     send(server, client);
-}
-
-/// Starts the application `ROUNDS` times (50, unless the environment says otherwise) with an update at some moment of its first
-/// second. Every time it survives and ends on what is new.
-#[track_caller]
-pub fn survives_updates_while_it_starts<A: Application>(new: impl Fn() -> A + Sync) {
-    let rounds = std::env::var("ROUNDS").map_or(50, |rounds| rounds.parse().unwrap());
-    let next = AtomicUsize::new(0);
-    thread::scope(|scope| {
-        for _ in 0..A::STARTS_AT_ONCE.min(rounds) {
-            scope.spawn(|| {
-                loop {
-                    let round = next.fetch_add(1, Ordering::Relaxed);
-                    if round >= rounds {
-                        return;
-                    }
-                    survives_an_update_while_it_starts(new(), round);
-                }
-            });
-        }
-    });
-    println!(
-        "{}: {rounds} rounds of start-up, {rounds} survived",
-        A::NAME
-    );
-}
-
-fn survives_an_update_while_it_starts<A: Application>(application: A, round: usize) {
-    let fraction = RandomState::new().hash_one(round) as f64 / u64::MAX as f64;
-    // Squared: a third of the rounds fall into the first tenth of the second, when it is least prepared.
-    let moment = Duration::from_secs_f64(fraction * fraction);
-    let pod = Pod::new();
-    let volume = volume(&application, &pod, Order::SwapFirst);
-    let start = |app: App<A>| {
-        let sidecar = app.sidecar(app.settings());
-        (app, sidecar)
-    };
-    let update = |app: &App<A>| {
-        thread::sleep(moment);
-        app.replace("two");
-    };
-    let (mut app, mut sidecar) = match round % 3 {
-        // A native sidecar.
-        0 => {
-            let sidecar = sidecar(&pod, settings(&application, &volume));
-            let app = App::launch(application, pod, volume);
-            update(&app);
-            (app, sidecar)
-        }
-        1 => {
-            let (app, sidecar) = start(App::launch(application, pod, volume));
-            update(&app);
-            (app, sidecar)
-        }
-        // One that comes when all is over.
-        _ => {
-            let app = App::launch(application, pod, volume);
-            update(&app);
-            start(app)
-        }
-    };
-    let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        sidecar.expect("signal sent");
-    }));
-    assert!(told.is_ok(), "update at {moment:?}: {}", app.log());
-    if A::READS_AGAIN {
-        sidecar.expect("reload confirmed");
-        app.answers("two");
-    } else {
-        app.answers_anything();
-    }
-    app.is_running();
-    let (_, log) = sidecar.end();
-    let sent = log.iter().filter(|line| line.contains("signal sent"));
-    assert_eq!(sent.count(), 1, "update at {moment:?}: {log:#?}");
-    let errors = log.iter().filter(|line| line.contains(" error "));
-    assert_eq!(errors.count(), 0, "update at {moment:?}: {log:#?}");
-}
-
-/// An update that the application's start is amid: a signal that it has no handler for would end it. It is spared until it has.
-#[track_caller]
-pub fn is_spared_amid_its_start<A: Application>(application: A) {
-    let (mut app, hold) = App::start_held(application);
-    let mut sidecar = app.sidecar(app.settings().set("RELOAD_CATCH_UP", "false"));
-    app.replace("two");
-    sidecar.expect("has no handler");
-    app.is_running();
-    drop(hold);
-    sidecar.expect("signal sent");
-    app.answers_anything();
-    if A::READS_AGAIN {
-        app.answers("two");
-    }
-    app.expect_reloads(1, sidecar);
-}
-
-/// The same where `settings` do not spare it: it is ended, and the sidecar says so.
-#[track_caller]
-pub fn is_ended_amid_its_start<A: Application>(
-    application: A,
-    settings: impl FnOnce(Settings) -> Settings,
-) {
-    let (mut app, hold) = App::start_held(application);
-    let mut sidecar = app.sidecar(settings(app.settings().set("RELOAD_CATCH_UP", "false")));
-    app.replace("two");
-    sidecar.expect("the process ended after the signal");
-    let status = app.main.wait().unwrap();
-    println!("{}: signalled amid its start: {status}", A::NAME);
-    drop(hold);
 }

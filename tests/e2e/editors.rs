@@ -1,41 +1,41 @@
-//! The programs with which people and scripts change files: a save is one signal, and a save of the same bytes is none.
+//! Programs with which people and scripts change files: a save is one signal, and saving the same bytes is none.
 //!
-//! Watched is the one file, or the directory that it is in. What a program leaves beside the file, or keeps there while it runs,
-//! counts for the directory only: an application could read it. Each test prints a line of how many signals there were.
+//! The root is the file or its directory. What a program creates beside the file counts only if the root is the directory, as the
+//! application could read it. Each test prints the number of signals.
 
 use crate::support::process::{Settings, eventually};
 use crate::support::scene::{Scene, whole};
+use crate::terminal::Terminal;
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::process::{Command, Stdio};
 use std::thread;
 
-/// Where a program is to save something.
+/// The files that a program works on.
 struct Place {
     /// The file, which holds one line.
     file: PathBuf,
-    /// For what the program needs besides: it is outside every root.
+    /// A directory outside the roots, for other files that the program needs.
     elsewhere: tempfile::TempDir,
 }
 
 impl Place {
-    /// A file outside that holds `line`.
+    /// Creates a file outside the roots that contains `line`.
     fn source(&self, line: &str) -> PathBuf {
         let source = self.elsewhere.path().join("app.conf");
         fs::write(&source, format!("{line}\n")).unwrap();
         source
     }
 
-    /// Runs `words`, of which `FILE` is the file, without any settings of the user's.
+    /// Runs the command `words`, with `FILE` replaced by the file's path, without the user's settings.
     fn run(&self, words: &[&str]) {
         let output = self.command(words).output().unwrap();
         assert!(output.status.success(), "{words:?}: {output:?}");
     }
 
-    /// The same with something on standard input.
+    /// Runs a command with this standard input.
     fn feed(&self, words: &[&str], input: &str) {
         let mut child = self.command(words).stdin(Stdio::piped()).spawn().unwrap();
         child
@@ -65,7 +65,7 @@ impl Place {
         command
     }
 
-    /// The same on a terminal of its own.
+    /// Starts a command on a new terminal.
     fn on_terminal(&self, words: &[&str]) -> Terminal {
         let quoted = words
             .join(" ")
@@ -84,13 +84,13 @@ impl Place {
         Terminal::new(command.spawn().unwrap())
     }
 
-    /// Changes whenever the file is saved, even with the same bytes.
+    /// A value that changes with every save, even of the same bytes.
     fn version(&self) -> Option<(u64, i64, i64)> {
         let stat = fs::metadata(&self.file).ok()?;
         Some((stat.ino(), stat.mtime(), stat.mtime_nsec()))
     }
 
-    /// Does what makes the program save, and waits until it has begun to.
+    /// Makes the program save by `action`, and waits until it has begun to.
     fn saves(&self, action: impl FnOnce()) {
         let before = self.version();
         action();
@@ -101,63 +101,7 @@ impl Place {
     }
 }
 
-/// A program on a terminal, which is read and typed at.
-struct Terminal {
-    child: Child,
-    keys: ChildStdin,
-    screen: Arc<Mutex<String>>,
-}
-
-impl Terminal {
-    fn new(mut child: Child) -> Self {
-        let keys = child.stdin.take().unwrap();
-        let mut output = child.stdout.take().unwrap();
-        let screen = Arc::new(Mutex::new(String::new()));
-        let written = Arc::clone(&screen);
-        thread::spawn(move || {
-            let mut bytes = [0; 4096];
-            while let Ok(count @ 1..) = output.read(&mut bytes) {
-                written
-                    .lock()
-                    .unwrap()
-                    .push_str(&String::from_utf8_lossy(&bytes[..count]));
-            }
-        });
-        Self {
-            child,
-            keys,
-            screen,
-        }
-    }
-
-    /// Waits until `text` was shown.
-    #[track_caller]
-    fn shows(&self, text: &str) {
-        eventually(&format!("shown {text:?}"), || {
-            self.screen.lock().unwrap().contains(text)
-        });
-    }
-
-    fn keys(&mut self, keys: &str) {
-        self.keys.write_all(keys.as_bytes()).unwrap();
-        self.keys.flush().unwrap();
-    }
-
-    /// Waits for the program's end.
-    #[track_caller]
-    fn ends(mut self) {
-        eventually("ended", || self.child.try_wait().unwrap().is_some());
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// What is watched.
+/// What the sidecar watches.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Root {
     File,
@@ -181,9 +125,9 @@ fn scene(root: Root, adapt: impl FnOnce(Settings) -> Settings) -> (Scene, Place)
     (scene, place)
 }
 
-/// How many signals it gives that `save` puts a line into a file that says `start`.
+/// Counts the signals for a `save` that replaces the line `start`.
 fn signals(root: Root, line: &str, save: &dyn Fn(&Place, &str)) -> usize {
-    // Longer than any of these programs pauses between two of its steps.
+    // Longer than any pause of these programs between two steps.
     let (scene, place) = scene(root, |settings| {
         settings
             .set("RELOAD_SETTLE", "1s")
@@ -207,8 +151,8 @@ fn signals(root: Root, line: &str, save: &dyn Fn(&Place, &str)) -> usize {
     }
 }
 
-/// `save` puts a line into the file. A changed one is one signal, whatever is watched; the one that is there already is none,
-/// but for `left` where the directory is watched, because of what the program leaves in it.
+/// Asserts that `save` gives one signal for a new line and none for the same line. If the directory is watched, the same line may
+/// give `left` signals, because of files that the program leaves there.
 #[track_caller]
 fn each_save_is_one_signal(program: &str, left: usize, save: impl Fn(&Place, &str) + Sync) {
     let save = &save;
@@ -230,7 +174,7 @@ fn each_save_is_one_signal(program: &str, left: usize, save: impl Fn(&Place, &st
 }
 
 #[test]
-fn vim() {
+fn vim_saves_with_one_signal() {
     each_save_is_one_signal("vim", 0, |place, line| {
         let replace = format!("%s/.*/{line}/");
         place.run(&[
@@ -240,7 +184,7 @@ fn vim() {
 }
 
 #[test]
-fn vim_with_a_copy_as_its_backup() {
+fn vim_with_backupcopy_saves_with_one_signal() {
     each_save_is_one_signal("vim backupcopy=yes", 0, |place, line| {
         let replace = format!("%s/.*/{line}/");
         place.run(&[
@@ -259,12 +203,12 @@ fn vim_with_a_copy_as_its_backup() {
     });
 }
 
-/// It keeps backups, but not of what is below /tmp, where these tests are.
+/// Makes emacs keep backups below /tmp as well, where these tests run.
 const WITH_BACKUP: &str = "(setq backup-enable-predicate (lambda (_) t))";
 
 #[test]
-fn emacs() {
-    // The backup that it leaves is a new file.
+fn emacs_saves_with_one_signal() {
+    // It leaves a backup, which is a new file.
     each_save_is_one_signal("emacs", 1, |place, line| {
         let save = format!(
             r#"(progn (erase-buffer) (insert "{line}\n") (set-buffer-modified-p t) (save-buffer))"#
@@ -283,11 +227,11 @@ fn emacs() {
 }
 
 #[test]
-fn nano() {
+fn nano_saves_with_one_signal() {
     each_save_is_one_signal("nano", 0, |place, line| {
         let mut nano = place.on_terminal(&["nano", "--ignorercfiles", "FILE"]);
         nano.shows("start");
-        // Cuts the line, types another, writes out.
+        // Cut the line, type another, write the file.
         place.saves(|| nano.keys(&format!("\x0b{line}\x0f\r")));
         nano.keys("\x18");
         nano.ends();
@@ -295,27 +239,27 @@ fn nano() {
 }
 
 #[test]
-fn ed() {
+fn ed_saves_with_one_signal() {
     each_save_is_one_signal("ed", 0, |place, line| {
         place.feed(&["ed", "-s", "FILE"], &format!("1c\n{line}\n.\nw\nq\n"));
     });
 }
 
 #[test]
-fn sed_in_place() {
+fn sed_in_place_gives_one_signal() {
     each_save_is_one_signal("sed -i", 0, |place, line| {
         place.run(&["sed", "-i", &format!("s/.*/{line}/"), "FILE"]);
     });
 }
 
 #[test]
-fn perl_in_place() {
+fn perl_in_place_gives_one_signal() {
     each_save_is_one_signal("perl -i", 0, |place, line| {
         place.run(&["perl", "-i", "-pe", &format!("s/.+/{line}/"), "FILE"]);
     });
 }
 
-/// With a file from elsewhere, whose name is put after `words`.
+/// Copies a file from outside the roots by the command `words`.
 fn copied(program: &'static str, words: &[&str]) {
     each_save_is_one_signal(program, 0, |place, line| {
         let source = place.source(line);
@@ -325,34 +269,34 @@ fn copied(program: &'static str, words: &[&str]) {
 }
 
 #[test]
-fn cp() {
+fn cp_gives_one_signal() {
     copied("cp", &["cp"]);
     copied("cp --remove-destination", &["cp", "--remove-destination"]);
 }
 
 #[test]
-fn mv() {
+fn mv_gives_one_signal() {
     copied("mv", &["mv"]);
 }
 
 #[test]
-fn install() {
+fn install_gives_one_signal() {
     copied("install", &["install"]);
 }
 
 #[test]
-fn ln() {
+fn ln_gives_one_signal() {
     copied("ln -sf", &["ln", "-sf"]);
 }
 
 #[test]
-fn rsync() {
+fn rsync_gives_one_signal() {
     copied("rsync", &["rsync", "--ignore-times"]);
     copied("rsync --inplace", &["rsync", "--ignore-times", "--inplace"]);
 }
 
 #[test]
-fn tar() {
+fn tar_gives_one_signal() {
     each_save_is_one_signal("tar x", 0, |place, line| {
         place.source(line);
         place.run(&["tar", "-cf", "archive.tar", "app.conf"]);
@@ -362,7 +306,7 @@ fn tar() {
 }
 
 #[test]
-fn tee_and_the_shell() {
+fn tee_and_the_shell_give_one_signal() {
     each_save_is_one_signal("tee", 0, |place, line| {
         place.feed(&["tee", "FILE"], &format!("{line}\n"));
     });
@@ -373,8 +317,8 @@ fn tee_and_the_shell() {
 
 // Editors that stay open.
 
-/// An editor that is opened, told to put `new` into the file and to save it, and left. Every step is settled before the next. How
-/// many signals it gives in all, which is at least one with the new line.
+/// Opens an editor, saves the new line and quits, with the sidecar idle between the steps. Returns the number of signals. Asserts
+/// that one of them delivered the new line.
 fn session(root: Root, words: &[&str], save: &str, leave: &str) -> usize {
     let (mut scene, place) = scene(root, |settings| settings.set("RELOAD_SETTLE", "1s"));
     let mut editor = place.on_terminal(words);
@@ -391,19 +335,19 @@ fn session(root: Root, words: &[&str], save: &str, leave: &str) -> usize {
 }
 
 #[test]
-fn vim_that_stays_open() {
+fn vim_left_open_signals_for_its_swap_file() {
     let session = |root| {
         let words = ["vim.tiny", "-u", "NONE", "-N", "FILE"];
         session(root, &words, ":%s/.*/new/\r:w\r", ":q\r")
     };
     assert_eq!(session(Root::File), 1);
-    // The swap file comes, the file is saved, the swap file goes; and what was typed may be written to it before.
+    // Signals: the swap file is created, perhaps written to, the file saved, the swap file removed.
     let signals = session(Root::Directory);
     assert!((3..=4).contains(&signals), "{signals}");
 }
 
 #[test]
-fn emacs_that_stays_open() {
+fn emacs_left_open_signals_for_its_lock() {
     let session = |root| {
         let with_backup = format!("'{WITH_BACKUP}'");
         let words = [
@@ -417,13 +361,13 @@ fn emacs_that_stays_open() {
         session(root, &words, "\x0bnew\x18\x13", "\x18\x03")
     };
     assert_eq!(session(Root::File), 1);
-    // A lock may be seen between the first key and the saving.
+    // The lock may be seen between the first key and the save.
     let signals = session(Root::Directory);
     assert!((1..=2).contains(&signals), "{signals}");
 }
 
 #[test]
-fn nano_that_stays_open() {
+fn nano_left_open_signals_once() {
     let session = |root| {
         let words = ["nano", "--ignorercfiles", "FILE"];
         session(root, &words, "\x0bnew\x0f\r", "\x18")

@@ -8,7 +8,7 @@ use std::fs;
 use std::process::Command;
 
 #[test]
-fn changes_behind_inotifys_back_are_found_by_comparing() {
+fn changes_that_inotify_misses_are_found_by_polling() {
     if !is_root() {
         return eprintln!("SKIPPED: mounting takes root");
     }
@@ -18,7 +18,7 @@ fn changes_behind_inotifys_back_are_found_by_comparing() {
                 fs::create_dir(directory.join(name)).unwrap();
             }
             fs::write(directory.join("behind/a"), "1").unwrap();
-            // Without its caches, in which an old file would live for a second.
+            // No caches, which would show an old file for a second.
             let mounted = Command::new("bindfs")
                 .args(["-o", "attr_timeout=0,entry_timeout=0,negative_timeout=0"])
                 .args([directory.join("behind"), directory.join("mounted")])

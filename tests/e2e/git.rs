@@ -1,4 +1,4 @@
-//! Configuration that comes by git: checked out in place, and swapped in as git-sync does it.
+//! Configuration from git: checked out in place, or swapped in as git-sync does it.
 
 use crate::support::process::{Settings, Talker, Target};
 use std::fs;
@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// A repository with its object store at `path`, and commits that are made elsewhere.
+/// A repository at `path` that fetches its commits from the author's.
 struct Repository {
     path: PathBuf,
     author: tempfile::TempDir,
@@ -24,7 +24,7 @@ impl Repository {
         repository
     }
 
-    /// Commits `app.conf` with this content and some files besides, and fetches that into the repository. Its hash.
+    /// Commits `app.conf` with this content, and other files. Returns the hash of the fetched commit.
     fn commit(&self, content: &str) -> String {
         let author = self.author.path();
         fs::write(author.join("app.conf"), content).unwrap();
@@ -40,7 +40,7 @@ impl Repository {
         git(&self.path, &["rev-parse", "FETCH_HEAD"])
     }
 
-    /// What git-sync does with a new commit: a worktree of its own, filled, and a link swapped onto it. Where the worktree is.
+    /// Does what git-sync does with a new commit: fills a new worktree and swaps the link to it. Returns the worktree's path.
     fn sync(&self, commit: &str, link: &Path) -> PathBuf {
         let worktree = self.path.join(".worktrees").join(commit);
         let path = worktree.to_str().unwrap();
@@ -64,18 +64,18 @@ impl Repository {
         worktree
     }
 
-    /// What it does with the one before, later.
+    /// Does what git-sync later does with the old worktree.
     fn clean_up(&self, worktree: &Path) {
         fs::remove_dir_all(worktree).unwrap();
         git(&self.path, &["worktree", "prune"]);
     }
 }
 
-/// Runs git in `directory`, without any settings of the user's. What it prints.
+/// Runs git in `directory`, without the user's settings. Returns its output.
 #[track_caller]
 fn git(directory: &Path, arguments: &[&str]) -> String {
     let output = Command::new("git")
-        // Nothing is left to a process that outlives the command.
+        // No background process may outlive the command.
         .args(["-c", "gc.auto=0", "-c", "maintenance.auto=false"])
         .args([
             "-c",
@@ -97,7 +97,7 @@ fn git(directory: &Path, arguments: &[&str]) -> String {
         .to_owned()
 }
 
-/// The number of signals that a sidecar has sent until it came to rest.
+/// Waits until a sidecar is idle. Returns the number of signals that it has sent.
 fn signals(mut sidecar: Talker) -> usize {
     sidecar.wait_at_rest();
     let (_, log) = sidecar.end();
@@ -106,8 +106,8 @@ fn signals(mut sidecar: Talker) -> usize {
         .count()
 }
 
-/// Syncs some commits, and removes each worktree when the next one's signal has come. `root` finds the root in the directory
-/// that holds `repository` and the link. How many signals that gives.
+/// Syncs some commits, and removes each worktree after the next one's signal. `root` returns the watched root, given the directory
+/// with `repository` and the link. Returns the number of signals.
 fn synced(commits: usize, link: &str, root: impl FnOnce(&Path) -> PathBuf) -> usize {
     let directory = tempfile::tempdir().unwrap();
     let repository = Repository::new(directory.path().join("repository"));
@@ -116,7 +116,7 @@ fn synced(commits: usize, link: &str, root: impl FnOnce(&Path) -> PathBuf) -> us
     let mut worktree = repository.sync(&repository.commit("start"), &link);
     let mut target = Target::start(&link.join("app.conf"));
     let mut sidecar = Settings::new(root(directory.path()), &target.name)
-        // Longer than git pauses between two of its steps.
+        // Longer than git's pauses between two steps.
         .set("RELOAD_SETTLE", "1s")
         .set("RELOAD_SETTLE_MAX", "1m")
         .set("RELOAD_MIN_INTERVAL", "0")
@@ -138,7 +138,7 @@ fn synced(commits: usize, link: &str, root: impl FnOnce(&Path) -> PathBuf) -> us
 }
 
 #[test]
-fn a_root_that_is_git_syncs_link_gives_one_signal_a_sync_and_none_when_the_old_worktree_goes() {
+fn a_root_that_is_the_git_sync_link_gives_one_signal_per_sync() {
     assert_eq!(
         synced(3, "repository/current", |directory| directory
             .join("repository/current")),
@@ -147,7 +147,7 @@ fn a_root_that_is_git_syncs_link_gives_one_signal_a_sync_and_none_when_the_old_w
 }
 
 #[test]
-fn a_root_with_git_syncs_link_in_it_gives_one_signal_a_sync_and_none_when_the_old_worktree_goes() {
+fn a_root_that_contains_the_git_sync_link_gives_one_signal_per_sync() {
     assert_eq!(
         synced(3, "links/current", |directory| directory.join("links")),
         3
@@ -155,8 +155,7 @@ fn a_root_with_git_syncs_link_in_it_gives_one_signal_a_sync_and_none_when_the_ol
 }
 
 #[test]
-fn a_root_with_the_whole_repository_in_it_gives_one_signal_a_sync_and_one_when_the_old_worktree_goes()
- {
+fn a_root_with_the_whole_repository_gives_one_signal_per_sync_and_one_per_removed_worktree() {
     assert_eq!(
         synced(2, "repository/current", |directory| directory
             .join("repository")),
@@ -165,10 +164,10 @@ fn a_root_with_the_whole_repository_in_it_gives_one_signal_a_sync_and_one_when_t
 }
 
 #[test]
-fn a_checkout_of_other_content_is_one_signal_and_one_of_the_same_is_none() {
+fn only_a_checkout_of_other_content_gives_a_signal() {
     for whole in [true, false] {
         let directory = tempfile::tempdir().unwrap();
-        // The repository beside the worktree, as a checkout changes both.
+        // A checkout changes the repository, too, so keep it outside the worktree.
         let repository = Repository::new(directory.path().join("repository"));
         let commits = ["start", "other"].map(|content| repository.commit(content));
         let worktree = repository.sync(&commits[0], &directory.path().join("current"));
@@ -185,7 +184,7 @@ fn a_checkout_of_other_content_is_one_signal_and_one_of_the_same_is_none() {
         git(&worktree, &["checkout", "--quiet", &commits[1]]);
         assert_eq!(target.signalled().1, "other", "the directory: {whole}");
         git(&worktree, &["checkout", "--quiet", "--force", &commits[1]]);
-        // Over what somebody has meddled with.
+        // Undoes a local change.
         fs::write(worktree.join("app.conf"), "meddled").unwrap();
         git(&worktree, &["checkout", "--quiet", "--", "app.conf"]);
         assert_eq!(signals(sidecar), 1, "the directory: {whole}");

@@ -1,25 +1,25 @@
-//! gunicorn reads its configuration file and its program again, with new workers; the old ones finish what they are at.
+//! gunicorn starts new workers with its new configuration; the old ones finish their requests.
 
-use crate::app::{
-    App, Application, HOLD, Pod, is_ended_amid_its_start, is_spared_amid_its_start,
-    survives_updates_while_it_starts,
-};
+use crate::app::{App, Application, HOLD};
 use crate::named;
+use crate::pod::Pod;
+use crate::startup::{
+    is_killed_while_it_starts, is_protected_while_it_starts, survives_updates_while_it_starts,
+};
 use crate::support::process::{Settings, Talker, eventually};
 use crate::support::recipes::recipe;
 use crate::wsgi::{self, Backend, PORT};
 use std::path::Path;
 use std::process::Command;
 
-/// The ways to run it, which differ in what the process is called.
+/// The ways to run gunicorn, which give its process different names.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Gunicorn {
-    /// `gunicorn`, whose name is the script's.
+    /// `gunicorn`: named after the script.
     Script,
-    /// `python -m gunicorn`, whose name is python's.
+    /// `python -m gunicorn`: named after python.
     Module,
-    /// The same two with setproctitle, which names the process `gunicorn: master [wsgi:application]`.
-    TitledScript,
+    /// The same with setproctitle, which renames the process to `gunicorn: master [wsgi:application]`.
     TitledModule,
 }
 
@@ -28,7 +28,7 @@ impl Application for Gunicorn {
 
     fn set(&self, settings: Settings) -> Settings {
         let application = match self {
-            Self::Script | Self::TitledScript | Self::TitledModule => Self::NAME,
+            Self::Script | Self::TitledModule => Self::NAME,
             Self::Module => "python -m gunicorn",
         };
         recipe(application).set(settings)
@@ -38,11 +38,11 @@ impl Application for Gunicorn {
         wsgi::program(pod);
         let environment = match self {
             Self::Script | Self::Module => named("GUNICORN"),
-            Self::TitledScript | Self::TitledModule => named("GUNICORN_WITH_SETPROCTITLE"),
+            Self::TitledModule => named("GUNICORN_WITH_SETPROCTITLE"),
         };
         let programs = Path::new(&environment).join("bin");
         let mut command = match self {
-            Self::Script | Self::TitledScript => Command::new(programs.join("gunicorn")),
+            Self::Script => Command::new(programs.join("gunicorn")),
             Self::Module | Self::TitledModule => {
                 let mut command = Command::new(programs.join("python"));
                 command.args(["-m", "gunicorn"]);
@@ -74,17 +74,17 @@ impl Application for Gunicorn {
 
 const WORKERS: usize = 2;
 
-/// As its master logs it of a worker that was ended by the signal.
+/// Part of the line that the master logs about a worker killed by the signal.
 const KILLED: &str = "was sent SIGHUP";
 
-fn each_update_is_one_reload_that_slow_requests_survive(gunicorn: Gunicorn) {
+fn slow_requests_survive_each_reload(gunicorn: Gunicorn) {
     let app = App::start(gunicorn);
     let backend = Backend::new(&app.pod);
     let mut sidecar = app.sidecar(app.settings());
     for text in ["two", "three", "four"] {
         let slow = backend.slow_request(&app);
         app.reload(&mut sidecar, text);
-        // Only when the old workers are gone does the master do anything else.
+        // The master handles the next signal only once the old workers are gone.
         slow.expect_answer();
     }
     println!("gunicorn ({gunicorn:?}): 3 slow requests held over 3 reloads, 0 lost");
@@ -92,23 +92,18 @@ fn each_update_is_one_reload_that_slow_requests_survive(gunicorn: Gunicorn) {
 }
 
 #[test]
-fn as_a_script() {
-    each_update_is_one_reload_that_slow_requests_survive(Gunicorn::Script);
+fn slow_requests_survive_each_reload_of_the_script() {
+    slow_requests_survive_each_reload(Gunicorn::Script);
 }
 
 #[test]
-fn under_python_m() {
-    each_update_is_one_reload_that_slow_requests_survive(Gunicorn::Module);
+fn slow_requests_survive_each_reload_under_python_m() {
+    slow_requests_survive_each_reload(Gunicorn::Module);
 }
 
 #[test]
-fn as_a_script_with_a_title_set() {
-    each_update_is_one_reload_that_slow_requests_survive(Gunicorn::TitledScript);
-}
-
-#[test]
-fn under_python_m_with_a_title_set() {
-    each_update_is_one_reload_that_slow_requests_survive(Gunicorn::TitledModule);
+fn slow_requests_survive_each_reload_with_a_title_set() {
+    slow_requests_survive_each_reload(Gunicorn::TitledModule);
 }
 
 #[test]
@@ -116,20 +111,20 @@ fn it_survives_updates_while_it_starts() {
     survives_updates_while_it_starts(|| Gunicorn::Script);
 }
 
-/// It is called `python` for the first part of its start.
+/// Its process is named `python` at first.
 #[test]
 fn it_survives_updates_while_it_starts_and_changes_its_name() {
     survives_updates_while_it_starts(|| Gunicorn::TitledModule);
 }
 
 #[test]
-fn amid_its_start_the_guard_spares_it() {
-    is_spared_amid_its_start(Gunicorn::Script);
+fn the_guard_protects_it_while_it_starts() {
+    is_protected_while_it_starts(Gunicorn::Script);
 }
 
 #[test]
-fn amid_its_start_a_signal_without_guard_kills_it() {
-    is_ended_amid_its_start(Gunicorn::Script, |settings| {
+fn without_the_guard_a_signal_kills_it_while_it_starts() {
+    is_killed_while_it_starts(Gunicorn::Script, |settings| {
         settings
             .set("RELOAD_GUARD", "false")
             .set("PROCESS_MIN_AGE", "0")
@@ -161,13 +156,13 @@ fn a_signal_to_every_process_kills_workers_and_drops_a_request() {
 
 /// Its workers have no handler for the signal.
 #[test]
-fn the_guard_spares_workers_that_are_selected() {
+fn the_guard_protects_workers_from_a_signal_to_every_process() {
     let mut app = App::start(Gunicorn::Script);
     let backend = Backend::new(&app.pod);
     let mut sidecar = app.sidecar(app.settings().set("PROCESS_SELECT", "all"));
     let slow = backend.slow_request(&app);
     app.update("two");
-    // Until the old workers are gone.
+    // The old workers have no handler, so it waits until they are gone.
     sidecar.expect("reload pending");
     slow.expect_answer();
     sidecar.expect("the pending reload is delivered");
@@ -175,7 +170,7 @@ fn the_guard_spares_workers_that_are_selected() {
     app.expect_logged(KILLED, 0);
 }
 
-/// Besides what the sidecar says: gunicorn was told so many times, and no worker was ended but by its master.
+/// Asserts that the sidecar and gunicorn agree on the number of reloads, and that only the master ended workers.
 #[track_caller]
 fn expect_reloads(mut app: App<Gunicorn>, count: usize, sidecar: Talker) {
     app.expect_reloads(count, sidecar);

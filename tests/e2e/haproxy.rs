@@ -1,9 +1,8 @@
-//! haproxy with a master (`-W`) starts new workers and lets the old ones finish. Without one it reads nothing again.
+//! haproxy with a master (`-W`) starts new workers and lets the old ones finish. Without one, it does not reload.
 
-use crate::app::{
-    App, Application, Pod, an_unread_update, carries, survives_updates_while_it_starts,
-    three_updates,
-};
+use crate::app::{App, Application, carries, three_updates, update_is_reported_unread};
+use crate::pod::Pod;
+use crate::startup::survives_updates_while_it_starts;
 use crate::support::process::{Settings, eventually};
 use crate::support::recipes::recipe;
 use std::process::Command;
@@ -49,7 +48,7 @@ fn config(text: &str) -> String {
     )
 }
 
-/// The same without a master, and the signal to send.
+/// haproxy without a master, and the signal to send.
 struct Alone(&'static str);
 
 impl Application for Alone {
@@ -84,7 +83,7 @@ fn each_update_is_one_reload_by_the_master() {
 }
 
 #[test]
-fn a_connection_from_before_each_of_several_reloads_goes_on() {
+fn connections_survive_several_reloads() {
     let mut haproxy = App::start(Haproxy);
     let sidecar = haproxy.sidecar(haproxy.settings());
     let backend = haproxy.pod.listen(BACKEND);
@@ -102,17 +101,21 @@ fn a_connection_from_before_each_of_several_reloads_goes_on() {
     }
     println!("haproxy -W: {} connections held, 0 lost", open.len());
     haproxy.expect_reloads(3, sidecar);
-    assert_eq!(haproxy.workers().len(), 4, "one for each");
+    assert_eq!(
+        haproxy.workers().len(),
+        4,
+        "one worker per connection, and the newest"
+    );
     drop(open);
     eventually("ended the old workers", || haproxy.workers().len() == 1);
     expect_workers(&haproxy, 4);
 }
 
 #[test]
-fn without_a_master_it_is_called_out() {
-    // The one it ignores, on the other it prints what it is doing.
+fn without_a_master_it_is_reported_for_not_reloading() {
+    // It ignores SIGUSR2, and prints its status on SIGHUP.
     for signal in ["SIGUSR2", "SIGHUP"] {
-        an_unread_update(Alone(signal));
+        update_is_reported_unread(Alone(signal));
     }
 }
 
@@ -121,7 +124,7 @@ fn it_survives_updates_while_it_starts() {
     survives_updates_while_it_starts(|| Haproxy);
 }
 
-/// So many workers were started, and none of them was killed.
+/// Asserts that this many workers were started, and none was killed.
 #[track_caller]
 fn expect_workers(haproxy: &App<Haproxy>, count: usize) {
     haproxy.expect_logged("New worker", count);

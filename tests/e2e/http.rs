@@ -1,19 +1,19 @@
-//! A client that stops in the middle, which no library's does: requests by HTTP to what runs in a Pod.
+//! An HTTP client that can stop in the middle of an answer, as no library's does.
 
-use crate::app::Pod;
+use crate::pod::Pod;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::sync::LazyLock;
 
 impl Pod {
-    /// Sends a request; nothing of the answer is read yet.
+    /// Sends a request without reading the answer.
     pub fn request(&self, port: u16, location: &str) -> Option<BufReader<TcpStream>> {
         let mut stream = self.connect(port).ok()?;
         write!(stream, "GET {location} HTTP/1.0\r\n\r\n").ok()?;
         Some(BufReader::new(stream))
     }
 
-    /// The whole answer to one.
+    /// Returns the whole answer to a request.
     pub fn answer(&self, port: u16, location: &str) -> Option<String> {
         let mut answer = String::new();
         let mut stream = self.request(port, location)?;
@@ -21,14 +21,14 @@ impl Pod {
         Some(answer)
     }
 
-    /// Its body, without white space around it.
+    /// Returns the trimmed body of the answer to a request.
     pub fn get(&self, port: u16, location: &str) -> Option<String> {
         let answer = self.answer(port, location)?;
         let (_, body) = answer.split_once("\r\n\r\n")?;
         Some(body.trim().to_owned())
     }
 
-    /// Begins a download of what [`large_file`] is, and stops reading.
+    /// Begins a download of [`large_file`], and stops reading.
     #[track_caller]
     pub fn download(&self, port: u16, location: &str) -> Download {
         let mut stream = self.request(port, location).expect("a server");
@@ -39,29 +39,29 @@ impl Pod {
     }
 }
 
-/// A download of which the server is amid sending.
+/// A download that the server has not finished sending.
 pub struct Download {
     stream: BufReader<TcpStream>,
     received: Vec<u8>,
 }
 
 impl Download {
-    /// Reads to the end, whichever that is. All that has come.
+    /// Reads to the end, or until the connection breaks. Returns all that was received.
     pub fn finish(mut self) -> Vec<u8> {
-        // A connection may be reset as well as closed.
+        // The connection may be reset or closed.
         let _ = self.stream.read_to_end(&mut self.received);
         self.received
     }
 }
 
-/// More than what fits into sockets: a server is amid sending it until the client goes on reading.
+/// Too large for socket buffers: a server cannot finish sending it until the client reads.
 pub fn large_file() -> &'static [u8] {
     static CONTENT: LazyLock<Vec<u8>> =
         LazyLock::new(|| (0..4_000_000_u32).flat_map(u32::to_le_bytes).collect());
     &CONTENT
 }
 
-/// Reads up to the body of a request or an answer.
+/// Reads the head of a request or an answer.
 #[track_caller]
 pub fn read_head(stream: &mut impl BufRead) {
     let mut line = String::new();

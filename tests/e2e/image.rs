@@ -30,7 +30,7 @@ fn the_image_holds_the_program_and_nothing_else() {
 }
 
 #[test]
-fn the_image_says_what_it_is_and_leaves_the_user_open() {
+fn the_image_has_labels_and_no_user() {
     let image = Image::build();
     let unpacked = image.unpack();
     let description = unpacked.json(unpacked.manifest["Config"].as_str().unwrap());
@@ -68,7 +68,7 @@ fn the_image_says_what_it_is_and_leaves_the_user_open() {
 }
 
 #[test]
-fn in_a_container_the_program_signals_an_app_of_another_user() {
+fn a_container_signals_an_app_of_another_user() {
     let image = Image::build();
     let directory = tempfile::tempdir().unwrap();
     let volume = Volume::new(
@@ -79,7 +79,7 @@ fn in_a_container_the_program_signals_an_app_of_another_user() {
     let_age(&volume.path);
     let config = (volume.path.as_path(), "/config");
 
-    // The app is the tests' own, with this machine's libraries and a user of its own.
+    // The tests' own app, linked to this machine's libraries, runs as another user.
     let target = example("target");
     let libraries = ["/lib", "/lib64"].map(|path| (Path::new(path), path));
     let mut mounts = vec![config, (target.parent().unwrap(), "/app")];
@@ -107,7 +107,7 @@ fn in_a_container_the_program_signals_an_app_of_another_user() {
 }
 
 #[test]
-fn in_a_container_the_program_runs_without_anything_else() {
+fn a_container_needs_no_other_files() {
     let image = Image::build();
     let (_container, output) = Container::run(&image, "", &[], &["version"]);
     let (status, lines) = output.finish();
@@ -123,11 +123,11 @@ fn in_a_container_the_program_runs_without_anything_else() {
     );
 }
 
-/// An image of its own name, which is removed when it is dropped.
+/// An image with a unique name. Dropping it removes it.
 pub(crate) struct Image {
     pub(crate) tool: String,
     name: String,
-    /// Builders share what is the same in two images, and removing one can take it from under the other.
+    /// Builds one image at a time: images share layers, and removing one can break another that is being built.
     _one_at_a_time: MutexGuard<'static, ()>,
 }
 
@@ -155,7 +155,7 @@ impl Image {
         succeed(Command::new(&self.tool).args(arguments));
     }
 
-    /// Takes the image apart. All tools write the form that `docker load` reads.
+    /// Unpacks the image, which all tools save in the format of `docker load`.
     fn unpack(&self) -> Unpacked {
         let directory = tempfile::tempdir().unwrap();
         let archive = directory.path().join("archive");
@@ -204,14 +204,14 @@ impl Unpacked {
     }
 }
 
-/// A running container, confined as a careful Pod would have it. It is killed and removed when it is dropped.
+/// A running container, confined like a hardened Pod. Dropping it kills and removes it.
 pub(crate) struct Container {
     tool: String,
     pub(crate) name: String,
 }
 
 impl Container {
-    /// Returns it with what it prints. `options` are set apart by blanks; `mounts` are read-only.
+    /// Starts a container with space-separated `options` and read-only `mounts`. Returns it and its output.
     pub(crate) fn run(
         image: &Image,
         options: &str,
@@ -225,7 +225,7 @@ impl Container {
         let mut command = Command::new(&image.tool);
         command.args(["run", "--name", &container.name]);
         command.args("--network none --read-only --cap-drop ALL".split(' '));
-        // The tools' own limits are higher than a machine allows that is a container itself.
+        // The tools' default limits are too high if this machine is itself a container.
         command.args("--ulimit nofile=1024:1024 --ulimit nproc=1024:1024".split(' '));
         for (path, target) in mounts {
             command.args(["--volume", &format!("{}:{target}:ro", path.display())]);
@@ -246,7 +246,7 @@ impl Container {
 
 impl Drop for Container {
     fn drop(&mut self) {
-        // Killed first, because podman grants what it removes ten seconds to end by itself.
+        // Kill it first, because podman waits for ten seconds before it removes a running container.
         for action in [&["kill"][..], &["rm", "--force"]] {
             let _ = Command::new(&self.tool)
                 .args(action)
@@ -256,7 +256,7 @@ impl Drop for Container {
     }
 }
 
-/// Runs a command that has to end well; returns what it has printed.
+/// Runs a command that must succeed. Returns its output.
 #[track_caller]
 pub(crate) fn succeed(command: &mut Command) -> String {
     let output = command

@@ -1,4 +1,4 @@
-//! The JSON log in a pipeline: what jq makes of it, whatever bytes there are in names.
+//! jq reads the JSON log, whatever bytes the names in it contain.
 
 use crate::support::process::{Settings, Target};
 use crate::support::unique_name;
@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// What jq prints for these lines. It fails if one of them is no JSON.
+/// Returns what jq prints for these lines. Fails if one of them is not JSON.
 #[track_caller]
 fn jq(filter: &[&str], lines: &str) -> String {
     let mut child = Command::new("jq")
@@ -29,7 +29,7 @@ fn jq(filter: &[&str], lines: &str) -> String {
 }
 
 #[test]
-fn takes_every_line_as_it_is_and_gets_every_value_back() {
+fn jq_reads_every_line_and_value() {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path().join("r\"o\\o\x01t\u{9b} \u{1f4c1}");
     fs::create_dir(&root).unwrap();
@@ -57,15 +57,15 @@ fn takes_every_line_as_it_is_and_gets_every_value_back() {
     let (status, lines) = sidecar.end();
     assert_eq!(status.code(), Some(0));
     for line in &lines {
-        let told = r#"(.time | sub("\\.[0-9]{3}Z$"; "Z") | fromdate > 0) and .level and .message"#;
-        jq(&["--exit-status", told], line);
+        let valid = r#"(.time | sub("\\.[0-9]{3}Z$"; "Z") | fromdate > 0) and .level and .message"#;
+        jq(&["--exit-status", valid], line);
     }
     let log = lines.join("\n");
     let names = jq(
         &[r#"select(.message == "content changed").names | @base64"#],
         &log,
     );
-    // What is no character, and what moves a cursor, is written out.
+    // Invalid UTF-8 and control characters are escaped.
     let expected = [
         "a\"b\\c\nd\te",
         "\\x1b[31m\\xff\\xc3 {\"level\":\"error\"},\\x7f",
@@ -78,7 +78,7 @@ fn takes_every_line_as_it_is_and_gets_every_value_back() {
     let pids = jq(&[&process[..], &[to_it]].concat(), &log);
     let pid = target.talker.pid().as_raw_nonzero();
     assert_eq!(pids, format!("{pid}\n").repeat(3));
-    // A name that looks like a key is none.
+    // A name cannot pass for a key.
     assert_eq!(
         jq(
             &["-n", r#"[inputs | select(.level == "error")] | length"#],

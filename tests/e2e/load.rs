@@ -1,8 +1,8 @@
-//! Ten seconds of 10,000 requests a second for the metrics, with updates all the while: no signal is late on their account, and
-//! nothing grows. What is late is told by the floor program, which is measured on the same machine at the same time.
+//! Ten seconds of 10,000 requests for the metrics per second delay no signal, and no memory is leaked. The floor program, measured
+//! on the same machine at the same time, sets the limit.
 //!
-//! `make e2e` runs this by itself, in a PID namespace of its own as in a Pod, and before everything else that the machine does:
-//! what is compared is what the programs do, not whose turn it is.
+//! `make e2e` runs this test alone, in its own PID namespace as in a Pod, and at high priority, so that scheduling does not distort
+//! the comparison.
 
 use crate::sample::Sample;
 use crate::support::process::{Settings, Talker, Target, eventually, spawn};
@@ -15,11 +15,11 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-/// A second's requests.
+/// Requests per second.
 const RATE: u64 = 10_000;
 const CONNECTIONS: u64 = 5;
 const SECONDS: u64 = 10;
-/// The sidecar takes at most so many times as long as the floor.
+/// The longest delay of the sidecar, as a multiple of the floor's.
 const BUDGET: f64 = 2.0;
 
 fn now() -> i64 {
@@ -27,13 +27,13 @@ fn now() -> i64 {
     now.tv_sec * 1_000_000_000 + now.tv_nsec
 }
 
-/// A volume that is updated, the application that reads it, and who tells it.
+/// A volume, the application that reads it, and the program that signals the application.
 struct Watched {
     watcher: Talker,
     target: Target,
     volume: Volume,
     round: u32,
-    /// From each update's last step to the handler, in microseconds.
+    /// From each update's last step to the signal handler, in microseconds.
     delays: Vec<f64>,
     _directory: tempfile::TempDir,
 }
@@ -59,13 +59,13 @@ impl Watched {
         let content = format!("round {}", self.round);
         let mut last_step = 0;
         (self.volume).update_with(&[("app.conf", &content)], |_| last_step = now());
-        let (_, told, seen) = self.target.signalled_at();
+        let (_, handled, seen) = self.target.signalled_at();
         assert_eq!(seen, content);
-        self.delays.push((told - last_step) as f64 / 1e3);
+        self.delays.push((handled - last_step) as f64 / 1e3);
     }
 }
 
-/// Updates both in turn, every other time in the opposite order, until `is_over`; the delays of each.
+/// Updates both volumes in alternating order until `is_over` returns true. Returns the delays of each.
 fn update(
     sidecar: &mut Watched,
     floor: &mut Watched,
@@ -80,7 +80,7 @@ fn update(
             pair.reverse();
         }
         for watched in pair {
-            // In step with nothing else, and when what came after the last signal is over.
+            // Irregular, so as not to run in step with the load, and long enough for the last update to settle.
             sleep(Duration::from_micros(4000 + round * 1618 % 8000));
             watched.update();
         }
@@ -106,7 +106,7 @@ fn load(port: u16, seconds: u64) -> Child {
     let mut command = Command::new("h2load");
     command
         .args(["--h1", "--clients", &CONNECTIONS.to_string()])
-        // A little more, because the time has a beginning and an end.
+        // A little more, to make up for the ramp at both ends.
         .args(["--rps", &(RATE * 102 / 100 / CONNECTIONS).to_string()])
         .args(["--duration", &seconds.to_string()])
         .arg(format!("http://127.0.0.1:{port}/metrics"))
@@ -114,8 +114,8 @@ fn load(port: u16, seconds: u64) -> Child {
     spawn(&mut command)
 }
 
-/// How many requests have been answered, none of which has failed.
-fn succeeded(load: Child) -> u64 {
+/// Returns the number of requests. Asserts that none failed.
+fn finish(load: Child) -> u64 {
     let output = load.wait_with_output().unwrap();
     let report = String::from_utf8(output.stdout).unwrap();
     let (_, requests) = report.split_once("requests: ").expect(&report);
@@ -133,7 +133,7 @@ fn succeeded(load: Child) -> u64 {
     count("done")
 }
 
-fn tell(what: &str, [sidecar, floor]: &[Sample; 2]) {
+fn print(what: &str, [sidecar, floor]: &[Sample; 2]) {
     print!("{what}, {} updates, us:", sidecar.count());
     for share in [0.5, 0.9, 0.99, 1.0] {
         let (one, other) = (sidecar.at(share), floor.at(share));
@@ -143,7 +143,7 @@ fn tell(what: &str, [sidecar, floor]: &[Sample; 2]) {
     println!();
 }
 
-/// Whether the signals of ten seconds come in time.
+/// Measures once, and returns true if the signals are in time.
 fn are_in_time(medium: &Path) -> bool {
     let port = TcpListener::bind("127.0.0.1:0")
         .unwrap()
@@ -165,8 +165,8 @@ fn are_in_time(medium: &Path) -> bool {
         let line = maps.lines().find(|line| line.starts_with("Anonymous:"));
         line.unwrap().to_owned()
     };
-    // What is touched once stays.
-    succeeded(load(port, 1));
+    // The first requests touch memory that stays in use.
+    finish(load(port, 1));
     let quiet = update(&mut sidecar, &mut floor, |rounds| rounds == 100);
     sidecar.watcher.wait_at_rest();
     let before = memory();
@@ -175,17 +175,17 @@ fn are_in_time(medium: &Path) -> bool {
     let loaded = update(&mut sidecar, &mut floor, |_| {
         load.try_wait().unwrap().is_some()
     });
-    let requests = succeeded(load);
+    let requests = finish(load);
     println!("{}: {requests} requests", medium.display());
-    tell("without load", &quiet);
-    tell("with it", &loaded);
+    print("without load", &quiet);
+    print("under load", &loaded);
     sidecar.watcher.wait_at_rest();
     assert_eq!(memory(), before);
     assert!(requests >= RATE * SECONDS, "{requests} requests");
     let (_, lines) = sidecar.watcher.end();
     let sent = lines.iter().filter(|line| line.contains("signal sent"));
     let updates = quiet[0].count() + loaded[0].count();
-    assert_eq!(sent.count(), updates, "one for each update");
+    assert_eq!(sent.count(), updates, "one signal per update");
     let [sidecar, floor] = loaded;
     [(0.5, 0.5), (0.9, 0.9), (0.99, 1.0)]
         .iter()
@@ -194,7 +194,7 @@ fn are_in_time(medium: &Path) -> bool {
             let is_in_time = one <= BUDGET * other;
             if !is_in_time {
                 println!(
-                    "late: {share} within {one} us, of the floor {of_floor} within {other} us"
+                    "late: quantile {share} is {one} us, the floor's quantile {of_floor} is {other} us"
                 );
             }
             is_in_time
@@ -203,9 +203,9 @@ fn are_in_time(medium: &Path) -> bool {
 
 #[test]
 fn ten_thousand_requests_a_second_delay_no_signal() {
-    // As Secrets are, and as ConfigMaps are.
+    // The media of Secrets and of ConfigMaps.
     for medium in [Path::new("/dev/shm"), &std::env::temp_dir()] {
-        // What else the machine does can only make them later: the best of three measurements tells of the program.
+        // Other load on the machine can only add delays, so one measurement of three has to pass.
         assert!((0..3).any(|_| are_in_time(medium)), "late three times");
     }
 }

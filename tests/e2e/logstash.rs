@@ -1,10 +1,10 @@
-//! Logstash cannot be had as a package: what stands in for it (`Logstash.java`) is called as it is, and runs on a real JVM. So
-//! these tests show that the recipe finds such a process and that a JVM survives being told, and not what Logstash makes of it.
+//! A stand-in for Logstash, which Debian does not package: `Logstash.java` has its command line and runs on a real JVM. These tests
+//! show that the recipe finds such a process and that a JVM survives the signal, not how Logstash itself reloads.
 
-use crate::app::{
-    App, Application, HOLD, Pod, is_ended_amid_its_start, survives_updates_while_it_starts,
-};
+use crate::app::{App, Application, HOLD};
+use crate::pod::Pod;
 use crate::sql::output;
+use crate::startup::{is_killed_while_it_starts, survives_updates_while_it_starts};
 use crate::support::process::{Settings, Talker};
 use crate::support::recipes::recipe;
 use std::path::{Path, PathBuf};
@@ -15,13 +15,13 @@ struct Logstash;
 
 const PORT: u16 = 9600;
 
-/// Where the compiled program is.
+/// Returns the directory of the compiled stand-in.
 fn classes() -> &'static Path {
     static CLASSES: OnceLock<PathBuf> = OnceLock::new();
     CLASSES.get_or_init(|| {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("logstash");
         let mut javac = Command::new("javac");
-        // It says that sun.misc.Signal, which JRuby uses as well, is no public class.
+        // javac warns that sun.misc.Signal, which JRuby uses as well, is not public.
         javac.args(["-nowarn", "-d"]).arg(&directory);
         output(javac.arg(concat!(
             env!("CARGO_MANIFEST_DIR"),
@@ -34,11 +34,10 @@ fn classes() -> &'static Path {
 impl Application for Logstash {
     const NAME: &str = "logstash";
 
-    /// More would make one another slow.
+    /// More JVMs would slow each other down.
     const STARTS_AT_ONCE: usize = 8;
 
-    /// Logstash takes the better part of a minute until it takes the signal, and what stands in for it a second, or some where many of
-    /// them start at once.
+    /// Logstash handles the signal after almost a minute, the stand-in after some seconds at most.
     fn set(&self, settings: Settings) -> Settings {
         recipe(Self::NAME)
             .set(settings)
@@ -93,13 +92,13 @@ fn it_survives_updates_while_it_starts() {
     survives_updates_while_it_starts(|| Logstash);
 }
 
-/// A JVM has a handler for the signal from its first moments, and ends on it: nothing but the age tells that it is too soon.
+/// A JVM's own handler, installed at once, exits. So only the minimum age protects it.
 #[test]
-fn amid_its_start_a_signal_ends_a_jvm_that_counts_as_old_enough() {
-    is_ended_amid_its_start(Logstash, |settings| settings.set("PROCESS_MIN_AGE", "2s"));
+fn a_jvm_is_killed_if_the_minimum_age_is_too_short() {
+    is_killed_while_it_starts(Logstash, |settings| settings.set("PROCESS_MIN_AGE", "2s"));
 }
 
-/// Besides what the sidecar says: it was told so many times.
+/// Asserts that the sidecar and the stand-in agree on the number of reloads.
 #[track_caller]
 fn expect_reloads(mut app: App<Logstash>, count: usize, sidecar: Talker) {
     app.expect_reloads(count, sidecar);

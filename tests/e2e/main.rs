@@ -1,9 +1,9 @@
-//! End-to-end tests: the program as it ships, with software that real Pods run.
+//! End-to-end tests of the release program with software that real Pods run.
 //!
-//! `make e2e` runs them: it installs what they need and names it in the environment. Where that cannot be, it skips them and
-//! says so; a test that runs and lacks something fails.
+//! `make e2e` runs them. It installs what they need, names it in the environment, and reports the tests that it has to skip. A test
+//! that runs without what it needs fails.
 
-// The benchmark needs more of it.
+// The benchmark uses the rest.
 #[allow(dead_code)]
 #[path = "../../benches/sample.rs"]
 mod sample;
@@ -28,21 +28,24 @@ mod nginx;
 mod permissions;
 mod pgbouncer;
 mod php_fpm;
+mod pod;
 mod postgresql;
 mod prometheus;
 mod sandbox;
 mod sql;
 mod squid;
 mod sshd;
+mod startup;
+mod terminal;
 mod unread;
 mod uwsgi;
 mod wsgi;
 
-/// What `make e2e` has found.
+/// Returns the value of a variable that `make e2e` sets.
 #[track_caller]
 fn named(variable: &str) -> String {
     std::env::var(variable)
         .ok()
         .filter(|value| !value.is_empty())
-        .unwrap_or_else(|| panic!("this needs what {variable} names; make e2e sets it"))
+        .unwrap_or_else(|| panic!("{variable} is not set; run this by make e2e"))
 }

@@ -1,11 +1,12 @@
-//! mariadbd on SIGHUP opens its logs again and reads its accounts again from its tables. `my.cnf` it does not read again, which
-//! the sidecar finds out and says.
+//! On SIGHUP, mariadbd reopens its logs and reloads its accounts from its tables, but does not read `my.cnf` again. The sidecar
+//! reports that.
 
-use crate::app::{
-    App, Application, HOLD, Pod, is_ended_amid_its_start, is_spared_amid_its_start,
-    survives_updates_while_it_starts,
-};
+use crate::app::{App, Application, HOLD};
+use crate::pod::Pod;
 use crate::sql::{self, Session};
+use crate::startup::{
+    is_killed_while_it_starts, is_protected_while_it_starts, survives_updates_while_it_starts,
+};
 use crate::support::process::{Settings, eventually};
 use crate::support::recipes::recipe;
 use std::fs;
@@ -29,12 +30,12 @@ fn client(pod: &Pod, user: &str) -> Command {
     command
 }
 
-/// What one client of `user` is answered.
+/// Returns the answer to one statement of `user`.
 fn ask(pod: &Pod, user: &str, statement: &str) -> Option<String> {
     sql::query(pod, client(pod, user).args(["--execute", statement]))
 }
 
-/// Small, so that it is soon copied.
+/// Keeps the data small, as it is copied into every Pod.
 const SIZES: [&str; 2] = ["--innodb-log-file-size=4M", "--innodb-buffer-pool-size=8M"];
 
 impl Application for Mariadb {
@@ -42,10 +43,7 @@ impl Application for Mariadb {
 
     const READS_AGAIN: bool = false;
 
-    /// More would make one another slow.
-    const STARTS_AT_ONCE: usize = 8;
-
-    /// It has next to no data to recover, and is ready in a second, or in some where many of them start at once.
+    /// With next to no data to recover, it is ready after some seconds at most.
     fn set(&self, settings: Settings) -> Settings {
         recipe(Self::NAME)
             .set(settings)
@@ -97,7 +95,7 @@ impl Application for Mariadb {
 }
 
 #[test]
-fn an_update_flushes_logs_and_accounts_and_is_called_out_because_the_file_is_not_read() {
+fn an_update_flushes_logs_and_accounts_but_the_file_is_reported_unread() {
     let mut app = App::start(Mariadb);
     let mut sidecar = app.sidecar(app.settings());
     let ask_root = |statement: &str| ask(&app.pod, "root", statement);
@@ -108,26 +106,30 @@ fn an_update_flushes_logs_and_accounts_and_is_called_out_because_the_file_is_not
     let connection = session.ask("select connection_id()");
 
     for text in ["two", "three"] {
-        // An account by hand, which counts when accounts are read again.
+        // An account added to the table has no effect until accounts are reloaded.
         let account = format!(
             "insert into mysql.global_priv values ('localhost', '{text}', \
              '{{\"plugin\": \"mysql_native_password\", \"authentication_string\": \"\"}}')"
         );
         ask_root(&account).unwrap();
         assert_eq!(ask(&app.pod, text, "select 1"), None);
-        // The log under another name, as logrotate does it.
+        // Rename the log as logrotate does.
         let log = app.pod.path("general.log");
         fs::rename(&log, app.pod.path(format!("general.log.{text}"))).unwrap();
 
         app.replace(text);
         sidecar.expect("signal sent");
-        eventually("read the accounts again", || {
+        eventually("reloaded the accounts", || {
             ask(&app.pod, text, "select 1").as_deref() == Some("1")
         });
-        eventually("opened its log again", || log.exists());
+        eventually("reopened its log", || log.exists());
         assert_eq!(session.ask("select connection_id()"), connection);
         sidecar.expect("none of the watched files has been opened since");
-        assert_eq!(app.answer().as_deref(), Some("one"), "the file is not read");
+        assert_eq!(
+            app.answer().as_deref(),
+            Some("one"),
+            "my.cnf is not read again"
+        );
     }
 
     session.tell("insert into app.t values ('after')");
@@ -138,21 +140,21 @@ fn an_update_flushes_logs_and_accounts_and_is_called_out_because_the_file_is_not
     app.expect_reloads(2, sidecar);
 }
 
-/// It takes the signal in sigwait, in a thread of its own.
+/// One of its threads receives the signal in sigwait.
 #[test]
 fn it_survives_updates_while_it_starts() {
     survives_updates_while_it_starts(|| Mariadb);
 }
 
-/// It crashes on a signal that comes as soon as it takes it.
+/// It crashes on a signal that arrives just after it is ready to receive it.
 #[test]
-fn amid_its_start_the_guard_spares_it() {
-    is_spared_amid_its_start(Mariadb);
+fn the_guard_protects_it_while_it_starts() {
+    is_protected_while_it_starts(Mariadb);
 }
 
 #[test]
-fn amid_its_start_a_signal_without_guard_kills_it() {
-    is_ended_amid_its_start(Mariadb, |settings| {
+fn without_the_guard_a_signal_kills_it_while_it_starts() {
+    is_killed_while_it_starts(Mariadb, |settings| {
         settings
             .set("RELOAD_GUARD", "false")
             .set("PROCESS_MIN_AGE", "0")

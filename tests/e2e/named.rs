@@ -1,6 +1,8 @@
-//! BIND's named, which takes signals by sigwait(3), loads its zones anew.
+//! BIND's named, which receives signals in sigwait(3), reloads its zones.
 
-use crate::app::{App, Application, Pod, survives_updates_while_it_starts, three_updates};
+use crate::app::{App, Application, three_updates};
+use crate::pod::Pod;
+use crate::startup::survives_updates_while_it_starts;
 use std::io::{Read, Write};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -52,7 +54,7 @@ impl Application for Named {
 
 const PORT: u16 = 5300;
 
-/// The text of `example`, as a name server in the Pod tells it.
+/// Asks a name server in the Pod for the text of `example`.
 pub fn txt(pod: &Pod) -> Option<String> {
     let mut dig = Command::new("dig");
     dig.args([
@@ -75,8 +77,8 @@ fn each_update_is_one_reload() {
 }
 
 #[test]
-fn a_connection_from_before_several_reloads_is_answered_anew() {
-    /// The question for `example TXT` as it goes through TCP, with its length.
+fn a_connection_survives_several_reloads() {
+    /// A query for `example TXT`, with its length as over TCP.
     const QUESTION: &[u8] = b"\0\x19\x12\x34\0\0\0\x01\0\0\0\0\0\0\x07example\0\0\x10\0\x01";
     let mut named = App::start(Named);
     let sidecar = named.sidecar(named.settings());

@@ -1,13 +1,15 @@
-//! nginx reloads its configuration from a volume, keeps its master and finishes what it is serving.
+//! nginx reloads its configuration, keeps its master and finishes the requests that it is serving.
 
-use crate::app::{App, Application, Pod, id_in_pod, survives_updates_while_it_starts};
+use crate::app::{App, Application};
 use crate::http::{large_file, read_head};
+use crate::pod::{Pod, id_in_pod};
+use crate::startup::survives_updates_while_it_starts;
 use crate::support::process::{Talker, eventually};
 use crate::support::volume::Order;
 use std::io::{BufReader, Read, Write};
 use std::process::Command;
 
-/// With one worker. What its server does is in the volume's files.
+/// nginx with one worker. Its locations are in the volume.
 struct Nginx;
 
 impl Application for Nginx {
@@ -18,7 +20,7 @@ impl Application for Nginx {
         let path = path.display();
         let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|kind| format!("{kind}_temp_path {path}/{kind};"));
-        // A worker of another user may not write its temporary files here.
+        // A worker of another user could not write its temporary files here.
         let config = format!(
             "daemon off; worker_processes 1; user root; pid {path}/pid; error_log stderr notice;
              events {{}}
@@ -51,18 +53,18 @@ impl Application for Nginx {
 const PORT: u16 = 8080;
 const BACKEND: u16 = 8081;
 
-/// A configuration file for one location that answers with a text.
+/// Returns the configuration of a location that answers with a text.
 fn location(location: &str, text: &str) -> String {
     format!("location = {location} {{ return 200 {text}; }}")
 }
 
 #[test]
-fn an_update_that_swaps_before_it_links_is_one_reload() {
+fn an_update_that_swaps_first_is_one_reload() {
     each_update_is_one_reload(Order::SwapFirst);
 }
 
 #[test]
-fn an_update_that_links_before_it_swaps_is_one_reload() {
+fn an_update_that_links_first_is_one_reload() {
     each_update_is_one_reload(Order::LinksFirst);
 }
 
@@ -74,19 +76,19 @@ fn each_update_is_one_reload(order: Order) {
         ("main.conf", &location("/", "three")),
         ("new.conf", &location("/new", "new")),
     ]);
-    eventually("answered as the new file says", || {
+    eventually("serving the new file's location", || {
         nginx.pod.get(PORT, "/new").as_deref() == Some("new")
     });
     nginx.answers("three");
     nginx.update("four");
-    eventually("without what the removed file says", || {
+    eventually("without the removed file's location", || {
         nginx.pod.get(PORT, "/new").as_deref() != Some("new")
     });
     expect_reloads(nginx, 3, sidecar);
 }
 
 #[test]
-fn a_download_that_a_reload_meets_comes_in_full() {
+fn a_download_survives_a_reload() {
     let nginx = App::start(Nginx);
     let sidecar = nginx.sidecar(nginx.settings());
     let old_worker = worker(&nginx);
@@ -94,16 +96,19 @@ fn a_download_that_a_reload_meets_comes_in_full() {
     let download = nginx.pod.download(PORT, "/files/large");
     nginx.update("two");
     let exited = format!("worker process {old_worker} exited with code 0");
-    // It still serves the download.
+    // The old worker still serves the download.
     nginx.expect_logged(&exited, 0);
 
-    assert!(download.finish() == large_file(), "cut");
+    assert!(
+        download.finish() == large_file(),
+        "the download is incomplete"
+    );
     nginx.expect_logged(&exited, 1);
     expect_reloads(nginx, 1, sidecar);
 }
 
 #[test]
-fn slow_requests_from_before_each_of_several_reloads_are_answered() {
+fn slow_requests_survive_several_reloads() {
     let nginx = App::start(Nginx);
     let sidecar = nginx.sidecar(nginx.settings());
     let backend = nginx.pod.listen(BACKEND);
@@ -135,10 +140,10 @@ fn it_survives_updates_while_it_starts() {
     survives_updates_while_it_starts(|| Nginx);
 }
 
-/// The id of the worker that was started last.
+/// Returns the id of the newest worker.
 fn worker(nginx: &App<Nginx>) -> String {
-    // The worker may answer before the master has written that it started it.
-    eventually("told of a worker", || {
+    // The worker may answer before the master has logged its start.
+    eventually("logged the start of a worker", || {
         nginx.count("start worker process ") > 0
     });
     let log = nginx.log();
@@ -146,16 +151,15 @@ fn worker(nginx: &App<Nginx>) -> String {
     started.lines().next().unwrap().to_owned()
 }
 
-/// Besides what the sidecar says: nginx was told so many times by the sidecar, its master and no worker, and no worker was ended
-/// but by the master.
+/// Asserts that the sidecar signalled only the master, this many times, and that no worker was killed.
 #[track_caller]
 fn expect_reloads(mut nginx: App<Nginx>, count: usize, sidecar: Talker) {
     let sender = id_in_pod(sidecar.pid().as_raw_nonzero().get() as u32);
     let master = id_in_pod(nginx.main.id());
     nginx.expect_reloads(count, sidecar);
-    let told =
+    let signalled =
         format!(" {master}#{master}: signal 1 (SIGHUP) received from {sender}, reconfiguring");
-    nginx.expect_logged(&told, count);
+    nginx.expect_logged(&signalled, count);
     nginx.expect_logged("(SIGHUP)", count);
     nginx.expect_logged(": reconfiguring", count);
     nginx.expect_logged("exited on signal", 0);

@@ -1,6 +1,6 @@
-//! Who may signal whom: the README's table, row by row, in containers that get users and capabilities as a kubelet gives them.
+//! The README's table of who may signal whom, tested row by row in containers with users and capabilities as set by a kubelet.
 //!
-//! runc is used by itself. podman adds ambient capabilities, which Kubernetes does not have, and so hides what fails there.
+//! They are run by runc directly, because podman adds ambient capabilities, which Kubernetes does not.
 
 use crate::support::process::{Talker, example};
 use crate::support::volume::{Order, Volume, let_age};
@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 const CONFIG: &str = "/config";
 
 #[test]
-fn p7_a_signal_arrives_where_the_readme_says_so_and_elsewhere_the_log_names_the_ways_out() {
+fn p7_signals_arrive_as_the_readme_says_and_otherwise_the_log_suggests_fixes() {
     let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md"));
     let readme = readme.unwrap();
     let (_, section) = readme.split_once("## Permissions").unwrap();
@@ -31,11 +31,23 @@ fn p7_a_signal_arrives_where_the_readme_says_so_and_elsewhere_the_log_names_the_
     assert!(arrive > 0 && arrive < rows.len(), "{rows:?}");
     for [app, sidecar, outcome] in rows {
         println!("{app} | {sidecar} | {outcome}");
-        prove(&User::parse(app), &User::parse(sidecar), outcome);
+        check(&User::parse(app), &User::parse(sidecar), outcome);
     }
 }
 
-fn prove(app: &User, sidecar: &User, outcome: &str) {
+/// Starts the tests' own application, linked to this machine's libraries.
+fn start_app(user: &User, volume: &Volume) -> (Container, Talker) {
+    let target = example("target");
+    let libraries = ["/lib", "/lib64", "/usr/lib"].map(|path| (Path::new(path), path));
+    let mut mounts = vec![(volume.path.as_path(), CONFIG), (target.as_path(), "/app")];
+    mounts.extend(libraries.iter().filter(|(path, _)| path.exists()));
+    let (container, mut output) =
+        Container::run(user, None, &mounts, &["/app", "/config/app.conf"]);
+    output.expect("ready");
+    (container, output)
+}
+
+fn check(app: &User, sidecar: &User, outcome: &str) {
     let directory = tempfile::tempdir().unwrap();
     crate::support::process::open_to_all(directory.path());
     let volume = Volume::new(
@@ -50,63 +62,51 @@ fn prove(app: &User, sidecar: &User, outcome: &str) {
         (program.as_path(), "/config-reloader-sidecar"),
     ];
 
-    // The application is the tests' own, with this machine's libraries.
-    let target = example("target");
-    let libraries = ["/lib", "/lib64", "/usr/lib"].map(|path| (Path::new(path), path));
-    let mut mounts = vec![(volume.path.as_path(), CONFIG), (target.as_path(), "/app")];
-    mounts.extend(libraries.iter().filter(|(path, _)| path.exists()));
-    let (app_container, mut app_output) =
-        Container::run(app, None, &mounts, &["/app", "/config/app.conf"]);
-    app_output.expect("ready");
-
+    let (app_container, mut app_output) = start_app(app, &volume);
     let pod = Some(app_container.pid());
     let (sidecar_container, mut log) =
         Container::run(sidecar, pod, &shared, &["/config-reloader-sidecar"]);
     log.expect("watching");
     volume.update(&[("app.conf", "two")]);
-    let (check, output) = Container::run(
+    let (container, output) = Container::run(
         sidecar,
         pod,
         &shared,
         &["/config-reloader-sidecar", "check"],
     );
     let (status, checked) = output.finish();
-    drop(check);
+    drop(container);
     let checked = checked.join("\n");
     match outcome {
         "arrives" => {
             assert!(app_output.expect("SIGHUP").ends_with(" two"));
             assert_eq!(status.code(), Some(0), "{checked}");
-            assert!(
-                checked.contains("A change would be delivered now."),
-                "{checked}"
-            );
+            assert!(checked.contains(WORKS), "{checked}");
         }
         "EPERM" => {
             let line = log.expect("reload pending");
             let both = format!(
-                "EPERM: the sidecar runs as uid {}, the process as uid {}; {WAYS_OUT}",
+                "EPERM: the sidecar runs as uid {}, the process as uid {}; {FIXES}",
                 sidecar.uid, app.uid
             );
             assert!(line.contains(&both), "{line}");
             assert_eq!(status.code(), Some(1), "{checked}");
-            let last = "A change would NOT be delivered now: not permitted.";
-            assert!(
-                checked.contains(WAYS_OUT) && checked.contains(last),
-                "{checked}"
-            );
-            // runc passes on what Go sends itself: SIGURG.
+            assert!(checked.contains(FIXES), "{checked}");
+            assert!(checked.contains(FAILS), "{checked}");
+            // runc forwards the SIGURG that Go sends to itself.
             let seen = app_output.seen();
             assert!(!seen.iter().any(|line| line.contains("SIGHUP")), "{seen:?}");
         }
-        other => panic!("what is {other:?}?"),
+        other => panic!("unknown outcome {other:?}"),
     }
     sidecar_container.signal("TERM");
     let (status, lines) = log.finish();
     assert_eq!(status.code(), Some(0), "{lines:#?}");
 }
 
-const WAYS_OUT: &str =
+const WORKS: &str = "A change would be delivered now.";
+const FAILS: &str = "A change would NOT be delivered now: not permitted.";
+const FIXES: &str =
     "run the sidecar with the process's uid (runAsUser), or as uid 0 with the capability KILL";
 
 /// `uid 1001`, or `uid 0 with KILL`: every other capability is dropped.
@@ -131,14 +131,14 @@ impl User {
     }
 }
 
-/// A container of runc's. It is killed and removed when it is dropped.
+/// A container run by runc. Dropping it kills and removes it.
 struct Container {
     name: String,
     _bundle: tempfile::TempDir,
 }
 
 impl Container {
-    /// Returns it with what it prints. `pod` is a process whose namespace of processes it shares; `mounts` are read-only.
+    /// Starts a container with read-only `mounts`, in the PID namespace of the process `pod`. Returns it and its output.
     fn run(
         user: &User,
         pod: Option<u64>,
@@ -146,7 +146,7 @@ impl Container {
         arguments: &[&str],
     ) -> (Self, Talker) {
         let bundle = tempfile::tempdir().unwrap();
-        // Whoever it runs as has to get there.
+        // Its user has to be able to enter.
         crate::support::process::open_to_all(bundle.path());
         fs::create_dir(bundle.path().join("rootfs")).unwrap();
         let mut all_mounts =
@@ -166,7 +166,7 @@ impl Container {
                 "cwd": "/",
                 "env": [format!("CONFIG_DIR={CONFIG}"), "PROCESS_NAME=app", "PROCESS_MIN_AGE=0"],
                 "user": {"uid": user.uid, "gid": user.uid},
-                // As containerd and CRI-O have it: neither inheritable nor ambient.
+                // Neither inheritable nor ambient, as under containerd and CRI-O.
                 "capabilities": {
                     "bounding": user.capabilities,
                     "permitted": user.capabilities,
@@ -196,7 +196,7 @@ impl Container {
         (container, Talker::new(child, reader))
     }
 
-    /// As it is called outside.
+    /// Its process id outside the container.
     fn pid(&self) -> u64 {
         let output = Command::new("runc")
             .args(["state", &self.name])

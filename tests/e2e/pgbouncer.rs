@@ -1,13 +1,15 @@
-//! pgbouncer reads its configuration again; its clients stay connected, and so does to its server who is amid a transaction.
+//! pgbouncer reads its configuration again; its clients stay connected and transactions continue.
 
-use crate::app::{App, Application, Pod, survives_updates_while_it_starts};
+use crate::app::{App, Application};
+use crate::pod::Pod;
 use crate::postgresql::{self, ADMIN};
 use crate::sql::{self, Session};
+use crate::startup::survives_updates_while_it_starts;
 use crate::support::process::{Talker, eventually};
 use std::process::{Child, Command};
 use std::sync::Mutex;
 
-/// In front of a postgresql, which it reaches by one of several addresses.
+/// pgbouncer in front of a postgresql that listens on several addresses. The configuration selects one.
 #[derive(Default)]
 struct Pgbouncer {
     server: Mutex<Option<Server>>,
@@ -24,7 +26,7 @@ impl Drop for Server {
 
 const PORT: u16 = 6432;
 
-/// The address of the server that stands for a text.
+/// The server's address that stands for a text.
 const ADDRESSES: [(&str, &str); 4] = [
     ("one", "127.0.0.1"),
     ("two", "127.0.0.2"),
@@ -32,7 +34,7 @@ const ADDRESSES: [(&str, &str); 4] = [
     ("four", "127.0.0.4"),
 ];
 
-/// A statement that gives it.
+/// A statement that returns that address.
 const ADDRESS: &str = "select host(inet_server_addr())";
 
 fn address(text: &str) -> &'static str {
@@ -71,7 +73,7 @@ impl Application for Pgbouncer {
 }
 
 #[test]
-fn each_update_is_one_reload_that_clients_and_transactions_survive() {
+fn clients_and_transactions_survive_each_reload() {
     let app = App::start(Pgbouncer::default());
     let mut sidecar = app.sidecar(app.settings());
     let mut session = Session::new(&app.pod, &mut postgresql::client("127.0.0.1", PORT));
@@ -98,7 +100,7 @@ fn it_survives_updates_while_it_starts() {
     survives_updates_while_it_starts(Pgbouncer::default);
 }
 
-/// Besides what the sidecar says: pgbouncer was told so many times.
+/// Asserts that the sidecar and pgbouncer agree on the number of reloads.
 #[track_caller]
 fn expect_reloads(mut app: App<Pgbouncer>, count: usize, sidecar: Talker) {
     app.expect_reloads(count, sidecar);

@@ -1,13 +1,15 @@
-//! php-fpm lets its workers finish, then executes itself again.
+//! php-fpm waits for its workers to finish, then executes itself again.
 
-use crate::app::{App, Application, Pod, survives_updates_while_it_starts, three_updates};
+use crate::app::{App, Application, three_updates};
+use crate::pod::Pod;
+use crate::startup::survives_updates_while_it_starts;
 use crate::support::process::eventually;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
-/// It waits for running requests, but not for longer than this.
+/// php-fpm, and for how long a reload waits for running requests.
 struct PhpFpm {
     process_control_timeout: &'static str,
 }
@@ -41,7 +43,7 @@ impl Application for PhpFpm {
             self.process_control_timeout
         );
         let config = pod.write("php-fpm.conf", config);
-        // Its name in the images of PHP's own.
+        // The name that it has in PHP's official images.
         symlink(program(), pod.path("php-fpm")).unwrap();
         let mut command = Command::new(pod.path("php-fpm"));
         command
@@ -52,7 +54,7 @@ impl Application for PhpFpm {
     }
 
     fn payload(&self, _: &Pod, text: &str) -> Vec<(String, String)> {
-        // The one user that may write to the Pod's directory.
+        // Only root may write to the Pod's directory.
         let pool = format!(
             "[www]
              user = root
@@ -72,7 +74,7 @@ impl Application for PhpFpm {
 
 const PORT: u16 = 9000;
 
-/// Debian's has its version in its name: `php-fpm8.2`.
+/// Finds the program, which Debian names after its version: `php-fpm8.2`.
 fn program() -> PathBuf {
     let is_it = |path: &PathBuf| {
         let name = path.file_name().and_then(|name| name.to_str());
@@ -83,7 +85,7 @@ fn program() -> PathBuf {
     paths.find(is_it).expect("php-fpm")
 }
 
-/// A client that asks for a script.
+/// A client that requests a script.
 fn request(pod: &Pod, script: &str) -> Command {
     let mut command = Command::new("cgi-fcgi");
     command
@@ -93,14 +95,14 @@ fn request(pod: &Pod, script: &str) -> Command {
     command
 }
 
-/// The answer, if there is one.
+/// The body of the answer, if there is one.
 fn body(output: &Output) -> Option<String> {
     let answer = String::from_utf8_lossy(&output.stdout);
     let (_, body) = answer.split_once("\r\n\r\n")?;
     Some(body.to_owned())
 }
 
-/// Begins a request that is answered when it is told to be.
+/// Begins a request that is answered once the file `go` exists.
 fn begin(php_fpm: &App<PhpFpm>) -> Child {
     let mut command = request(&php_fpm.pod, "slow.php");
     let child = php_fpm
@@ -117,7 +119,7 @@ fn each_update_is_one_reload_of_the_same_process() {
 }
 
 #[test]
-fn a_slow_request_that_a_reload_meets_is_answered() {
+fn a_slow_request_survives_a_reload() {
     let mut php_fpm = App::start(PATIENT);
     let sidecar = php_fpm.sidecar(php_fpm.settings());
     let slow = begin(&php_fpm);
@@ -135,7 +137,7 @@ fn a_slow_request_that_a_reload_meets_is_answered() {
 }
 
 #[test]
-fn without_a_timeout_a_reload_cuts_a_slow_request() {
+fn without_a_timeout_a_reload_drops_a_slow_request() {
     let mut php_fpm = App::start(PhpFpm {
         process_control_timeout: "0",
     });
@@ -148,7 +150,7 @@ fn without_a_timeout_a_reload_cuts_a_slow_request() {
 }
 
 #[test]
-fn signalled_with_all_its_workers_it_loses_a_request() {
+fn a_signal_to_every_process_drops_a_request() {
     let php_fpm = App::start(PATIENT);
     let settings = php_fpm
         .settings()
@@ -157,7 +159,7 @@ fn signalled_with_all_its_workers_it_loses_a_request() {
     let mut sidecar = php_fpm.sidecar(settings);
     let slow = begin(&php_fpm);
     php_fpm.replace("two");
-    // The guard does not help: amid a request a worker has handlers, which do in the end what the signal does without them.
+    // The guard does not help: during a request a worker has handlers, but they exit, too.
     sidecar.expect("the process ended after the signal");
     assert_eq!(body(&slow.wait_with_output().unwrap()), None);
     php_fpm.answers("two");
@@ -169,7 +171,7 @@ fn it_survives_updates_while_it_starts() {
     survives_updates_while_it_starts(|| PATIENT);
 }
 
-/// It was told so many times, and none of its workers was killed.
+/// Asserts that it reloaded this many times, and no worker was killed.
 #[track_caller]
 fn expect_reloads(php_fpm: &App<PhpFpm>, count: usize) {
     php_fpm.expect_logged("Reloading in progress", count);

@@ -1,14 +1,16 @@
-//! postgresql reads its configuration again, with what it includes; sessions and their transactions go on.
+//! postgresql reads its configuration and included files again; sessions and transactions continue.
 
-use crate::app::{App, Application, Pod, survives_updates_while_it_starts};
+use crate::app::{App, Application};
+use crate::pod::Pod;
 use crate::sql::{self, Session};
+use crate::startup::survives_updates_while_it_starts;
 use crate::support::process::Talker;
 use std::io::Write;
 use std::process::Command;
 
 struct Postgresql;
 
-/// A server with its data and its sockets in the Pod, and on every address of its loopback.
+/// A server with its data and sockets in the Pod's directory, listening on the whole loopback network.
 pub fn server(pod: &Pod) -> Command {
     let data = sql::cluster(pod, "postgres", |directory| {
         let mut initdb = sql::command("initdb");
@@ -32,7 +34,7 @@ pub fn server(pod: &Pod) -> Command {
 
 pub const ADMIN: &str = "admin";
 
-/// A client, connected to `host` and `port`.
+/// A client of the server at `host` and `port`.
 pub fn client(host: &str, port: u16) -> Command {
     let mut command = Command::new("psql");
     command
@@ -51,7 +53,7 @@ pub fn client(host: &str, port: u16) -> Command {
 
 pub const PORT: u16 = 5432;
 
-/// What one client is answered.
+/// Returns the answer to one statement.
 pub fn ask(pod: &Pod, port: u16, statement: &str) -> Option<String> {
     sql::query(
         pod,
@@ -64,7 +66,7 @@ impl Application for Postgresql {
 
     fn command(&self, pod: &Pod) -> Command {
         let server = server(pod);
-        // `postgresql.conf` stays where initdb has put it, and includes the volume.
+        // The `postgresql.conf` that initdb wrote includes the volume.
         let volume = pod.path("volume");
         let mut config = pod.file("data/postgresql.conf");
         writeln!(config, "include_dir = '{}'", volume.display()).unwrap();
@@ -81,7 +83,7 @@ impl Application for Postgresql {
 }
 
 #[test]
-fn each_update_is_one_reload_that_a_transaction_survives() {
+fn a_transaction_survives_each_reload() {
     let app = App::start(Postgresql);
     let mut sidecar = app.sidecar(app.settings());
     ask(&app.pod, PORT, "create table t (line text)").unwrap();
@@ -111,7 +113,7 @@ fn it_survives_updates_while_it_starts() {
     survives_updates_while_it_starts(|| Postgresql);
 }
 
-/// Besides what the sidecar says: the server was told so many times, and has found another parameter each time.
+/// Asserts that the sidecar and the server agree on the number of reloads, and that each changed a parameter.
 #[track_caller]
 fn expect_reloads(mut app: App<Postgresql>, count: usize, sidecar: Talker) {
     app.expect_reloads(count, sidecar);

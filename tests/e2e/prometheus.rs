@@ -1,6 +1,8 @@
-//! prometheus reads its configuration again and goes on answering and scraping.
+//! prometheus reloads its configuration, and keeps answering and scraping.
 
-use crate::app::{App, Application, Pod, survives_updates_while_it_starts};
+use crate::app::{App, Application};
+use crate::pod::Pod;
+use crate::startup::survives_updates_while_it_starts;
 use crate::support::process::{Talker, eventually};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -10,13 +12,13 @@ struct Prometheus;
 
 const PORT: u16 = 9090;
 
-/// Where it looks for the sidecar, in the same Pod.
+/// The sidecar's port, in the same Pod.
 const SIDECAR_PORT: u16 = 9533;
 
 impl Application for Prometheus {
     const NAME: &str = "prometheus";
 
-    /// More would make one another slow.
+    /// More would slow each other down.
     const STARTS_AT_ONCE: usize = 8;
 
     fn command(&self, pod: &Pod) -> Command {
@@ -49,7 +51,7 @@ impl Application for Prometheus {
     }
 }
 
-/// What stands for the answer in the configuration that it runs.
+/// Extracts the answer from its running configuration.
 fn answer_in(running: &str) -> Option<String> {
     let running: serde_json::Value = serde_json::from_str(running).ok()?;
     let config = running["data"]["yaml"].as_str()?;
@@ -58,7 +60,7 @@ fn answer_in(running: &str) -> Option<String> {
 }
 
 #[test]
-fn each_update_is_one_reload_that_a_connection_survives() {
+fn a_connection_survives_each_reload() {
     let app = App::start(Prometheus);
     let mut sidecar = app.sidecar(app.settings());
     let mut connection = BufReader::new(app.pod.connect(PORT).unwrap());
@@ -110,7 +112,7 @@ fn it_scrapes_the_sidecar() {
         assert_eq!(kind, expected, "{name}");
     }
 
-    // Its own opinion of them.
+    // Its own linter finds nothing to criticise.
     let page = app.pod.get(SIDECAR_PORT, "/metrics").unwrap();
     let mut promtool = Command::new("promtool");
     promtool.args(["check", "metrics"]).stdin(Stdio::piped());
@@ -126,7 +128,7 @@ fn it_scrapes_the_sidecar() {
     expect_reloads(app, 3, sidecar);
 }
 
-/// What it answers to a query for one number.
+/// Returns the result of a query for one number.
 fn value(pod: &Pod, query: &str) -> Option<String> {
     let answer = pod.get(PORT, &format!("/api/v1/query?query={query}"))?;
     let answer: serde_json::Value = serde_json::from_str(&answer).ok()?;
@@ -139,7 +141,7 @@ fn it_survives_updates_while_it_starts() {
     survives_updates_while_it_starts(|| Prometheus);
 }
 
-/// Asks by way of a connection that stays open.
+/// Asks over a connection that stays open.
 fn ask(connection: &mut BufReader<TcpStream>) -> Option<String> {
     let request = "GET /api/v1/status/config HTTP/1.1\r\nHost: localhost\r\n\r\n";
     connection.get_mut().write_all(request.as_bytes()).ok()?;
@@ -157,7 +159,7 @@ fn ask(connection: &mut BufReader<TcpStream>) -> Option<String> {
     answer_in(&String::from_utf8(body).ok()?)
 }
 
-/// Besides what the sidecar says: prometheus has loaded its configuration so many times more.
+/// Asserts that the sidecar and prometheus agree on the number of reloads.
 #[track_caller]
 fn expect_reloads(mut app: App<Prometheus>, count: usize, sidecar: Talker) {
     app.expect_reloads(count, sidecar);

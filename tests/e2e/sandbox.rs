@@ -1,4 +1,4 @@
-//! What the sidecar gives up by itself, where a container runtime has taken something from it already.
+//! The sidecar's own sandbox inside that of a container runtime.
 
 use crate::image::{Container, Image, succeed};
 use crate::support::process::{Talker, Target, open_to_all};
@@ -9,10 +9,10 @@ use std::fs;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
-/// Users of a sidecar, the user of the application that it may signal, and what it keeps of the capability KILL.
+/// The sidecar's user, the application's user, and the capabilities that the sidecar keeps.
 const USERS: [(u32, u32, &str); 2] = [(0, 1001, "KILL"), (65532, 65532, "none")];
 
-/// A volume, and an application that is another container's or none's.
+/// A volume, and an application outside the sidecar's container.
 struct Pod {
     volume: Volume,
     target: Target,
@@ -37,9 +37,9 @@ impl Pod {
         }
     }
 
-    /// The sidecar says what holds, and does what it is for.
+    /// Asserts that the sidecar logs its restrictions, and still delivers a signal.
     #[track_caller]
-    fn is_told(&mut self, sidecar: &mut Talker, kept: &str) {
+    fn expect_signal(&mut self, sidecar: &mut Talker, kept: &str) {
         let line = sidecar.expect(" sandboxed");
         let expected = format!("info  sandboxed no_new_privs=on capabilities={kept} seccomp=on");
         assert!(line.ends_with(&expected), "{line}");
@@ -51,7 +51,7 @@ impl Pod {
 }
 
 #[test]
-fn in_a_container_with_its_own_profile() {
+fn works_in_a_container_with_a_profile() {
     let image = Image::build();
     for (user, apps_user, kept) in USERS {
         let mut pod = Pod::new(apps_user);
@@ -63,29 +63,29 @@ fn in_a_container_with_its_own_profile() {
         let mounts = [(pod.volume.path.clone(), "/config")];
         let mounts = mounts.each_ref().map(|(path, at)| (path.as_path(), *at));
         let (sidecar, mut output) = Container::run(&image, &options, &mounts, &[]);
-        pod.is_told(&mut output, kept);
+        pod.expect_signal(&mut output, kept);
         let inspected = succeed(Command::new(&image.tool).args([
             "inspect",
             "--format",
             "{{.State.Pid}}",
             &sidecar.name,
         ]));
-        // The container's filter, and the sidecar's own.
+        // The container's filter and the sidecar's.
         let status = fs::read_to_string(format!("/proc/{}/status", inspected.trim())).unwrap();
         assert!(status.contains("\nSeccomp_filters:\t2\n"), "{status}");
     }
 }
 
-/// The profile that podman, CRI-O and buildah have by default; docker's and containerd's is the same but for a few calls.
+/// With the default profile of podman, CRI-O and buildah, from which docker's and containerd's differs by a few calls.
 const PROFILE: &str = "/usr/share/containers/seccomp.json";
 
 #[test]
-fn under_runc_with_a_profile_and_without() {
+fn works_under_runc_with_and_without_a_profile() {
     for profile in [None, Some(runtime_profile())] {
         for (user, apps_user, kept) in USERS {
             let mut pod = Pod::new(apps_user);
             let (container, mut output) = Runc::run(&pod, user, profile.as_ref());
-            pod.is_told(&mut output, kept);
+            pod.expect_signal(&mut output, kept);
             succeed(container.runc().args(["kill", &container.name, "TERM"]));
             let (status, lines) = output.finish();
             assert_eq!(status.code(), Some(0), "{lines:#?}");
@@ -93,7 +93,7 @@ fn under_runc_with_a_profile_and_without() {
     }
 }
 
-/// Podman's profile as a runtime takes it: what it says for this machine and a container with few capabilities.
+/// Translates podman's profile into a runtime's: the rules for this machine and a container with few capabilities.
 fn runtime_profile() -> Value {
     let profile: Value = serde_json::from_slice(&fs::read(PROFILE).unwrap()).unwrap();
     let arch = if cfg!(target_arch = "aarch64") {
@@ -127,7 +127,7 @@ fn runtime_profile() -> Value {
     })
 }
 
-/// A container of plain runc, which sees this machine's processes. It is killed and removed when it is dropped.
+/// A container run by runc, which sees this machine's processes. Dropping it kills and removes it.
 struct Runc {
     bundle: tempfile::TempDir,
     name: String,
@@ -159,7 +159,7 @@ impl Runc {
         (container, output)
     }
 
-    /// Changes runc's own specification where this one differs from it.
+    /// Adapts the specification that runc generates.
     fn describe(&self, pod: &Pod, user: u32, profile: Option<&Value>) {
         let path = self.bundle.path().join("config.json");
         let mut spec: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
@@ -171,7 +171,7 @@ impl Runc {
             "CONFIG_DIR=/config",
             format!("PROCESS_NAME={}", pod.target.name)
         ]);
-        // As a kubelet has it: nothing ambient.
+        // No ambient capabilities, as under a kubelet.
         let capabilities = json!(["CAP_KILL"]);
         process["capabilities"] =
             json!({"bounding": capabilities, "effective": capabilities, "permitted": capabilities});
@@ -190,7 +190,7 @@ impl Runc {
         fs::write(path, spec.to_string()).unwrap();
     }
 
-    /// runc, which keeps what it has to remember with the bundle.
+    /// Returns a runc command that keeps its state in the bundle.
     fn runc(&self) -> Command {
         let mut command = Command::new("runc");
         command.arg("--root").arg(self.bundle.path().join("state"));

@@ -1,6 +1,6 @@
-//! What the databases share: a cluster that is made once and copied into every Pod, and a client that stays connected.
+//! Databases: a cluster that is initialised once and copied into every Pod, and a client that stays connected.
 
-use crate::app::Pod;
+use crate::pod::Pod;
 use crate::support::process::{Talker, open_to_all};
 use std::io::Write;
 use std::os::unix::fs::chown;
@@ -9,18 +9,18 @@ use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
-/// Databases refuse to run as root: as nobody.
+/// Databases refuse to run as root.
 const USER: u32 = 65534;
 
-/// A command of the databases' user.
+/// A command that runs as the databases' user.
 pub fn command(program: &str) -> Command {
     let mut command = Command::new(program);
     command.uid(USER).gid(USER).current_dir("/");
     command
 }
 
-/// Puts a new cluster of `program` into the Pod, where nothing else is yet. It is a copy: `make` makes one in an empty directory
-/// when there is none for this version of the program.
+/// Puts a new cluster of `program` into the empty Pod and returns its path. `make` initialises one in an empty directory if none is
+/// cached for this version of the program.
 pub fn cluster(pod: &Pod, program: &str, make: impl FnOnce(&Path)) -> PathBuf {
     static MAKING: Mutex<()> = Mutex::new(());
     let version = output(Command::new(program).arg("--version"));
@@ -32,7 +32,7 @@ pub fn cluster(pod: &Pod, program: &str, make: impl FnOnce(&Path)) -> PathBuf {
     {
         let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
         if !kept.exists() {
-            // Not where it is kept: the databases' user may not look into somebody's home.
+            // Not in the cache itself, which the databases' user may not be able to enter.
             let directory = tempfile::tempdir().unwrap();
             open_to_all(directory.path());
             let made = directory.path().join("data");
@@ -51,7 +51,7 @@ pub fn cluster(pod: &Pod, program: &str, make: impl FnOnce(&Path)) -> PathBuf {
     data
 }
 
-/// What a command that succeeds prints.
+/// Runs a command that must succeed. Returns its output.
 #[track_caller]
 pub fn output(command: &mut Command) -> String {
     let output = command.output().unwrap();
@@ -59,7 +59,7 @@ pub fn output(command: &mut Command) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// What a client in the Pod prints, if it succeeds.
+/// Returns the output of a client in the Pod, if it succeeds.
 pub fn query(pod: &Pod, client: &mut Command) -> Option<String> {
     let output = pod.output(client);
     let answer = String::from_utf8(output.stdout).ok()?;
@@ -73,7 +73,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// `client` reads statements and prints what they give, line by line.
+    /// Starts `client`, which reads statements and prints their results line by line.
     pub fn new(pod: &Pod, client: &mut Command) -> Self {
         client.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = pod.spawn(client);
@@ -85,12 +85,12 @@ impl Session {
         }
     }
 
-    /// Has a statement carried out that gives nothing.
+    /// Executes a statement without a result.
     pub fn tell(&mut self, statement: &str) {
         writeln!(self.statements, "{statement};").unwrap();
     }
 
-    /// Has a statement carried out that gives one line.
+    /// Executes a statement that returns one line.
     #[track_caller]
     pub fn ask(&mut self, statement: &str) -> String {
         self.tell(statement);

@@ -1,7 +1,9 @@
-//! squid reconfigures itself between two requests, and its tunnels stay.
+//! squid reconfigures itself between requests; its tunnels stay open.
 
-use crate::app::{App, Application, Pod, carries, survives_updates_while_it_starts, three_updates};
+use crate::app::{App, Application, carries, three_updates};
 use crate::http::read_head;
+use crate::pod::Pod;
+use crate::startup::survives_updates_while_it_starts;
 use std::io::{BufReader, Write};
 use std::process::Command;
 
@@ -26,7 +28,7 @@ impl Application for Squid {
              pid_filename {path}/pid
              include {path}/volume/*.conf"
         )
-        // It has no lines that begin with white space.
+        // squid takes an indented line for the continuation of the one before.
         .replace("\n             ", "\n");
         let mut command = Command::new("squid");
         command
@@ -39,7 +41,7 @@ impl Application for Squid {
         vec![("main.conf".to_owned(), format!("visible_hostname {text}\n"))]
     }
 
-    /// Nobody listens where it is asked to go, and it says who says so.
+    /// Nobody listens at the requested address, so squid answers with an error page under its own name.
     fn answer(&self, pod: &Pod) -> Option<String> {
         let answer = pod.answer(PORT, "http://127.0.0.1:1/")?;
         let (_, via) = answer.split_once("\r\nVia: 1.1 ")?;
@@ -57,7 +59,7 @@ fn each_update_is_one_reload() {
 }
 
 #[test]
-fn a_tunnel_from_before_each_of_several_reloads_goes_on() {
+fn tunnels_survive_several_reloads() {
     let mut squid = App::start(Squid);
     let sidecar = squid.sidecar(squid.settings());
     let backend = squid.pod.listen(BACKEND);
@@ -89,6 +91,6 @@ fn it_survives_updates_while_it_starts() {
 #[track_caller]
 fn expect_reloads(squid: &App<Squid>, count: usize) {
     squid.expect_logged("Reconfiguring Squid Cache", count);
-    // Its kid, which does the work, is the first one.
+    // Its worker was never restarted.
     squid.expect_logged("Starting Squid Cache", 1);
 }

@@ -1,6 +1,8 @@
-//! sshd executes itself again: the same process, and what is logged in stays.
+//! sshd executes itself again under the same id; sessions stay open.
 
-use crate::app::{App, Application, Pod, survives_updates_while_it_starts, three_updates};
+use crate::app::{App, Application, three_updates};
+use crate::pod::Pod;
+use crate::startup::survives_updates_while_it_starts;
 use crate::support::process::Talker;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{ChildStdin, Command, Stdio};
@@ -31,9 +33,9 @@ impl Application for Sshd {
              UsePAM no
              Include {path}/volume/*.conf"
         );
-        // Where it separates privileges.
+        // For privilege separation.
         pod.inside(|| std::fs::create_dir("/run/sshd")).unwrap();
-        // It wants to know its own path, to execute itself.
+        // It insists on an absolute path, to execute itself again.
         let mut command = Command::new("/usr/sbin/sshd");
         command
             .args(["-D", "-e", "-f"])
@@ -46,7 +48,7 @@ impl Application for Sshd {
         vec![("main.conf".to_owned(), config)]
     }
 
-    /// From its greeting: `SSH-2.0-OpenSSH_9.2p1 Debian-2 one`.
+    /// Read from its greeting: `SSH-2.0-OpenSSH_9.2p1 Debian-2 one`.
     fn answer(&self, pod: &Pod) -> Option<String> {
         let mut greeting = String::new();
         let mut stream = BufReader::new(pod.connect(PORT).ok()?);
@@ -57,7 +59,7 @@ impl Application for Sshd {
 
 const PORT: u16 = 2222;
 
-/// `ssh` to it, to run something.
+/// An `ssh` command that connects to it.
 fn ssh(pod: &Pod, options: &[&str]) -> Command {
     let mut command = Command::new("ssh");
     command
@@ -70,7 +72,7 @@ fn ssh(pod: &Pod, options: &[&str]) -> Command {
     command
 }
 
-/// A session in which a shell is told what to do.
+/// A session with a shell.
 struct Session {
     talker: Talker,
     input: ChildStdin,
@@ -91,7 +93,7 @@ impl Session {
         Self { talker, input }
     }
 
-    /// Lets the shell print something that was not in what it was told.
+    /// Asserts that the shell still works: it prints something that does not occur in its input.
     #[track_caller]
     fn says(&mut self, word: &str) {
         writeln!(self.input, "printf '%s-%s\\n' said {word}").unwrap();
@@ -112,7 +114,7 @@ fn each_update_is_one_reload_of_the_same_process() {
 }
 
 #[test]
-fn sessions_from_before_and_between_reloads_stay_open() {
+fn sessions_survive_several_reloads() {
     let mut sshd = App::start(Sshd);
     let sidecar = sshd.sidecar(sshd.settings());
     let mut sessions = vec![
@@ -134,8 +136,8 @@ fn sessions_from_before_and_between_reloads_stay_open() {
     expect_restarts(&sshd, 3);
 }
 
-/// A session that was opened before a signal to all that is called sshd.
-fn session_met_by_a_signal_to_all(guard: &str) -> (App<Sshd>, Talker, Session) {
+/// Opens a session, then signals every process named sshd.
+fn session_before_a_signal_to_all(guard: &str) -> (App<Sshd>, Talker, Session) {
     let sshd = App::start(Sshd);
     let settings = sshd
         .settings()
@@ -150,11 +152,11 @@ fn session_met_by_a_signal_to_all(guard: &str) -> (App<Sshd>, Talker, Session) {
 }
 
 #[test]
-fn signalled_with_all_its_children_it_drops_a_session() {
-    let (_sshd, mut sidecar, session) = session_met_by_a_signal_to_all("false");
+fn a_signal_to_every_process_drops_a_session() {
+    let (_sshd, mut sidecar, session) = session_before_a_signal_to_all("false");
     sidecar.expect("the process ended after the signal");
     let (status, lines) = session.talker.finish();
-    // So ssh(1) tells of its own errors.
+    // ssh(1) exits with 255 on its own errors.
     assert_eq!(
         (status.code(), lines),
         (Some(255), vec!["said-one".to_owned()])
@@ -163,9 +165,9 @@ fn signalled_with_all_its_children_it_drops_a_session() {
 }
 
 #[test]
-fn the_guard_spares_a_session_even_so() {
-    let (_sshd, mut sidecar, mut session) = session_met_by_a_signal_to_all("true");
-    sidecar.expect("would end or stop the process, which has no handler");
+fn the_guard_protects_a_session_from_a_signal_to_every_process() {
+    let (_sshd, mut sidecar, mut session) = session_before_a_signal_to_all("true");
+    sidecar.expect("the process has no handler for the signal");
     session.says("two");
 }
 

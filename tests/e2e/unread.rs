@@ -1,7 +1,8 @@
-//! Servers that read their configuration once: the signal does them no harm, and nothing else.
+//! Servers that read their configuration only once. The signal has no effect on them, and the sidecar reports that.
 
-use crate::app::{Application, Pod, an_unread_update};
+use crate::app::{Application, update_is_reported_unread};
 use crate::named::txt;
+use crate::pod::Pod;
 use crate::support::process::Settings;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -31,7 +32,7 @@ impl Application for Redis {
         vec![("redis.conf".to_owned(), config)]
     }
 
-    /// `CONFIG GET` is answered by `*2`, and the name and the value each after its length.
+    /// The answer to `CONFIG GET` is `*2`, then name and value, each after its length.
     fn answer(&self, pod: &Pod) -> Option<String> {
         let mut stream = pod.connect(PORT).ok()?;
         stream
@@ -75,7 +76,7 @@ impl Application for Rsyslogd {
         vec![("rsyslog.conf".to_owned(), config)]
     }
 
-    /// How it writes a message down.
+    /// Logs a message and returns the line that was written.
     fn answer(&self, pod: &Pod) -> Option<String> {
         let socket = pod
             .inside(|| UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)))
@@ -121,16 +122,16 @@ impl Application for Dnsmasq {
 const PORT: u16 = 6000;
 
 #[test]
-fn redis_is_called_out() {
-    an_unread_update(Redis);
+fn redis_is_reported() {
+    update_is_reported_unread(Redis);
 }
 
 #[test]
-fn rsyslogd_is_called_out() {
-    an_unread_update(Rsyslogd);
+fn rsyslogd_is_reported() {
+    update_is_reported_unread(Rsyslogd);
 }
 
 #[test]
-fn dnsmasq_is_called_out_when_its_main_file_changes() {
-    an_unread_update(Dnsmasq);
+fn dnsmasq_is_reported_when_its_main_file_changes() {
+    update_is_reported_unread(Dnsmasq);
 }

@@ -1,6 +1,8 @@
-//! uwsgi waits for its workers to finish what they are at and executes itself again, under the id that it has.
+//! uwsgi waits for its workers to finish their requests, and executes itself again under the same id.
 
-use crate::app::{App, Application, Pod, survives_updates_while_it_starts};
+use crate::app::{App, Application};
+use crate::pod::Pod;
+use crate::startup::survives_updates_while_it_starts;
 use crate::support::process::{Talker, eventually};
 use crate::wsgi::{self, Backend, PORT};
 use std::fs;
@@ -38,14 +40,14 @@ fn each_update_is_one_reload() {
     let mut sidecar = app.sidecar(app.settings());
     for text in ["two", "three", "four"] {
         app.reload(&mut sidecar, text);
-        // Its worker answers a moment before the master, which ignores the signal while it starts, takes it again.
+        // While it starts, the master ignores the signal, a moment longer than until its worker answers.
         eventually("ready for the signal", || catches_hangups(&app));
     }
     expect_reloads(app, 3, sidecar);
 }
 
 #[test]
-fn a_slow_request_that_a_reload_meets_is_answered() {
+fn a_slow_request_survives_a_reload() {
     let app = App::start(Uwsgi);
     let backend = Backend::new(&app.pod);
     let sidecar = app.sidecar(app.settings());
@@ -69,11 +71,11 @@ fn catches_hangups(app: &App<Uwsgi>) -> bool {
     u64::from_str_radix(caught.unwrap().trim(), 16).unwrap() & 1 != 0
 }
 
-/// Besides what the sidecar says: uwsgi has executed itself again so many times, and no worker was ended but by its master.
+/// Asserts that the sidecar and uwsgi agree on the number of reloads, and that only the master ended workers.
 #[track_caller]
 fn expect_reloads(mut app: App<Uwsgi>, count: usize, sidecar: Talker) {
     app.expect_reloads(count, sidecar);
     app.expect_logged("binary reloading uWSGI", count);
-    // As its master logs it of a worker that has ended without having been told to.
+    // The master logs this about a worker that died on its own.
     app.expect_logged("DAMN", 0);
 }

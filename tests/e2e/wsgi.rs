@@ -1,6 +1,7 @@
-//! What gunicorn and uwsgi share: a Python program that they serve, and requests to it that take as long as a test wants.
+//! A WSGI application for gunicorn and uwsgi, with requests that take as long as a test wants.
 
-use crate::app::{App, Application, Pod};
+use crate::app::{App, Application};
+use crate::pod::Pod;
 use crate::support::process::eventually;
 use std::io::{BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -10,25 +11,25 @@ use std::process::Command;
 pub const PORT: u16 = 8080;
 const BACKEND: u16 = 8081;
 
-/// Writes the program, whose object is `wsgi:application`. Where it is.
+/// Writes the program with the object `wsgi:application`. Returns its path.
 pub fn program(pod: &Pod) -> PathBuf {
     pod.write("wsgi.py", include_str!("wsgi.py"))
 }
 
-/// What the program needs, whatever serves it.
+/// Sets up the environment that the program needs.
 pub fn prepare(command: &mut Command, pod: &Pod) {
     command
         .current_dir(pod.path(""))
         .env("HOME", pod.path(""))
         .env("BACKEND", BACKEND.to_string())
-        // A mounted volume is read-only. Here Python would leave what it has compiled beside the source.
+        // The volume is writable here, unlike in a Pod, and Python would write its bytecode into it.
         .env("PYTHONDONTWRITEBYTECODE", "1");
 }
 
-/// The backend of slow requests.
+/// The port of the backend of slow requests.
 pub struct Backend(TcpListener);
 
-/// A request that a worker is busy with.
+/// A request that keeps a worker busy.
 pub struct Slow {
     client: BufReader<TcpStream>,
     backend: TcpStream,
@@ -56,9 +57,9 @@ impl Backend {
 }
 
 impl Slow {
-    /// Lets the worker answer. What the client gets: nothing if the worker is gone.
+    /// Lets the worker answer. Returns what the client gets, which is nothing if the worker is gone.
     pub fn finish(mut self) -> String {
-        // Nobody may be there to read it.
+        // The worker may be gone.
         let _ = self.backend.write_all(b"at last");
         drop(self.backend);
         let mut answer = String::new();

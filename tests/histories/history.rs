@@ -1,8 +1,8 @@
-//! What a history is made of, and how one is made up.
+//! A history: the operations that several writers carry out at once. Proptest generates it.
 //!
-//! Below one directory: `plain`, in which two writers work; the volumes `volume-1` and `volume-2`, one for each order of the
-//! kubelet's steps; `current`, a link to one of several trees, as git-sync swaps it; `files/app.conf`. These five are watched.
-//! `outside` is not, but links lead there.
+//! All files are in one directory. Five roots are watched: `plain`, which two writers share; the volumes `volume-1` and
+//! `volume-2`, one for each order of the kubelet's steps; `current`, a link that is swapped from tree to tree as git-sync does it;
+//! and the file `files/app.conf`. `outside` is not watched, but links lead there.
 
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -10,7 +10,7 @@ use proptest::sample::select;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct History {
     pub settings: Timing,
-    /// What each writer does, one after the other; the writers all at once.
+    /// Each writer's operations, in order. The writers run at once.
     pub writers: Vec<Vec<Timed>>,
 }
 
@@ -26,13 +26,13 @@ pub struct Timing {
     pub settle_max_ms: u64,
     pub min_interval_ms: u64,
     pub poll_ms: Option<u64>,
-    /// SIGHUP, of which several may become one, or a real-time signal, which are queued.
+    /// Signal with SIGRTMIN+3, which is queued, and not with SIGHUP, of which two may merge.
     pub realtime: bool,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Timed {
-    /// The pause before it.
+    /// The pause before the operation.
     pub delay_ms: u64,
     pub operation: Operation,
 }
@@ -43,63 +43,60 @@ impl Timed {
     }
 }
 
-/// Paths are below the history's directory. Contents are numbered; see `plan::content`.
+/// Paths are relative to the history's directory. Contents are given by number; see `plan::content`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Operation {
     Write(&'static str, usize),
     WriteInPlace(&'static str, usize),
     Append(&'static str, usize),
-    /// Opened, half of it written, the rest written, closed, with a pause before each.
+    /// Opens a file, writes one half, then the other, and closes it, with a pause before each.
     WriteSlowly(&'static str, usize, [u64; 3]),
-    /// Written beside it or elsewhere, then renamed over it.
-    Replace(&'static str, usize, Beside, u64),
+    /// Writes a new file and, after a pause, renames it over the old one.
+    Replace(&'static str, usize, Staging, u64),
     Remove(&'static str),
     MakeDirectory(&'static str),
     RemoveDirectory(&'static str),
     RemoveTree(&'static str),
     Rename(&'static str, &'static str),
-    /// A link to this target in this place; renamed over what is there, or made after that is removed.
-    Link(&'static str, &'static str, Beside, u64),
+    /// Makes a link to a target at a path: after removing what is there, or renamed over it.
+    Link(&'static str, &'static str, Staging, u64),
     HardLink(&'static str, &'static str),
     MakeFifo(&'static str),
     Chmod(&'static str),
     Touch(&'static str),
-    /// Written over with what is there.
+    /// Writes a file's own content over it.
     SameBytes(&'static str),
-    /// Another content and, after a pause, what was there before.
+    /// Writes other content and, after a pause, the old content again.
     Flip(&'static str, usize, u64),
-    /// The same with the target killed and started again in between.
+    /// Restarts the target while the other content is there.
     FlipAroundRestart(&'static str, usize, [u64; 3]),
-    /// The same again, and the sidecar sees nothing of it before it is over.
+    /// The same, with the sidecar stopped meanwhile.
     FlipWhileStopped(&'static str, usize, [u64; 3]),
-    /// A directory is made, the target killed and started again, and then a file made in the directory.
+    /// Makes a directory, restarts the target, then makes a file in the directory.
     FillAroundRestart(&'static str, usize, [u64; 3]),
-    /// Many files at once, and away again after a pause.
+    /// Makes many files at once and, after a pause, removes them.
     Burst(&'static str, usize, u64),
-    /// Written to while its root is elsewhere.
-    WriteAway(&'static str, usize),
-    /// A root goes elsewhere and comes back.
+    /// Renames a root and, after a pause, renames it back.
     MoveAway(&'static str, u64),
-    /// A root is removed and comes back with one file, as a volume with one key.
+    /// Removes a root and, after a pause, makes it again with one file.
     Recreate(&'static str, usize, u64),
-    /// The volume's keys and their contents, with a pause before each of the kubelet's steps.
+    /// Updates a volume to these keys and contents, with a pause before each of the kubelet's steps.
     Update(&'static str, Vec<(&'static str, usize)>, Vec<u64>),
-    /// The payload that is there already.
-    Replay(&'static str),
-    /// A tree is made, the link swapped, and the tree before it removed after a pause.
+    /// Makes a tree and swaps the link; may remove the old tree after a pause.
     Swap(usize, u64),
-    /// Back to the tree before, if it is still there.
+    /// Swaps the link back to the previous tree, if that still exists.
     SwapBack,
-    /// The target is killed and, after a pause, started again.
+    /// Kills the target and, after a pause, starts it again.
     Restart(u64),
-    /// SIGSTOP and, after a pause, SIGCONT.
+    /// Sends SIGSTOP to the sidecar and, after a pause, SIGCONT.
     Stop(u64),
-    /// SIGUSR1.
-    Demand,
+    /// Sends SIGUSR1 to the sidecar.
+    Request,
 }
 
+/// Where a new file or link is made before it takes its place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Beside {
+pub enum Staging {
     InTheTree,
     Elsewhere,
 }
@@ -122,9 +119,9 @@ const FILES: [&str; 11] = [
     "files/other",
 ];
 const DIRECTORIES: [&str; 5] = ["plain/d", "plain/d/e", "plain/g", "outside/od", "plain/m"];
-const PLACES: [&str; 5] = ["plain/l", "plain/m", "plain/d/l", "plain/a", "outside/o"];
-/// A slash at the beginning stands for the history's directory.
-const LEADS: [&str; 10] = [
+const LINKS: [&str; 5] = ["plain/l", "plain/m", "plain/d/l", "plain/a", "outside/o"];
+/// A leading slash stands for the history's directory.
+const TARGETS: [&str; 10] = [
     "a",
     "d",
     "../outside/o",
@@ -141,13 +138,13 @@ fn delay() -> impl Strategy<Value = u64> {
     prop_oneof![3 => Just(0), 4 => 1..=10_u64, 4 => 10..=30_u64, 2 => 30..=250_u64]
 }
 
-/// Between the steps of one operation.
+/// A pause within one operation.
 fn pause() -> impl Strategy<Value = u64> {
     prop_oneof![3 => Just(0), 5 => 1..=30_u64, 1 => 30..=200_u64]
 }
 
-fn beside() -> impl Strategy<Value = Beside> {
-    select(&[Beside::Elsewhere, Beside::InTheTree][..])
+fn staging() -> impl Strategy<Value = Staging> {
+    select(&[Staging::Elsewhere, Staging::InTheTree][..])
 }
 
 fn content() -> impl Strategy<Value = usize> {
@@ -175,10 +172,10 @@ fn timed(operation: impl Strategy<Value = Operation>) -> impl Strategy<Value = T
     })
 }
 
-fn in_files() -> impl Strategy<Value = Operation> {
+fn file_operation() -> impl Strategy<Value = Operation> {
     let file = || select(&FILES[..]);
     let directory = || select(&DIRECTORIES[..]);
-    let anything = || prop_oneof![2 => file(), 1 => directory(), 1 => select(&PLACES[..])];
+    let anything = || prop_oneof![2 => file(), 1 => directory(), 1 => select(&LINKS[..])];
     let movable = || prop_oneof![2 => directory(), 1 => file()];
     prop_oneof![
         3 => (file(), content()).prop_map(|(path, content)| Operation::Write(path, content)),
@@ -186,15 +183,15 @@ fn in_files() -> impl Strategy<Value = Operation> {
         2 => (file(), content()).prop_map(|(path, content)| Operation::Append(path, content)),
         2 => (file(), content(), [pause(), pause(), pause()])
             .prop_map(|(path, content, pauses)| Operation::WriteSlowly(path, content, pauses)),
-        3 => (file(), content(), beside(), pause())
-            .prop_map(|(path, content, beside, pause)| Operation::Replace(path, content, beside, pause)),
+        3 => (file(), content(), staging(), pause())
+            .prop_map(|(path, content, staging, pause)| Operation::Replace(path, content, staging, pause)),
         2 => anything().prop_map(Operation::Remove),
         2 => directory().prop_map(Operation::MakeDirectory),
         1 => directory().prop_map(Operation::RemoveDirectory),
         1 => directory().prop_map(Operation::RemoveTree),
         3 => (movable(), movable()).prop_map(|(from, to)| Operation::Rename(from, to)),
-        3 => (select(&LEADS[..]), select(&PLACES[..]), beside(), pause())
-            .prop_map(|(target, path, beside, pause)| Operation::Link(target, path, beside, pause)),
+        3 => (select(&TARGETS[..]), select(&LINKS[..]), staging(), pause())
+            .prop_map(|(target, path, staging, pause)| Operation::Link(target, path, staging, pause)),
         2 => (file(), file()).prop_map(|(from, to)| Operation::HardLink(from, to)),
         1 => file().prop_map(Operation::MakeFifo),
         1 => anything().prop_map(Operation::Chmod),
@@ -202,14 +199,15 @@ fn in_files() -> impl Strategy<Value = Operation> {
         2 => file().prop_map(Operation::SameBytes),
         3 => (file(), content(), pause()).prop_map(|(path, content, pause)| Operation::Flip(path, content, pause)),
         1 => (directory(), 1..30_usize, pause()).prop_map(|(path, count, pause)| Operation::Burst(path, count, pause)),
+        // Below a root that has been moved away, if it has.
         1 => (select(&["away/a", "away/d/a"][..]), content())
-            .prop_map(|(path, content)| Operation::WriteAway(path, content)),
+            .prop_map(|(path, content)| Operation::WriteInPlace(path, content)),
         1 => pause().prop_map(|pause| Operation::MoveAway("plain", pause)),
         1 => (content(), pause()).prop_map(|(content, pause)| Operation::Recreate("plain", content, pause)),
     ]
 }
 
-fn in_volume(volume: &'static str) -> impl Strategy<Value = Operation> {
+fn volume_operation(volume: &'static str) -> impl Strategy<Value = Operation> {
     let payload = proptest::sample::subsequence(&KEYS[..], 1..=KEYS.len())
         .prop_flat_map(|keys| {
             let contents = proptest::collection::vec(content(), keys.len());
@@ -219,20 +217,19 @@ fn in_volume(volume: &'static str) -> impl Strategy<Value = Operation> {
     let pauses = proptest::collection::vec(pause(), 8);
     prop_oneof![
         8 => (payload, pauses).prop_map(move |(payload, pauses)| Operation::Update(volume, payload, pauses)),
-        2 => Just(Operation::Replay(volume)),
         1 => pause().prop_map(move |pause| Operation::MoveAway(volume, pause)),
         1 => (content(), pause()).prop_map(move |(content, pause)| Operation::Recreate(volume, content, pause)),
     ]
 }
 
-fn of_trees() -> impl Strategy<Value = Operation> {
+fn tree_operation() -> impl Strategy<Value = Operation> {
     prop_oneof![
         3 => (content(), pause()).prop_map(|(content, pause)| Operation::Swap(content, pause)),
         1 => Just(Operation::SwapBack),
     ]
 }
 
-fn to_processes() -> impl Strategy<Value = Operation> {
+fn process_operation() -> impl Strategy<Value = Operation> {
     prop_oneof![
         3 => pause().prop_map(Operation::Restart),
         2 => (select(&FILES[..]), content(), [0..10_u64, 0..10_u64, 0..20_u64])
@@ -242,25 +239,25 @@ fn to_processes() -> impl Strategy<Value = Operation> {
         1 => (select(&["plain/n", "plain/d/n"][..]), content(), [0..10_u64, 0..10_u64, 0..20_u64])
             .prop_map(|(path, content, pauses)| Operation::FillAroundRestart(path, content, pauses)),
         3 => pause().prop_map(Operation::Stop),
-        1 => Just(Operation::Demand),
+        1 => Just(Operation::Request),
     ]
 }
 
-fn some(
+fn writer(
     operation: impl Strategy<Value = Operation>,
-    most: usize,
+    max: usize,
 ) -> impl Strategy<Value = Vec<Timed>> {
-    proptest::collection::vec(timed(operation), 0..=most)
+    proptest::collection::vec(timed(operation), 0..=max)
 }
 
 pub fn history() -> impl Strategy<Value = History> {
     let writers = (
-        some(in_files(), 8),
-        some(in_files(), 8),
-        some(in_volume(VOLUMES[0]), 5),
-        some(in_volume(VOLUMES[1]), 5),
-        some(of_trees(), 3),
-        some(to_processes(), 4),
+        writer(file_operation(), 8),
+        writer(file_operation(), 8),
+        writer(volume_operation(VOLUMES[0]), 5),
+        writer(volume_operation(VOLUMES[1]), 5),
+        writer(tree_operation(), 3),
+        writer(process_operation(), 4),
     );
     (timing(), writers).prop_map(|(settings, (a, b, c, d, e, f))| History {
         settings,

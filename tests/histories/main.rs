@@ -1,21 +1,29 @@
-//! Generated histories: random interleavings of everything that is done to configuration, by several writers at once, against
-//! the program as it ships. `make histories` runs some thousands, `make soak` as many as fit into some hours.
+//! Generated histories: random interleavings of everything that happens to configuration, by several writers at once, against
+//! the release program. `make histories` runs some thousands, `make soak` as many as fit into some hours.
 //!
-//! In the end the target runs what is there, no signal came without a change, none came too soon, nothing has grown, and the
-//! log tells the same: see `judge`. A history that breaks a promise is made smaller and printed as a script.
+//! `judge` checks each history against what the sidecar promises. A history that breaks a promise is shrunk and printed as a
+//! script that replays it.
 //!
-//! Numbers in the environment: `HISTORIES` or `HOURS`, how many; `SEED` of the first, the next one has the next; `JOBS`, how many
-//! at once, because most of a history is waiting; `SHRINKING`, for how many seconds at most a failure is made smaller.
+//! Environment variables, all numbers:
+//! `HISTORIES` (how many to run) or `HOURS` (for how long);
+//! `SEED` (of the first history; each further one adds 1);
+//! `JOBS` (how many to run at once; most of a history is waiting);
+//! `SHRINKING` (for how many seconds, at most, to shrink a failure).
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod action;
 mod history;
+mod idle;
 mod judge;
+mod messages;
 mod plan;
 mod run;
 mod script;
 mod search;
+mod target;
+mod trace;
 
 use search::{Plan, search};
 use std::time::Duration;
@@ -30,7 +38,7 @@ fn setting<T: std::str::FromStr>(name: &str) -> Option<T> {
 }
 
 #[test]
-fn every_promise_is_kept_in_every_history() {
+fn every_history_keeps_every_promise() {
     let hours: Option<f64> = setting("HOURS");
     let plan = Plan {
         seed: setting("SEED").unwrap_or_else(random_seed),
@@ -40,7 +48,7 @@ fn every_promise_is_kept_in_every_history() {
             setting("HISTORIES").unwrap_or(2000)
         },
         time: hours.map(|hours| Duration::from_secs_f64(hours * 3600.0)),
-        at_once: setting("JOBS").unwrap_or(24),
+        jobs: setting("JOBS").unwrap_or(24),
         shrinking: Duration::from_secs(setting("SHRINKING").unwrap_or(180)),
     };
     if let Err(report) = search(&plan) {
@@ -50,6 +58,6 @@ fn every_promise_is_kept_in_every_history() {
 
 fn random_seed() -> u64 {
     use std::hash::{BuildHasher, RandomState};
-    // Of six digits, to be typed again.
+    // Six digits are easy to type.
     RandomState::new().hash_one(0) % 1_000_000
 }

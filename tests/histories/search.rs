@@ -1,9 +1,10 @@
-//! Many histories at once, and what is to be done about one that fails.
+//! Runs many histories at once, and shrinks one that fails.
 
 use crate::history::{History, history};
-use crate::judge::{Broken, Signals, judge};
-use crate::run::{Story, run};
-use crate::script::{diary, script};
+use crate::judge::{Broken, Counts, judge};
+use crate::run::run;
+use crate::script::{script, timeline};
+use crate::trace::Trace;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, RngSeed, TestRunner};
 use std::fmt::Write;
@@ -13,116 +14,152 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub struct Plan {
-    /// Of the first history; the next one has the next number.
+    /// The first history's; each further one adds 1.
     pub seed: u64,
     pub histories: u64,
-    /// No history is begun after this.
+    /// No history begins after this.
     pub time: Option<Duration>,
-    pub at_once: u64,
-    /// Making a failing history smaller takes no longer than this.
+    /// How many histories run at once.
+    pub jobs: usize,
+    /// Shrinking a failure takes no longer than this.
     pub shrinking: Duration,
 }
 
 #[derive(Clone, Copy, Default)]
 struct Sums {
-    histories: u64,
-    operations: u64,
-    steps: u64,
-    updates: u64,
-    signals: u64,
-    careful: u64,
-    late: u64,
-    restarts: u64,
-    stops: u64,
-    busy_ms: u64,
+    histories: usize,
+    operations: usize,
+    steps: usize,
+    updates: usize,
+    signals: usize,
+    cautious: usize,
+    late: usize,
+    restarts: usize,
+    stops: usize,
+    busy_ms: f64,
     grown_kib: u64,
 }
 
 impl Sums {
-    fn add(&mut self, story: &Story, signals: Signals) {
+    fn add(&mut self, trace: &Trace, counts: Counts) {
         self.histories += 1;
-        self.operations += story.operations as u64;
-        self.steps += story
+        self.operations += trace.operations;
+        self.steps += trace
             .steps
             .iter()
-            .map(|step| step.shell.len() as u64)
-            .sum::<u64>();
-        self.updates += story.updates as u64;
-        self.signals += signals.all as u64;
-        self.careful += signals.careful as u64;
-        self.late += signals.late as u64;
-        self.restarts += story.lives.len() as u64 - 1;
-        self.stops += story.stops.len() as u64;
-        self.busy_ms += story.busy.last().map_or(0, |busy| busy.1 / 1_000_000) as u64;
-        let [before, after] = story.usage;
-        self.grown_kib = self
-            .grown_kib
-            .max(after.anonymous_kib.saturating_sub(before.anonymous_kib));
+            .map(|step| step.shell.len())
+            .sum::<usize>();
+        self.updates += trace.updates;
+        self.signals += counts.signals;
+        self.cautious += counts.cautious;
+        self.late += counts.late;
+        self.restarts += trace.lives.len() - 1;
+        self.stops += trace.stops.len();
+        self.busy_ms += trace.busy.last().map_or(0, |busy| busy.1) as f64 / 1e6;
+        let [before, after] = trace.usage;
+        let grown_kib = after.anonymous_kib.saturating_sub(before.anonymous_kib);
+        self.grown_kib = self.grown_kib.max(grown_kib);
     }
 
-    fn table(&self, seed: u64, took: Duration, failed: u64) -> String {
+    fn progress(&self, elapsed: Duration) -> String {
+        format!(
+            "{:6.0} s  {} histories, {} operations, {} signals, {} restarts, {} stops",
+            elapsed.as_secs_f64(),
+            self.histories,
+            self.operations,
+            self.signals,
+            self.restarts,
+            self.stops
+        )
+    }
+
+    fn table(&self, seed: u64, took: Duration, failed: usize) -> String {
         let mut table = format!("\nseed {seed}, {:.0} s\n", took.as_secs_f64());
-        for (what, count) in [
-            ("histories", self.histories),
-            ("operations", self.operations),
-            ("steps", self.steps),
-            ("volume updates", self.updates),
-            ("signals", self.signals),
+        for (count, what) in [
+            (self.histories, "histories that kept every promise"),
+            (failed, "histories that broke a promise, not counted below"),
+            (self.operations, "operations"),
+            (self.steps, "actions"),
+            (self.updates, "volume updates"),
+            (self.signals, "signals"),
             (
-                "of them to a process started or signalled amid events that changed nothing",
-                self.careful,
+                self.cautious,
+                "of them cautious, after events that changed nothing",
             ),
             (
-                "targets that read late what was there for a moment",
                 self.late,
+                "targets that read some content that existed for a moment",
             ),
-            ("target restarted", self.restarts),
-            ("sidecar stopped", self.stops),
-            ("histories that broke a promise, not counted above", failed),
+            (self.restarts, "restarts of the target"),
+            (self.stops, "times that the sidecar was stopped"),
         ] {
             let _ = writeln!(table, "  {count:>9}  {what}");
         }
-        let _ = writeln!(
-            table,
-            "  {:>9}  KiB of memory grown by, at most",
-            self.grown_kib
-        );
-        let each = self.busy_ms as f64 / self.histories.max(1) as f64;
-        let _ = write!(
-            table,
-            "  {each:>9.1}  ms that each sidecar was busy, or waited for a processor"
-        );
+        let grown_kib = self.grown_kib;
+        let _ = writeln!(table, "  {grown_kib:>9}  KiB of memory grown, at most");
+        let each_ms = self.busy_ms / self.histories.max(1) as f64;
+        let what = "ms that each sidecar ran, or waited for a processor";
+        let _ = write!(table, "  {each_ms:>9.1}  {what}");
         table
     }
 }
 
-/// A history that has failed.
+/// A history that failed.
 struct Failure {
     seed: u64,
-    story: Option<Box<Story>>,
+    reason: String,
     broken: Vec<Broken>,
-    why: String,
+    trace: Option<Box<Trace>>,
 }
 
-/// Runs them all, or until one fails; then the error is the whole report.
+impl Failure {
+    fn is_like(&self, other: &Self) -> bool {
+        let promise = |failure: &Self| failure.broken.first().map(|broken| broken.0);
+        promise(self) == promise(other)
+    }
+}
+
+/// Runs all histories, or until one fails.
+///
+/// # Errors
+/// The report about the failure.
 pub fn search(plan: &Plan) -> Result<(), String> {
-    println!("seed {}, {} at once", plan.seed, plan.at_once);
+    println!("seed {}, {} at once", plan.seed, plan.jobs);
     let begun = Instant::now();
+    let (sums, failures) = run_all(plan, begun);
+    println!("{}", sums.table(plan.seed, begun.elapsed(), failures.len()));
+    let Some(first) = failures.first() else {
+        return Ok(());
+    };
+    let mut text = format!("a promise is broken after {} histories; ", sums.histories);
+    text += &report(first, plan);
+    let others = failures[1..].iter().map(|failure| failure.seed.to_string());
+    let others: Vec<_> = others.collect();
+    if !others.is_empty() {
+        let _ = writeln!(
+            text,
+            "Seeds that failed at the same time: {}",
+            others.join(", ")
+        );
+    }
+    Err(text)
+}
+
+fn run_all(plan: &Plan, begun: Instant) -> (Sums, Vec<Failure>) {
     let next = AtomicU64::new(0);
     let stop = AtomicBool::new(false);
     let sums = Mutex::new(Sums::default());
     let failures = Mutex::new(Vec::new());
-    let is_over =
-        || stop.load(Ordering::Relaxed) || plan.time.is_some_and(|time| begun.elapsed() > time);
+    let is_time_up = || plan.time.is_some_and(|time| begun.elapsed() > time);
     let work = || {
-        while !is_over() {
+        while !stop.load(Ordering::Relaxed) && !is_time_up() {
             let number = next.fetch_add(1, Ordering::Relaxed);
             if number >= plan.histories {
                 return;
             }
             let seed = plan.seed.wrapping_add(number);
             match attempt(seed, &tree(seed).current()) {
-                Ok((story, signals)) => sums.lock().unwrap().add(&story, signals),
+                Ok((trace, counts)) => sums.lock().unwrap().add(&trace, counts),
                 Err(failure) => {
                     failures.lock().unwrap().push(failure);
                     stop.store(true, Ordering::Relaxed);
@@ -131,33 +168,17 @@ pub fn search(plan: &Plan) -> Result<(), String> {
         }
     };
     thread::scope(|scope| {
-        let workers: Vec<_> = (0..plan.at_once).map(|_| scope.spawn(work)).collect();
-        let mut told = begun;
+        let workers: Vec<_> = (0..plan.jobs).map(|_| scope.spawn(work)).collect();
+        let mut printed = begun;
         while workers.iter().any(|worker| !worker.is_finished()) {
             thread::sleep(Duration::from_millis(100));
-            if told.elapsed() > Duration::from_mins(1) {
-                told = Instant::now();
-                let sums = *sums.lock().unwrap();
-                println!(
-                    "{:6.0} s  {} histories, {} operations, {} signals, {} restarts, {} stops",
-                    begun.elapsed().as_secs_f64(),
-                    sums.histories,
-                    sums.operations,
-                    sums.signals,
-                    sums.restarts,
-                    sums.stops
-                );
+            if printed.elapsed() > Duration::from_mins(1) {
+                printed = Instant::now();
+                println!("{}", sums.lock().unwrap().progress(begun.elapsed()));
             }
         }
     });
-    let sums = *sums.lock().unwrap();
-    let failures = failures.into_inner().unwrap();
-    let failed = failures.len() as u64;
-    println!("{}", sums.table(plan.seed, begun.elapsed(), failed));
-    match failures.first() {
-        None => Ok(()),
-        Some(first) => Err(report(first, &failures, sums.histories, plan)),
-    }
+    (sums.into_inner().unwrap(), failures.into_inner().unwrap())
 }
 
 fn tree(seed: u64) -> impl ValueTree<Value = History> {
@@ -170,80 +191,71 @@ fn tree(seed: u64) -> impl ValueTree<Value = History> {
     history().new_tree(&mut TestRunner::new(config)).unwrap()
 }
 
-fn attempt(seed: u64, history: &History) -> Result<(Box<Story>, Signals), Failure> {
-    let failure = |why: String, story, broken| Failure {
+fn attempt(seed: u64, history: &History) -> Result<(Box<Trace>, Counts), Failure> {
+    let failure = |reason, broken, trace| Failure {
         seed,
-        story,
+        reason,
         broken,
-        why,
+        trace,
     };
-    // What the harness itself asserts is a failure like any other.
-    let story = match std::panic::catch_unwind(|| run(history)) {
-        Ok(Ok(story)) => Box::new(story),
-        Ok(Err(why)) => return Err(failure(why, None, Vec::new())),
-        Err(_) => {
-            return Err(failure(
-                "it panicked; see above".to_owned(),
-                None,
-                Vec::new(),
-            ));
-        }
-    };
-    match judge(&story) {
-        Ok(signals) => Ok((story, signals)),
+    // A failed assertion of the harness is a failure like any other.
+    let trace = std::panic::catch_unwind(|| run(history))
+        .unwrap_or_else(|_| Err("it panicked; see above".to_owned()));
+    let trace = trace.map_err(|reason| failure(reason, Vec::new(), None))?;
+    let trace = Box::new(trace);
+    match judge(&trace) {
+        Ok(counts) => Ok((trace, counts)),
         Err(broken) => {
             let texts: Vec<_> = broken.iter().map(ToString::to_string).collect();
-            Err(failure(texts.join("\n"), Some(story), broken))
+            Err(failure(texts.join("\n"), broken, Some(trace)))
         }
     }
 }
 
-/// Runs the same history several times at once. How often it failed as `like` did, and how.
-fn several(seed: u64, history: &History, times: usize, like: &Failure) -> (usize, Option<Failure>) {
-    let runs = thread::scope(|scope| {
-        let runs: Vec<_> = (0..times)
-            .map(|_| scope.spawn(|| attempt(seed, history)))
-            .collect();
-        runs.into_iter()
-            .filter_map(|run| run.join().unwrap().err())
-            .collect::<Vec<_>>()
-    });
-    let alike = |failure: &Failure| match (failure.broken.first(), like.broken.first()) {
-        (Some(one), Some(other)) => one.0 == other.0,
-        (one, other) => one.is_none() == other.is_none(),
-    };
-    let mut runs: Vec<_> = runs.into_iter().filter(alike).collect();
-    (runs.len(), runs.pop())
+/// A history that was run several times.
+struct Repeated {
+    history: History,
+    runs: usize,
+    failed: usize,
+    failure: Option<Failure>,
 }
 
-/// Makes the first failure smaller, and tells everything about it.
-fn report(first: &Failure, all: &[Failure], passed: u64, plan: &Plan) -> String {
+/// Runs a history several times at once, and counts the failures that are like the first.
+fn repeat(history: History, runs: usize, first: &Failure) -> Repeated {
     let seed = first.seed;
-    let mut tree = tree(seed);
-    let original = tree.current();
-    println!(
-        "history with seed {seed} failed:\n{}\nmaking it smaller",
-        first.why
-    );
-    let at_once = plan.at_once as usize;
-    let (often, mut smallest) = several(seed, &original, at_once, first);
-    // What fails one time in eight is not taken for mended before it has passed two dozen times, and what fails each time is not
-    // taken for the same when it fails one time in eight.
-    let times = (at_once * 3 / (often + 1)).clamp(4.min(at_once), at_once);
-    let enough = (often * times).div_ceil(at_once * 3).max(1);
-    let (mut rate, mut tried) = ((often, at_once), 0);
-    let mut failing = vec![original.clone()];
+    let mut failures: Vec<_> = thread::scope(|scope| {
+        let attempt = || scope.spawn(|| attempt(seed, &history).err());
+        let handles: Vec<_> = (0..runs).map(|_| attempt()).collect();
+        let joined = handles.into_iter().filter_map(|run| run.join().unwrap());
+        joined.filter(|failure| failure.is_like(first)).collect()
+    });
+    Repeated {
+        failed: failures.len(),
+        failure: failures.pop(),
+        history,
+        runs,
+    }
+}
+
+/// Returns the smallest history that fails like the first, and how many were tried.
+fn shrink(original: Repeated, first: &Failure, plan: &Plan) -> (Repeated, usize) {
+    // A history that rarely fails must run often before it counts as passed. One that fails each time must not be replaced by one
+    // that rarely does.
+    let (failed, jobs) = (original.failed, plan.jobs);
+    let runs = (jobs * 3 / (failed + 1)).clamp(4.min(jobs), jobs);
+    let enough = (failed * runs).div_ceil(jobs * 3).max(1);
     let begun = Instant::now();
-    let mut more = often > 0 && tree.simplify();
+    let mut tree = tree(first.seed);
+    let (mut smallest, mut tried) = (original, 0);
+    let mut more = failed > 0 && tree.simplify();
     while more && begun.elapsed() < plan.shrinking {
-        let history = tree.current();
-        let mut fails = failing.contains(&history);
+        let mut fails = tree.current() == smallest.history;
         if !fails {
             tried += 1;
-            let (failed, failure) = several(seed, &history, times, first);
-            if failed >= enough {
-                (fails, smallest, rate) = (true, failure, (failed, times));
-                failing.push(history);
+            let repeated = repeat(tree.current(), runs, first);
+            fails = repeated.failed >= enough;
+            if fails {
+                smallest = repeated;
             }
         }
         more = if fails {
@@ -252,46 +264,45 @@ fn report(first: &Failure, all: &[Failure], passed: u64, plan: &Plan) -> String 
             tree.complicate() || tree.simplify()
         };
     }
-    let history = failing.pop().unwrap_or(original.clone());
-    let shown = smallest.as_ref().unwrap_or(first);
-    let mut text = format!(
-        "a promise is broken: seed {seed}, after {passed} histories\n  make histories SEED={seed} HISTORIES=1\n\
-         It failed {often} times of {} more. Made smaller {tried} times, from {} operations to {}; that failed {} times of {}:\n",
-        plan.at_once,
-        original.operations(),
-        history.operations(),
-        rate.0,
-        rate.1
+    (smallest, tried)
+}
+
+/// Shrinks a failure and returns everything about it.
+fn report(first: &Failure, plan: &Plan) -> String {
+    let seed = first.seed;
+    println!(
+        "history with seed {seed} failed:\n{}\nshrinking it",
+        first.reason
     );
-    let _ = writeln!(text, "{:?}", history.settings);
-    for (number, operations) in history.writers.iter().enumerate() {
+    let original = repeat(tree(seed).current(), plan.jobs, first);
+    let (operations, failed, runs) = (
+        original.history.operations(),
+        original.failed,
+        original.runs,
+    );
+    let (smallest, tried) = shrink(original, first, plan);
+    let mut text = format!(
+        "seed {seed}\n  make histories SEED={seed} HISTORIES=1\n\
+         It failed {failed} of {runs} more times. Shrunk in {tried} attempts from {operations} operations to {}, \
+         which failed {} of {} times:\n{:?}\n",
+        smallest.history.operations(),
+        smallest.failed,
+        smallest.runs,
+        smallest.history.settings,
+    );
+    for (number, operations) in smallest.history.writers.iter().enumerate() {
         for timed in operations {
-            let _ = writeln!(
-                text,
-                "  writer {number}: after {} ms {:?}",
-                timed.delay_ms, timed.operation
-            );
+            let (delay_ms, operation) = (timed.delay_ms, &timed.operation);
+            let _ = writeln!(text, "  writer {number}: after {delay_ms} ms {operation:?}");
         }
     }
-    let _ = writeln!(text, "\n{}", shown.why);
-    if let Some(story) = &shown.story {
+    let failure = smallest.failure.as_ref().unwrap_or(first);
+    let _ = writeln!(text, "\n{}", failure.reason);
+    if let Some(trace) = &failure.trace {
+        let (timeline, script) = (timeline(trace), script(trace));
         let _ = writeln!(
             text,
-            "\nWhat happened:\n{}\nTo replay it:\n\n{}",
-            diary(story),
-            script(story)
-        );
-    }
-    let others: Vec<_> = all
-        .iter()
-        .skip(1)
-        .map(|failure| failure.seed.to_string())
-        .collect();
-    if !others.is_empty() {
-        let _ = writeln!(
-            text,
-            "Histories that failed at the same time: {}",
-            others.join(", ")
+            "\nWhat happened:\n{timeline}\nTo replay it:\n\n{script}"
         );
     }
     text

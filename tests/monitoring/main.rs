@@ -1,6 +1,6 @@
-//! What is in `deploy/monitoring`, with a real Prometheus that scrapes the program as it ships.
+//! The alerts and the dashboard in `deploy/monitoring`, with a real Prometheus that scrapes the release program.
 //!
-//! `make rules` runs it, after promtool has tested each alert by itself.
+//! `make rules` runs this, after promtool has tested each alert alone.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -23,10 +23,10 @@ struct Prometheus {
 }
 
 impl Prometheus {
-    /// Starts one that scrapes a sidecar, as what is in `podmonitor.yaml` makes it do.
+    /// Starts a server that scrapes a sidecar as `podmonitor.yaml` configures it.
     fn start(directory: &Path, sidecar: &str) -> Self {
         let address = free_address();
-        let rules = std::env::var("RULES").expect("RULES names the alerts; make rules sets it");
+        let rules = std::env::var("RULES").expect("RULES is not set; run this by make rules");
         let config = format!(
             "global: {{scrape_interval: 200ms, scrape_timeout: 200ms, evaluation_interval: 200ms}}\n\
              rule_files: [{rules}]\n\
@@ -56,15 +56,15 @@ impl Prometheus {
         }
     }
 
-    /// The series that an expression gives now; promtool fails where Prometheus does not take it.
+    /// Evaluates an expression. Fails if Prometheus rejects it.
     #[track_caller]
     fn query(&self, expression: &str) -> Vec<Value> {
         let output = Command::new("promtool")
             .args(["query", "--format=json", "instant", &self.url, expression])
             .output()
             .unwrap();
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{expression}: {complaint}");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{expression}: {error}");
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
@@ -81,20 +81,20 @@ impl Prometheus {
     }
 }
 
-/// Nobody listens there.
+/// Returns an address where nobody listens.
 fn free_address() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().to_string()
 }
 
-/// The names of this program's metrics that stand in a text.
+/// Finds the names of the sidecar's metrics in a text.
 fn metrics_in(text: &str) -> BTreeSet<String> {
     let words = text.split(|character: char| character != '_' && !character.is_alphanumeric());
     let ours = words.filter(|word| word.starts_with("reloader_"));
     ours.map(str::to_owned).collect()
 }
 
-/// Every expression of the dashboard, with Grafana's variables as they are for all Pods.
+/// Returns every expression of the dashboard, with Grafana's variables set to match all Pods.
 fn expressions(dashboard: &Value) -> Vec<String> {
     let panels = dashboard["panels"].as_array().unwrap();
     let targets = panels
@@ -120,7 +120,7 @@ fn expressions(dashboard: &Value) -> Vec<String> {
 }
 
 #[test]
-fn the_dashboard_shows_and_the_alerts_watch_what_the_program_tells() {
+fn the_dashboard_and_the_alerts_use_the_metrics_that_exist() {
     let directory = tempfile::tempdir().unwrap();
     let volume = Volume::new(
         directory.path().join("volume"),
@@ -135,7 +135,7 @@ fn the_dashboard_shows_and_the_alerts_watch_what_the_program_tells() {
         .set("LISTEN_ADDR", &address)
         .start();
     let prometheus = Prometheus::start(directory.path(), &address);
-    // As it is at start, so that what comes is an increase.
+    // The initial value has to be scraped, so that there is an increase later.
     prometheus.expect_some("reloader_changes_total == 0");
     volume.update_with(&[("app.conf", "two")], |_| {});
     assert_eq!(app.signalled().1, "two");
@@ -147,24 +147,28 @@ fn the_dashboard_shows_and_the_alerts_watch_what_the_program_tells() {
         assert!(!expression.contains('$'), "{expression}");
         prometheus.expect_some(&expression);
     }
-    let told = prometheus.query("{__name__=~\"reloader_.+\"}");
-    let told: BTreeSet<String> = told
+    let exported = prometheus.query("{__name__=~\"reloader_.+\"}");
+    let exported: BTreeSet<String> = exported
         .iter()
         .map(|series| series["metric"]["__name__"].as_str().unwrap().to_owned())
         .collect();
     let alerts = fs::read_to_string(format!("{SHIPPED}/prometheusrule.yaml")).unwrap();
-    assert_eq!(metrics_in(&dashboard), told, "all of them are shown");
-    assert!(metrics_in(&alerts).is_subset(&told));
+    assert_eq!(
+        metrics_in(&dashboard),
+        exported,
+        "the dashboard shows every metric"
+    );
+    assert!(metrics_in(&alerts).is_subset(&exported));
 
     prometheus.expect_some("prometheus_rule_group_iterations_total > 0");
-    let fail = prometheus.query("prometheus_rule_evaluation_failures_total > 0");
-    assert_eq!(fail, [] as [Value; 0]);
-    let all_is_well = prometheus.query("ALERTS");
-    assert_eq!(all_is_well, [] as [Value; 0]);
+    let failures = prometheus.query("prometheus_rule_evaluation_failures_total > 0");
+    assert_eq!(failures, [] as [Value; 0]);
+    let alerts = prometheus.query("ALERTS");
+    assert_eq!(alerts, [] as [Value; 0]);
     volume.update_with(&[("app.conf", "three")], |_| {});
     sidecar.expect("the process ended after the signal");
     prometheus.expect_alert("ConfigReloadKillsApplication", "firing");
-    // What comes only after some time is pending until then.
+    // Alerts that fire only after some time are pending until then.
     volume.update_with(&[("app.conf", "four")], |_| {});
     sidecar.expect("reload pending");
     prometheus.expect_some("time() - (reloader_pending_since_timestamp_seconds > 0) < 60");

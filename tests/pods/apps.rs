@@ -1,4 +1,4 @@
-//! Each application's Pod: three updates are three reloads.
+//! In each application's Pod, three updates are three reloads.
 
 use crate::pod::{Pod, SIDECAR, repository};
 use crate::support::process::Talker;
@@ -8,27 +8,27 @@ use std::process::Output;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A Pod is started beside others, by a machine that may be slow, and left alone for up to a minute by a cautious recipe.
+/// Long enough for a slow machine that starts several Pods, and for a recipe with a minimum age of a minute.
 pub const PATIENCE: Duration = Duration::from_mins(2);
 
-/// The words that take the place of `blue`.
+/// The words that replace `blue`, one per update.
 pub const WORDS: [&str; 3] = ["green", "red", "white"];
 
-/// What an application's clients are answered is a word of its configuration.
+/// An application that answers its clients with a word from its configuration.
 pub struct App {
-    /// A client in the application's container. What it prints holds the word.
+    /// The shell command of a client in the application's container, which prints the word.
     pub client: &'static str,
-    /// What the application prints when it is ready for the next signal, where that is later than it answers.
+    /// What the application logs when it is ready for the next signal, if that is after it answers.
     pub ready: Option<&'static str>,
 }
 
-/// Waits until a client is answered `word`.
+/// Waits until a client gets the answer `word`.
 #[track_caller]
 fn answers(pod: &Pod, client: &str, word: &str) {
     answers_by(&|| pod.output(client), word);
 }
 
-/// Waits until what a client prints holds `word`.
+/// Waits until the output of a client contains `word`.
 #[track_caller]
 pub fn answers_by(client: &dyn Fn() -> Output, word: &str) {
     let deadline = Instant::now() + PATIENCE;
@@ -38,19 +38,22 @@ pub fn answers_by(client: &dyn Fn() -> Output, word: &str) {
         if answer.contains(word) {
             return;
         }
-        assert!(!answer.contains("container state improper"), "it has ended");
+        assert!(
+            !answer.contains("container state improper"),
+            "the container has exited"
+        );
         assert!(Instant::now() < deadline, "never {word}: {answer}");
         thread::sleep(Duration::from_millis(50));
     }
 }
 
-/// The manifest of an application's Pod.
+/// Returns the path of an application's manifest.
 pub fn manifest(name: &str) -> PathBuf {
     repository().join(format!("deploy/pods/{name}.yaml"))
 }
 
 impl App {
-    /// Three updates are three reloads.
+    /// Asserts that three updates are three reloads.
     #[track_caller]
     pub fn reloads(&self, pod: &Pod, row: &str) {
         let mut sidecar = pod.log(SIDECAR);
@@ -73,7 +76,7 @@ impl App {
     }
 }
 
-/// The sidecar has sent one signal for each update and nothing went wrong; both containers are what their manifest says.
+/// Asserts that the sidecar sent one signal per reload without errors, and that both containers run as their manifest says.
 #[track_caller]
 fn finish(pod: &Pod, row: &str, sidecar: Talker, reloads: usize) {
     let application = pod.expect_confined(&pod.app);
@@ -102,7 +105,7 @@ fn finish(pod: &Pod, row: &str, sidecar: Talker, reloads: usize) {
     );
 }
 
-/// Adds a line to the table that `make pods` prints at its end.
+/// Adds a row to the table that `make pods` prints in the end.
 pub fn add_row(name: &str, rest: &str) {
     let table = repository().join("target/pods/table");
     fs::create_dir_all(&table).unwrap();
@@ -130,7 +133,7 @@ applications! {
     apache: "apache", "curl --silent localhost:8080/missing";
     sshd: "sshd", "ssh-keyscan -p 2222 127.0.0.1";
     gunicorn: "gunicorn", "curl --silent localhost:8080";
-    // Its first worker answers before the master takes signals again.
+    // Its first worker answers before the master handles signals again.
     uwsgi: "uwsgi", "curl --silent localhost:8080", "spawned uWSGI worker 2";
     postgresql: "postgresql", "psql --username postgres --command 'show log_line_prefix'";
     pgbouncer: "pgbouncer", "PGPASSWORD=change-me psql --host 127.0.0.1 --port 6432 --username admin --command 'show databases' pgbouncer";
@@ -142,8 +145,7 @@ applications! {
     squid: "squid", "curl --silent --include --proxy localhost:3128 http://127.0.0.1:1/";
 }
 
-/// It does not read its file again. What it reads again on the signal are its accounts: one that was added
-/// to its tables by hand counts from then on.
+/// On the signal it does not read its file, but reloads its accounts: one that was added to the table works from then on.
 #[test]
 fn mariadb() {
     let name = "mariadb";
@@ -164,7 +166,7 @@ fn mariadb() {
         assert!(output.status.success(), "{output:?}");
         assert!(
             !pod.output(&client(word)).status.success(),
-            "{word}: not yet"
+            "{word}: not loaded before the signal"
         );
         pod.update(word);
         sidecar.expect_within(PATIENCE, "signal sent");

@@ -18,7 +18,7 @@ from compose_spec import PyCompose
 
 SIDECAR = "config-reloader"
 BIN = os.path.dirname(sys.executable)
-# Not Kubernetes' own: no schema comes with it.
+# Not part of Kubernetes, so there is no schema.
 FOREIGN = ("kustomize.config.k8s.io/", "monitoring.coreos.com/")
 
 
@@ -154,7 +154,7 @@ def evaluate(expression, **variables):
         if brace == "}":
             enclosing.pop()
         else:
-            # As the API server checks it: an object of the type of the field in which it stands.
+            # Like the API server, check that it is an object of the field's type.
             if name and enclosing and enclosing[-1] and enclosing[-1].startswith("Object"):
                 assert field is None or name == f"{enclosing[-1]}.{field}", f"{field}: {name}"
             enclosing.append(name)
@@ -233,7 +233,7 @@ def the_compose_file_is_valid():
 
 def the_unit_is_valid():
     unit = "deploy/config-reloader@.service"
-    # The program that it starts is not installed here.
+    # The program that it runs is not installed here.
     text = read(unit).replace("/usr/local/bin/config-reloader-sidecar", "/bin/true")
     os.makedirs("target/pods", exist_ok=True)
     path = "target/pods/config-reloader@nginx.service"
@@ -262,7 +262,7 @@ def the_manifests_of_the_readme_are_those_of_deploy():
     for block in shown:
         if block in files:
             continue
-        # A part of one.
+        # A fragment of a manifest.
         (part,) = documents(block)
         assert "kind" not in part, f"in no file:\n{block}"
         if "spec" in part:
@@ -289,7 +289,7 @@ def kubectl(verb, *arguments):
     elif verb == "apply" and file:
         validate(read(file), file)
     elif verb == "exec":
-        # Run by make pods in this Pod.
+        # make pods runs it in this Pod.
         assert arguments[1:4] == ("-c", SIDECAR, "--") and arguments[4:] == ("/config-reloader-sidecar", "check"), arguments
         assert os.path.exists(f"deploy/pods/{arguments[0]}.yaml"), arguments
     elif verb == "edit":
@@ -313,12 +313,12 @@ def systemctl(*arguments):
     assert arguments[-1].startswith("config-reloader@"), arguments
 
 
-# What begins a command, and what it is checked by.
+# The beginning of a command, and the function that checks it.
 COMMANDS = {"make": goal, "kubectl": kubectl, "docker": compose, "install": installs, "systemctl": systemctl}
 
 
 def the_commands_of_the_readme_work():
-    # Those of the section "Air-gapped" are run by make test-dist, which sees to it that it knows them all.
+    # make test-dist runs the commands of the section "Air-gapped", and checks that it covers them all.
     others, count = re.subn(r"^### Air-gapped\n.*?(?=^##)", "", readme(), flags=re.M | re.S)
     assert count == 1
     commands = [line[2:] for block in blocks("console", others) for line in block.splitlines() if line.startswith("$ ")]

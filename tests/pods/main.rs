@@ -1,11 +1,13 @@
-//! The Pods of `deploy/`, started by podman from the manifests that are there, their volumes updated as a kubelet does it.
+//! Runs the manifests in `deploy/` with podman, and updates their volumes as a kubelet does.
 //!
-//! `make pods` runs them: it builds the images that they name and says in the environment where everything is.
+//! `make pods` runs this. It builds the images and passes paths in the environment.
 
 #[path = "../support/mod.rs"]
 mod support;
 
 mod apps;
+mod cgroup;
+mod manifest;
 mod memory;
 mod pod;
 mod ways;

@@ -1,4 +1,4 @@
-//! How little memory is enough.
+//! The memory that the manifests request is enough.
 
 use crate::apps::{add_row, manifest};
 use crate::pod::{Pod, SIDECAR};
@@ -7,8 +7,8 @@ use serde_json::json;
 const UPDATES: usize = 10_000;
 
 #[test]
-fn ten_thousand_updates_in_what_the_manifests_request() {
-    // Told again and again, it does no more than read its file.
+fn ten_thousand_updates_fit_the_memory_request() {
+    // pgbouncer does little on a reload but read its file.
     let pod = Pod::start_adapted(&manifest("pgbouncer"), |pod| {
         pod["metadata"]["name"] = "updates".into();
         let environment = pod["spec"]["containers"][0]["env"].as_array_mut().unwrap();
@@ -16,7 +16,7 @@ fn ten_thousand_updates_in_what_the_manifests_request() {
     });
     let mut sidecar = pod.log(SIDECAR);
     sidecar.expect("watching");
-    // As soon as it runs: the runtime needs more to start it.
+    // Only once it runs, because the runtime needs more to start it.
     let request = pod.manifest.memory(SIDECAR, "requests");
     let memory = pod.memory(SIDECAR);
     let started = memory.number("memory.max_usage_in_bytes");

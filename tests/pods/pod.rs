@@ -1,5 +1,7 @@
-//! A Pod that podman runs, and what the kernel says of the processes in it.
+//! A Pod run by podman, and the kernel's view of its processes.
 
+use crate::cgroup::Cgroup;
+use crate::manifest::{Manifest, PODS, documents, documents_of, of_kind, spec};
 use crate::support::process::{Talker, open_to_all};
 use crate::support::volume::{Order, Volume};
 use serde_json::Value;
@@ -8,19 +10,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-/// The sidecar's container is called so in every manifest.
+/// The name of the sidecar's container in every manifest.
 pub const SIDECAR: &str = "config-reloader";
 
-/// Enough for a JVM.
-const POD_PIDS_LIMIT: &str = "256";
+/// The process limit, which suffices for a JVM.
+const POD_PIDS_LIMIT: u64 = 256;
 
-/// Enough for the runtime to start a second process in the sidecar's container.
-const SIDECAR_PIDS_LIMIT: &str = "16";
+/// The sidecar's process limit, which lets the runtime start a second process in its container.
+const SIDECAR_PIDS_LIMIT: u64 = 16;
 
 pub struct Pod {
-    /// Podman's name of it.
+    /// Podman's name for the Pod.
     name: String,
-    /// The application's container.
+    /// The name of the application's container.
     pub app: String,
     pub manifest: Manifest,
     pub volume: Volume,
@@ -29,81 +31,14 @@ pub struct Pod {
     played: PathBuf,
 }
 
-/// What was asked for: the manifest as it is in `deploy/`.
-pub struct Manifest {
-    spec: Value,
-}
-
-impl Manifest {
-    /// What the container's environment sets.
-    pub fn setting(&self, container: &str, name: &str) -> Option<&str> {
-        let mut variables = self.container(container)["env"].as_array()?.iter();
-        let variable = variables.find(|variable| variable["name"] == name)?;
-        variable["value"].as_str()
-    }
-
-    fn container(&self, name: &str) -> &Value {
-        let lists = [&self.spec["initContainers"], &self.spec["containers"]];
-        let mut containers = lists.into_iter().filter_map(Value::as_array).flatten();
-        containers
-            .find(|container| container["name"] == name)
-            .unwrap_or_else(|| panic!("no container {name}"))
-    }
-
-    /// Container's own, or else the Pod's.
-    fn security(&self, container: &str, field: &str) -> &Value {
-        let own = &self.container(container)["securityContext"][field];
-        if own.is_null() {
-            &self.spec["securityContext"][field]
-        } else {
-            own
-        }
-    }
-
-    /// Of its `requests` or `limits`, in bytes.
-    pub fn memory(&self, container: &str, of: &str) -> u64 {
-        let memory = &self.container(container)["resources"][of]["memory"];
-        let memory = memory.as_str().expect("an amount");
-        let (number, unit) = memory.split_at(memory.len() - 2);
-        let unit = match unit {
-            "Mi" => 1 << 20,
-            "Gi" => 1 << 30,
-            _ => panic!("{memory}"),
-        };
-        number.parse::<u64>().unwrap() * unit
-    }
-
-    /// As the mask in `/proc/PID/status`.
-    fn capabilities(&self, container: &str) -> u64 {
-        let capabilities = self.security(container, "capabilities");
-        assert_eq!(capabilities["drop"], serde_json::json!(["ALL"]));
-        let added = capabilities["add"].as_array().into_iter().flatten();
-        added
-            .map(|name| 1 << capability(name.as_str().unwrap()))
-            .sum()
-    }
-}
-
-/// Those that the manifests name; capability.h.
-fn capability(name: &str) -> u32 {
-    match name {
-        "CHOWN" => 0,
-        "KILL" => 5,
-        "SETGID" => 6,
-        "SETUID" => 7,
-        "SYS_CHROOT" => 18,
-        _ => panic!("which is {name}?"),
-    }
-}
-
 impl Pod {
-    /// Starts the Pod of a manifest. Its volume is there, and was before it.
+    /// Starts the Pod of a manifest, after creating its volume.
     #[track_caller]
     pub fn start(manifest: &Path) -> Self {
         Self::start_adapted(manifest, |_| {})
     }
 
-    /// The same with a change to what podman is given.
+    /// Starts a Pod with a change to its manifest.
     #[track_caller]
     pub fn start_adapted(manifest: &Path, adapt: impl FnOnce(&mut Value)) -> Self {
         let directory = tempfile::tempdir().unwrap();
@@ -159,15 +94,14 @@ impl Pod {
         pod
     }
 
-    /// As a kubelet does with its podPidsLimit, of which podman knows nothing.
+    /// Limits the number of processes like a kubelet's podPidsLimit, which podman does not support.
     fn limit_processes(&self) {
         let sidecar = Cgroup::of(self.process(SIDECAR), "pids");
-        fs::write(sidecar.0.join("pids.max"), SIDECAR_PIDS_LIMIT).unwrap();
-        let pod = sidecar.0.parent().unwrap();
-        fs::write(pod.join("pids.max"), POD_PIDS_LIMIT).unwrap();
+        sidecar.set("pids.max", SIDECAR_PIDS_LIMIT);
+        sidecar.parent().set("pids.max", POD_PIDS_LIMIT);
     }
 
-    /// Replaces the word `blue`, which every configuration holds, by another.
+    /// Updates the volume with `word` instead of `blue`, which every configuration contains.
     pub fn update(&self, word: &str) {
         let data = self
             .data
@@ -181,7 +115,7 @@ impl Pod {
         format!("{}-{container}", self.name)
     }
 
-    /// What a container prints.
+    /// Follows the output of a container.
     pub fn log(&self, container: &str) -> Talker {
         log(&self.container(container))
     }
@@ -191,7 +125,7 @@ impl Pod {
         output(&self.container(&self.app), client)
     }
 
-    /// Runs the sidecar's program once more, beside it.
+    /// Runs a second process of the sidecar's program in its container.
     pub fn command(&self, command: &str) -> Output {
         Command::new("podman")
             .args(["exec", &self.container(SIDECAR)])
@@ -205,7 +139,8 @@ impl Pod {
         process(&self.container(container))
     }
 
-    /// A container is what its manifest says: user, capabilities, root, limits. `UID CAPABILITIES, PEAK of LIMIT`.
+    /// Asserts that user, capabilities, root and limits of a container are as its manifest says. Returns
+    /// `UID CAPABILITIES, PEAK of LIMIT`.
     #[track_caller]
     pub fn expect_confined(&self, container: &str) -> String {
         let pid = self.process(container);
@@ -266,7 +201,7 @@ impl Pod {
         Cgroup::of(self.process(container), "memory")
     }
 
-    /// Ends a container as a kubelet does; its exit code.
+    /// Ends a container as a kubelet does. Returns its exit code.
     #[track_caller]
     pub fn end(&self, container: &str) -> String {
         end(&self.container(container))
@@ -289,7 +224,7 @@ impl Drop for Pod {
     }
 }
 
-/// What a container prints, from its beginning to its end. `podman logs` looks only now and then.
+/// Follows the whole output of a container, without the delays of `podman logs`.
 pub fn log(container: &str) -> Talker {
     let path = inspect(container, "{{.HostConfig.LogConfig.Path}}");
     let mut tail = Command::new("tail");
@@ -303,7 +238,7 @@ pub fn log(container: &str) -> Talker {
     Talker::new(tail, output)
 }
 
-/// Runs a client in a container.
+/// Runs a shell command in a container.
 pub fn output(container: &str, client: &str) -> Output {
     Command::new("podman")
         .args(["exec", container, "sh", "-c", client])
@@ -312,7 +247,7 @@ pub fn output(container: &str, client: &str) -> Output {
         .unwrap()
 }
 
-/// The main process of a container.
+/// Returns the main process of a container.
 #[track_caller]
 fn process(container: &str) -> u32 {
     let state = inspect(
@@ -325,7 +260,7 @@ fn process(container: &str) -> u32 {
         .unwrap()
 }
 
-/// Ends a container as a kubelet does; its exit code.
+/// Ends a container as a kubelet does. Returns its exit code.
 #[track_caller]
 pub fn end(container: &str) -> String {
     run(Command::new("podman").args(["stop", container]));
@@ -338,73 +273,9 @@ fn inspect(container: &str, format: &str) -> String {
     state.trim().to_owned()
 }
 
-/// A control group of version 1.
-pub struct Cgroup(PathBuf);
-
-impl Cgroup {
-    fn of(pid: u32, controller: &str) -> Self {
-        let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
-        let group = groups.lines().find_map(|line| {
-            let mut fields = line.splitn(3, ':').skip(1);
-            let is_it = fields.next()?.split(',').any(|name| name == controller);
-            is_it.then(|| fields.next()).flatten()
-        });
-        let group = group.expect("control groups of version 1");
-        Self(
-            Path::new("/sys/fs/cgroup")
-                .join(controller)
-                .join(&group[1..]),
-        )
-    }
-
-    pub fn set(&self, file: &str, value: u64) {
-        fs::write(self.0.join(file), value.to_string()).unwrap();
-    }
-
-    fn parent(&self) -> Self {
-        Self(self.0.parent().unwrap().to_owned())
-    }
-
-    pub fn read(&self, file: &str) -> String {
-        fs::read_to_string(self.0.join(file)).unwrap()
-    }
-
-    pub fn number(&self, file: &str) -> u64 {
-        self.read(file).trim().parse().unwrap()
-    }
-}
-
-const PODS: [&str; 2] = ["Pod", "Deployment"];
-
-#[track_caller]
-fn of_kind<'d>(documents: &'d [Value], kinds: &[&str]) -> &'d Value {
-    let is_it = |document: &&Value| kinds.contains(&document["kind"].as_str().unwrap());
-    documents.iter().find(is_it).expect("one of this kind")
-}
-
-/// Of the Pod.
-fn spec(document: &Value) -> &Value {
-    if document["kind"] == "Deployment" {
-        &document["spec"]["template"]["spec"]
-    } else {
-        &document["spec"]
-    }
-}
-
-/// A manifest's own, unchanged.
-fn documents_of(manifest: &Path) -> Vec<Value> {
-    let script =
-        "import json, sys, yaml; print(json.dumps(list(yaml.safe_load_all(open(sys.argv[1])))))";
-    documents(python().args(["-c", script]).arg(manifest))
-}
-
-fn documents(script: &mut Command) -> Vec<Value> {
-    serde_json::from_str(&run(script)).unwrap()
-}
-
-/// With what `make pods` has installed.
+/// The Python with the packages that `make pods` installs.
 pub fn python() -> Command {
-    Command::new(std::env::var("PYTHON").expect("make pods names it"))
+    Command::new(std::env::var("PYTHON").expect("PYTHON is not set; run this by make pods"))
 }
 
 pub fn repository() -> &'static Path {
@@ -417,7 +288,7 @@ fn borrowed(data: &BTreeMap<String, String>) -> Vec<(&str, &str)> {
         .collect()
 }
 
-/// Runs a command that has to end well; returns what it has printed.
+/// Runs a command that must succeed. Returns its output.
 #[track_caller]
 pub fn run(command: &mut Command) -> String {
     let output = command.stdin(Stdio::null()).output().unwrap();

@@ -73,7 +73,7 @@ def main(manifest, volumes):
         if document["kind"] in ("Pod", "Deployment"):
             before = copy.deepcopy(document)
             for_podman(spec(document), volumes)
-            # The same order of containers, which is no difference but that they are in one list.
+            # The same order of containers, except that they are in one list.
             spec(before)["containers"] = spec(before).pop("initContainers", []) + spec(before)["containers"]
             root = ".spec.template.spec" if document["kind"] == "Deployment" else ".spec"
             for path in differences(before, document):

@@ -1,4 +1,4 @@
-//! The other ways to get the sidecar into a Pod: they run, too.
+//! The other ways to add the sidecar to a Pod.
 
 use crate::apps::{App, PATIENCE, WORDS, add_row, answers_by, manifest};
 use crate::pod::{self, Pod, SIDECAR, python, repository, run};
@@ -12,16 +12,16 @@ const NGINX: App = App {
     ready: None,
 };
 
-/// What a command prints, as a manifest.
+/// Writes the output of a command to a manifest and returns its path.
 fn printed(name: &str, command: &mut Command) -> PathBuf {
     let path = repository().join(format!("target/pods/{name}.yaml"));
     fs::write(&path, run(command.current_dir(repository()))).unwrap();
     path
 }
 
-/// The sidecar is uid 0 with KILL, the application somebody else.
+/// The sidecar is uid 0 with KILL, the application another user.
 #[test]
-fn by_the_component() {
+fn the_component_adds_a_working_sidecar() {
     let kubectl = repository().join("target/pods/python/bin/kubectl");
     let mut build = Command::new(kubectl);
     build.args(["kustomize", "deploy/example"]);
@@ -32,7 +32,7 @@ fn by_the_component() {
 }
 
 #[test]
-fn by_the_policy() {
+fn the_policy_adds_a_working_sidecar() {
     let mut inject = python();
     inject.args(["tests/pods/check.py", "print-injected"]);
     NGINX.reloads(
@@ -41,9 +41,9 @@ fn by_the_policy() {
     );
 }
 
-/// As the README tells whoever asks whether it is set up right.
+/// Runs `check` as the README suggests.
 #[test]
-fn check_says_in_a_pod_that_a_change_would_be_delivered() {
+fn check_in_a_pod_says_that_a_change_would_be_delivered() {
     let pod = Pod::start_adapted(&manifest("nginx"), |pod| {
         pod["metadata"]["name"] = "checked".into();
     });
@@ -59,10 +59,10 @@ fn check_says_in_a_pod_that_a_change_would_be_delivered() {
     );
 }
 
-/// A Compose file that podman runs, which knows no `pid: service:nginx`. The configuration is plain files, and the application
+/// podman does not support `pid: service:nginx`, so that is replaced. The configuration is plain files, and the application is
 /// process 1.
 #[test]
-fn by_compose() {
+fn the_compose_file_runs_a_working_sidecar() {
     let directory = repository().join("target/pods/compose");
     let _ = fs::remove_dir_all(&directory);
     fs::create_dir_all(directory.join("nginx")).unwrap();
@@ -108,7 +108,7 @@ fn by_compose() {
     );
 }
 
-/// The services of a directory, until it is dropped.
+/// The running services of a Compose file. Dropping it stops them.
 struct Composed<'d>(&'d Path);
 
 impl<'d> Composed<'d> {

@@ -1,26 +1,26 @@
-//! Whether the sandbox allows what the program calls, and nothing else: compares its list with what strace has seen of every
-//! sidecar that the integration tests start. `make syscalls` runs them, and names in `TRACES` the directory with the traces.
+//! Compares the system calls that the sandbox allows with those that strace saw the sidecars of the integration tests make.
+//! `make syscalls` runs them, and passes the directory of the traces in `TRACES`.
 
 use config_reloader_sidecar::sandbox::{CALLS, RESTRICTED_CALLS};
 use std::collections::BTreeMap;
 use std::fs;
 
-/// A sidecar is restrained from the end of this call on.
-const START: &str = "prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER,";
-/// Fewer than that would not show everything.
+/// The call that installs the filter.
+const SANDBOXED: &str = "prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER,";
+/// The least number of traces. Fewer would not cover every call.
 const SIDECARS: usize = 200;
 
 #[test]
-fn the_sandbox_allows_what_is_called_and_nothing_else() {
-    let directory = std::env::var("TRACES").expect("make syscalls names the traces in TRACES");
+fn the_sandbox_allows_exactly_the_calls_that_are_made() {
+    let directory = std::env::var("TRACES").expect("TRACES is not set; run this by make syscalls");
     let mut sidecars = 0;
-    // How often each call was made, by its number; and the first line that shows it.
+    // By number: how often the call was made, and the first line that shows it.
     let mut made: BTreeMap<i64, (u64, String)> = BTreeMap::new();
     for entry in fs::read_dir(directory).unwrap() {
         let bytes = fs::read(entry.unwrap().path()).unwrap();
         let trace = String::from_utf8_lossy(&bytes);
-        // What does not restrain itself is another command, or a sidecar that is told not to.
-        let mut lines = trace.lines().skip_while(|line| !line.contains(START));
+        // Without a filter, it is another command, or a sidecar with SANDBOX=false.
+        let mut lines = trace.lines().skip_while(|line| !line.contains(SANDBOXED));
         sidecars += usize::from(lines.next().is_some());
         for line in lines {
             // 4711 [ 257] openat(AT_FDCWD, ...
