@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn p13_a_target_keeps_its_slot_and_a_recycled_id_gets_a_new_one() {
+    fn p3_a_target_keeps_its_slot_and_a_recycled_id_gets_a_new_one() {
         let mut targets = Targets::new();
         targets.slot(&process(1), 1).signalled = 1;
         targets.slot(&process(2), 1).signalled = 1;
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn p13_outdated_targets_give_way_and_the_rest_share_the_last_slot() {
+    fn l4_outdated_targets_give_way_and_the_rest_share_the_last_slot() {
         let mut targets = Targets::new();
         for pid in 1..=HELD_MAX as i32 + 1 {
             targets.slot(&process(pid), 1).signalled = 1;

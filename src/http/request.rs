@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_http_1_is_malformed_and_nothing_more_is_read() {
+    fn s3_what_is_no_http_1_is_malformed_and_nothing_more_is_read() {
         for text in [
             "x\n",
             "GET\n",

@@ -163,7 +163,7 @@ fn is_gone(mut stream: &TcpStream) -> bool {
 }
 
 #[test]
-fn each_request_has_its_status() {
+fn s3_each_request_has_its_status() {
     let listening = Listening::start("nobody-http");
     let long = "x".repeat(9000);
     for (request, status, is_last) in [
@@ -390,7 +390,7 @@ fn a_thousand_idle_connections_are_in_nobodys_way() {
 }
 
 #[test]
-fn a_connection_that_is_refused_by_the_kernel_is_tried_again_every_second() {
+fn l2_a_connection_that_is_refused_by_the_kernel_is_tried_again_every_second() {
     if is_emulated() {
         eprintln!("system calls are refused to the emulator, not to the program");
         return;
@@ -587,7 +587,7 @@ fn a_root_that_is_missing_is_told_of() {
 }
 
 #[test]
-fn the_metrics_tell_what_has_happened() {
+fn m1_the_metrics_tell_what_has_happened() {
     let started = seconds();
     let config = Config::new();
     let mut target = Target::start(&config.file());
@@ -640,7 +640,7 @@ fn the_metrics_tell_what_has_happened() {
 }
 
 #[test]
-fn the_metrics_tell_of_a_reload_that_fails_and_of_its_end() {
+fn m1_the_metrics_tell_of_a_reload_that_fails_and_of_its_end() {
     let name = crate::support::unique_name();
     // A change that was there when the program went to sleep counts from when it last saw that there was none.
     let before = seconds();

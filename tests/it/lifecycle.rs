@@ -321,7 +321,7 @@ fn wait_armed(sidecar: &Silent) {
 }
 
 #[test]
-fn closed_standard_descriptors_at_start_are_survived() {
+fn l2_closed_standard_descriptors_at_start_are_survived() {
     let config = config();
     let file = config.path().join("app.conf");
     for closed in [vec![0], vec![1], vec![2], vec![0, 1, 2]] {

@@ -109,7 +109,7 @@ fn of_all_capabilities_two_stay_with_which_every_file_is_read_and_every_process_
 
 #[test]
 #[ignore = "needs root"]
-fn of_the_capabilities_of_a_pod_what_is_needed_stays() {
+fn s2_of_the_capabilities_of_a_pod_what_is_needed_stays() {
     for (given, said, kept) in [
         (",+kill", "KILL", KILL),
         (",+kill,+chown,+setuid,+sys_ptrace", "KILL", KILL),
@@ -286,7 +286,7 @@ fn error_of(call: i64, arguments: [i64; 4]) -> i32 {
 }
 
 #[test]
-fn what_is_not_on_the_list_is_answered_as_by_a_kernel_that_does_not_have_it() {
+fn s2_what_is_not_on_the_list_is_answered_as_by_a_kernel_that_does_not_have_it() {
     if is_emulated() {
         return eprintln!("the emulator has no filters");
     }
@@ -307,7 +307,7 @@ fn what_is_not_on_the_list_is_answered_as_by_a_kernel_that_does_not_have_it() {
 }
 
 #[test]
-fn nothing_is_opened_for_writing_and_no_other_signal_is_sent() {
+fn s2_nothing_is_opened_for_writing_and_no_other_signal_is_sent() {
     if is_emulated() {
         return eprintln!("the emulator has no filters");
     }
