@@ -15,7 +15,7 @@ SIDECAR = $(CURDIR)/$(RELEASE)
 IGNORED = $(if $(filter 0,$(shell id -u)),--include-ignored)
 
 # Test suites with requirements of their own: `make test` leaves them out.
-SUITES := dist e2e histories monitoring pods syscalls
+SUITES := cluster dist e2e histories monitoring pods syscalls
 
 .DEFAULT_GOAL := help
 
@@ -77,6 +77,10 @@ e2e: build floor examples ## run the tests with real applications, editors, git 
 .PHONY: pods
 pods: build ## run the Pods of deploy/ with podman and update their volumes; needs root
 	SIDECAR=$(SIDECAR) tests/pods/run
+
+.PHONY: cluster
+cluster: build examples ## run tests on a real Kubernetes: that of KUBECONFIG, or a node built from Go modules; needs root
+	SIDECAR=$(SIDECAR) tests/cluster/run
 
 .PHONY: dist
 dist: ## build programs and images for six architectures into target/dist; needs podman

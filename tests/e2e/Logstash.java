@@ -39,7 +39,11 @@ public final class Logstash {
                 System.out.println(error);
             }
         });
-        HttpServer api = HttpServer.create(new InetSocketAddress("127.0.0.1", port), 0);
+        HttpServer api = HttpServer.create(new InetSocketAddress(port), 0);
+        api.createContext("/", exchange -> {
+            exchange.sendResponseHeaders(200, -1);
+            exchange.close();
+        });
         api.createContext("/_node/pipelines", exchange -> {
             byte[] body = pipelines.getBytes(StandardCharsets.UTF_8);
             exchange.sendResponseHeaders(200, body.length);
