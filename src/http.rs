@@ -30,8 +30,9 @@ pub struct Http {
     /// `None` without `LISTEN_ADDR`.
     listener: Option<OwnedFd>,
     connections: [Connection; CONNECTIONS_MAX],
+    /// Counts the turns of connections and listener.
     turn: u64,
-    /// accept(2) failed: it is not tried again before this.
+    /// When to try accept(2) again after it has failed.
     paused: Option<Instant>,
 }
 
@@ -72,7 +73,6 @@ impl Http {
     ///
     /// # Errors
     /// Those of accept(2), when it begins to fail.
-    #[inline(never)]
     pub fn serve(&mut self, pages: &dyn Pages, now: Instant) -> io::Result<()> {
         for _ in 0..=CONNECTIONS_MAX {
             self.turn += 1;
@@ -104,7 +104,7 @@ impl Http {
                 }
                 Ok(())
             }
-            // There is none, or it went away while it waited.
+            // None is waiting, or it went away while it waited.
             Err(Errno::AGAIN | Errno::INTR | Errno::CONNABORTED) => {
                 self.paused = None;
                 Ok(())
@@ -128,14 +128,14 @@ impl Default for Http {
 struct Connection {
     fd: Option<OwnedFd>,
     request: Request,
-    /// The last answer is given, and what still comes is thrown away. Closed only once the client has closed: data sent to a closed
-    /// connection would make the kernel take the answer back.
+    /// The final answer is sent, and further input is ignored. Only the client closes the connection then: the kernel answers
+    /// input to a closed one with a reset, which makes the client's side discard the answer.
     is_over: bool,
     /// The turn in which it last sent something.
     heard: u64,
 }
 
-/// What becomes of a connection.
+/// What to do with a connection after reading from it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Next {
     Keep,
@@ -151,7 +151,6 @@ impl Connection {
     };
 
     /// Gives the slot to another connection.
-    #[inline(never)]
     fn begin(&mut self, fd: Option<OwnedFd>, turn: u64) {
         *self = Self::NONE;
         self.fd = fd;
@@ -159,7 +158,6 @@ impl Connection {
     }
 
     /// Reads up to the end of one request, and answers it.
-    #[inline(never)]
     fn read(&mut self, turn: u64, pages: &dyn Pages) -> Next {
         // Short, so that few requests fit: many would keep the program from everything else.
         let mut buffer = [0; 192];
@@ -193,6 +191,7 @@ impl Connection {
     }
 
     /// Sends the answer. A client that does not take all of it at once is dropped.
+    // Not inlined: keeps the page off the stack of the program's loop.
     #[inline(never)]
     fn answer(&mut self, answer: Answer, pages: &dyn Pages) -> Next {
         let (head, body) = response::compose(answer, pages);

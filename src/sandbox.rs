@@ -1,11 +1,11 @@
-//! Self-restraint: once everything long-lived is open, the program gives up what it does not need from then on.
+//! The sandbox: once everything long-lived is open, the program gives up what it no longer needs.
 //!
 //! - `no_new_privs`: no program that it executes gains privileges; prctl(2).
-//! - Capabilities: of those it was given, only what it signals and reads with stays; capabilities(7).
-//! - A seccomp [`filter`]: calls it never makes are answered as by a kernel that has no such call. No file is opened for writing,
-//!   and no other signal is sent than the one in the settings; seccomp(2).
+//! - Capabilities: it keeps only those for signalling and reading; capabilities(7).
+//! - A seccomp [`filter`]: calls it never makes are answered as by a kernel that lacks them. It opens no file for writing and sends
+//!   no signal but the one in the settings; seccomp(2).
 //!
-//! A filter that was there before, such as a container's, still holds: of two answers the stricter counts.
+//! An earlier filter, such as a container's, still holds: the stricter of two answers counts.
 
 pub mod filter;
 
@@ -41,8 +41,8 @@ const SYS_PTRACE: Capability = Capability {
     name: "SYS_PTRACE",
 };
 
-/// Gives up what can be given up, and reports what holds. What the kernel refuses to take is kept.
-// Not inlined: keeps the filter off the stack of the program's whole life.
+/// Enters the sandbox as far as the kernel allows, and reports how far that is.
+// Not inlined: keeps the filter off the stack of the program's loop.
 #[inline(never)]
 pub fn enter(signal: Signal, report: &mut Report) {
     report.tell(&Lifecycle::Sandboxed(&Sandboxed {
@@ -52,18 +52,18 @@ pub fn enter(signal: Signal, report: &mut Report) {
     }));
 }
 
-/// Drops what is not needed of what is permitted, and returns what was kept. No inheritable capabilities means no ambient ones, and
-/// what the bounding set would allow another program, `no_new_privs` prevents.
+/// Drops the capabilities that are not needed, and returns those that were kept. Without inheritable capabilities there are no
+/// ambient ones, and `no_new_privs` keeps the bounding set from mattering.
 fn drop_capabilities() -> io::Result<u32> {
     let mut sets = [0; 6];
     sys::capabilities(libc::SYS_capget, &mut sets)?;
     let [effective, permitted, ..] = sets;
     let mut needed = KILL.bit | DAC_READ_SEARCH.bit;
-    // Docker gives only this one of the two. It allows writing, too.
+    // It allows writing as well, so it is kept only in place of the other, as Docker grants it.
     if permitted & DAC_READ_SEARCH.bit == 0 {
         needed |= DAC_OVERRIDE.bit;
     }
-    // It allows looking into other processes, and is needed only if they are hidden; proc(5), `hidepid`.
+    // It allows reading other processes' memory, so it is kept only if `/proc` hides them without it; proc(5), `hidepid`.
     if permitted & SYS_PTRACE.bit != 0 {
         mount::each(&mut |mount| {
             if mount.hides_processes() {

@@ -20,6 +20,30 @@ impl Display for Bytes<'_> {
     }
 }
 
+/// Bytes from outside, for a terminal: as [`Bytes`], but control characters (C0, DEL and C1) become `\xNN` as well.
+#[derive(Clone, Copy)]
+pub struct Printable<'b>(pub &'b [u8]);
+
+impl Display for Printable<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            for character in chunk.valid().chars() {
+                if character.is_control() {
+                    for byte in character.encode_utf8(&mut [0; 4]).bytes() {
+                        write_hex(formatter, byte)?;
+                    }
+                } else {
+                    formatter.write_char(character)?;
+                }
+            }
+            for byte in chunk.invalid() {
+                write_hex(formatter, *byte)?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Where text goes, which decides how it is escaped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Quote {
@@ -189,6 +213,16 @@ mod tests {
             Name(Errno::from_raw_os_error(4000)).to_string(),
             "errno 4000"
         );
+    }
+
+    #[test]
+    fn control_characters_do_not_reach_a_terminal() {
+        let hostile = "a\u{1b}[31m\nb\u{9b}\u{e9}".as_bytes();
+        assert_eq!(
+            Printable(hostile).to_string(),
+            "a\\x1b[31m\\x0ab\\xc2\\x9bé"
+        );
+        assert_eq!(Printable(b"\xff\x7f").to_string(), "\\xff\\x7f");
     }
 
     #[test]

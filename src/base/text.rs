@@ -153,20 +153,6 @@ pub fn pieces(bytes: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     bytes.split(move |byte| *byte == separator)
 }
 
-/// Returns one of the pieces between separators; empty if there are fewer.
-#[inline(never)]
-pub fn piece(bytes: &[u8], separator: u8, at: usize) -> &[u8] {
-    pieces(bytes, separator).nth(at).unwrap_or_default()
-}
-
-/// Returns the position of a word in a list separated by `|`; the length of the list if it is not in it.
-#[inline(never)]
-pub fn place(word: &[u8], words: &[u8]) -> usize {
-    pieces(words, b'|')
-        .take_while(|other| *other != word)
-        .count()
-}
-
 /// Parses an unsigned number of digits of `base` and nothing else, as `str::parse` does but for a leading `+`. Returns `None` if it
 /// does not fit.
 pub fn parse_number(digits: &[u8], base: u32) -> Option<u64> {

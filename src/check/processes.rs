@@ -1,7 +1,6 @@
 //! The processes: which match, and what is in the way of a signal to each.
 
-use super::verdict::Verdict as Delivery;
-use crate::base::encode::Bytes;
+use crate::base::encode::Printable;
 use crate::base::sys;
 use crate::base::text::Text;
 use crate::base::time::{Instant, Millis};
@@ -12,120 +11,50 @@ use crate::process::{Proc, Process, Verdict, guard};
 use crate::report::facts::obstacle::{HIDDEN, NO_PID_FILE, NOT_PERMITTED, NOT_SHARED};
 use crate::report::line::{Format, Level, Line};
 use crate::report::print::Printer;
-use core::fmt::{self, Write};
+use core::fmt::{self, Display, Write};
 use rustix::io::Errno;
 use rustix::process::{Pid, getpid, test_kill_process};
 
 /// How many processes are named if none matches, so that the right name can be found among them.
 const OTHERS_MAX: u32 = 20;
 
-/// What was found of one process.
-enum Candidate {
-    /// It would be signalled.
-    Ready,
-    /// It would be signalled, but for this.
-    Held(&'static str),
-    /// Another process would be signalled in its place.
-    NotSelected,
-}
-
-/// Prints a line for each match. Returns the first reason why a signal would not be sent.
+/// Prints a line for each match, then what can be seen of other containers. Returns the first reason why a signal would not be
+/// sent.
 pub(super) fn print(
     config: &Config<'_>,
     proc: &Proc,
     printer: &mut Printer,
-) -> Result<Delivery, fmt::Error> {
+) -> Result<Option<&'static str>, fmt::Error> {
     writeln!(
         printer,
         "\nprocesses\n  PID     PARENT  UID     AGE    {:<11}SIGNALLED                         NAME",
         config.signal.name().as_str()
     )?;
     let now = sys::now();
-    let (mut ready, mut held) = (0, None);
-    let scanned = proc.select(
-        &config.matcher,
-        Select::All,
-        &mut |process| match print_candidate(process, config, proc, now, printer) {
-            Ok(Candidate::Ready) => ready += 1,
-            Ok(Candidate::Held(why)) => held = held.or(Some(why)),
-            Ok(Candidate::NotSelected) | Err(_) => {}
-        },
-    );
+    let (mut signalled, mut obstacle) = (0, None);
+    let scanned = proc.select(&config.matcher, Select::All, &mut |process| {
+        let candidate = Candidate::read(process, config, proc, now);
+        // Printing to a printer does not fail.
+        let _ = candidate.print(printer);
+        signalled += u32::from(candidate.outcome.is_signalled());
+        obstacle = obstacle.or(candidate.outcome.obstacle());
+    });
     let scanned = scanned.unwrap_or_default();
     if scanned.selected == 0 {
         print_others(config, proc, printer)?;
     }
-    let namespace = print_namespace(proc, printer)?;
-    Ok(match (ready, held) {
-        _ if scanned.no_pid_file => Err(NO_PID_FILE),
-        (_, Some(why)) => Err(why),
-        (0, None) if namespace == Namespace::NotShared => {
-            Err("the process namespace is not shared")
-        }
-        (0, None) => Err("no process matches"),
-        (_, None) => Ok(()),
+    let namespace = Namespace::read(proc);
+    namespace.print(printer)?;
+    Ok(if scanned.no_pid_file {
+        Some(NO_PID_FILE)
+    } else if obstacle.is_none() && signalled == 0 {
+        Some(namespace.obstacle())
+    } else {
+        obstacle
     })
 }
 
-fn print_candidate(
-    process: &Process,
-    config: &Config<'_>,
-    proc: &Proc,
-    now: Instant,
-    printer: &mut Printer,
-) -> Result<Candidate, fmt::Error> {
-    let status = proc.status(process.pid).unwrap_or_default();
-    let verdict = guard(process.pid, config.signal, &status, proc);
-    let age = now.since(process.start);
-    let candidate = judge(process, age, verdict, config, proc);
-    if matches!(candidate, Candidate::Held(NO_PERMISSION)) {
-        writeln!(printer, "! {NOT_PERMITTED}")?;
-    }
-    let number = |pid: Option<Pid>| pid.map_or(0, |pid| pid.as_raw_nonzero().get());
-    let (pid, parent) = (number(Some(process.pid)), number(process.parent));
-    let disposition = status.disposition(config.signal).name();
-    write!(
-        printer,
-        "  {pid:<8}{parent:<8}{:<8}{:<7}{disposition:<11}",
-        status.uid,
-        Age(age),
-    )?;
-    match candidate {
-        Candidate::Ready if verdict == Verdict::SendIgnored => printer.write_str("yes, in vain")?,
-        Candidate::Ready => printer.write_str("yes")?,
-        Candidate::Held(why) => write!(printer, "no: {why}")?,
-        Candidate::NotSelected => printer.write_str("no: an ancestor matches")?,
-    }
-    writeln!(printer.column(78), "{}", Bytes(process.comm.as_bytes()))?;
-    Ok(candidate)
-}
-
-const NO_PERMISSION: &str = "not permitted";
-
-fn judge(
-    process: &Process,
-    age: Millis,
-    verdict: Verdict,
-    config: &Config<'_>,
-    proc: &Proc,
-) -> Candidate {
-    // A process file names this one process, whatever its ancestors are.
-    let is_selected = config.matcher.pid_file.is_some()
-        || proc.is_selected(process, &config.matcher, config.select);
-    if !is_selected {
-        Candidate::NotSelected
-    } else if test_kill_process(process.pid) == Err(Errno::PERM) {
-        Candidate::Held(NO_PERMISSION)
-    } else if age < config.min_age {
-        Candidate::Held("younger than PROCESS_MIN_AGE")
-    } else if config.guard && verdict == Verdict::Hold {
-        Candidate::Held("the signal would end or stop it")
-    } else {
-        Candidate::Ready
-    }
-}
-
-/// Prints what was looked for, and the names of processes that are there.
+/// Prints what was looked for, and the names of processes that exist.
 fn print_others(config: &Config<'_>, proc: &Proc, printer: &mut Printer) -> fmt::Result {
     let mut line = Line::new(Format::Plain, Level::Info, 0);
     line.write_str("  none matches")?;
@@ -136,7 +65,7 @@ fn print_others(config: &Config<'_>, proc: &Proc, printer: &mut Printer) -> fmt:
     let _ = proc.each(&mut |process| {
         count += 1;
         if count <= OTHERS_MAX {
-            let _ = write!(printer, " {}", Bytes(process.comm.as_bytes()));
+            let _ = write!(printer, " {}", Printable(process.comm.as_bytes()));
         }
     });
     printer.write_str(if count > OTHERS_MAX {
@@ -146,43 +75,171 @@ fn print_others(config: &Config<'_>, proc: &Proc, printer: &mut Printer) -> fmt:
     })
 }
 
-/// What can be seen of the other containers.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Namespace {
-    Shared,
-    NotShared,
-    /// `/proc` hides the processes of other users.
-    Hidden,
+/// A process that matches.
+struct Candidate<'p> {
+    process: &'p Process,
+    uid: u32,
+    age: Millis,
+    /// What the signal does in it, in a word.
+    disposition: &'static str,
+    outcome: Outcome,
 }
 
-fn print_namespace(proc: &Proc, printer: &mut Printer) -> Result<Namespace, fmt::Error> {
-    let mut count = 0;
-    let _ = proc.each(&mut |_| count += 1);
-    let mut is_hidden = false;
-    mount::each(&mut |mount| is_hidden |= mount.hides_processes());
-    let is_shared = getpid() != Pid::INIT && count > 0;
-    if is_shared {
-        writeln!(
+impl<'p> Candidate<'p> {
+    fn read(process: &'p Process, config: &Config<'_>, proc: &Proc, now: Instant) -> Self {
+        let status = proc.status(process.pid).unwrap_or_default();
+        let verdict = guard(process.pid, config.signal, &status, proc);
+        let age = now.since(process.start);
+        Self {
+            process,
+            uid: status.uid,
+            age,
+            disposition: status.disposition(config.signal).name(),
+            outcome: Outcome::of(process, age, verdict, config, proc),
+        }
+    }
+
+    fn print(&self, printer: &mut Printer) -> fmt::Result {
+        if self.outcome == Outcome::NotPermitted {
+            writeln!(printer, "! {NOT_PERMITTED}")?;
+        }
+        write!(
             printer,
-            "  the namespace is shared: {count} other processes are seen"
+            "  {:<8}{:<8}{:<8}{:<7}{:<11}{}",
+            number(Some(self.process.pid)),
+            number(self.process.parent),
+            self.uid,
+            Age(self.age),
+            self.disposition,
+            self.outcome
         )?;
-    } else if !is_hidden {
-        writeln!(printer, "! {NOT_SHARED}")?;
+        let comm = Printable(self.process.comm.as_bytes());
+        writeln!(printer.column(78), "{comm}")
     }
-    if is_hidden {
-        writeln!(printer, "! {HIDDEN}")?;
+}
+
+/// Returns a process id as it is shown: 0 stands for a process in another namespace.
+fn number(pid: Option<Pid>) -> i32 {
+    pid.map_or(0, |pid| pid.as_raw_nonzero().get())
+}
+
+/// What would come of a change for one process.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Signalled,
+    /// It is signalled, but ignores the signal.
+    Ignored,
+    /// A matching ancestor is signalled in its place.
+    NotSelected,
+    NotPermitted,
+    TooYoung,
+    Guarded,
+}
+
+impl Outcome {
+    fn of(
+        process: &Process,
+        age: Millis,
+        verdict: Verdict,
+        config: &Config<'_>,
+        proc: &Proc,
+    ) -> Self {
+        // A process file names this one process, whatever its ancestors are.
+        let is_selected = config.matcher.pid_file.is_some()
+            || proc.is_selected(process, &config.matcher, config.select);
+        if !is_selected {
+            Self::NotSelected
+        } else if test_kill_process(process.pid) == Err(Errno::PERM) {
+            Self::NotPermitted
+        } else if age < config.min_age {
+            Self::TooYoung
+        } else if config.guard && verdict == Verdict::Hold {
+            Self::Guarded
+        } else if verdict == Verdict::SendIgnored {
+            Self::Ignored
+        } else {
+            Self::Signalled
+        }
     }
-    Ok(match (is_shared, is_hidden) {
-        (true, _) => Namespace::Shared,
-        (false, true) => Namespace::Hidden,
-        (false, false) => Namespace::NotShared,
-    })
+
+    const fn is_signalled(self) -> bool {
+        matches!(self, Self::Signalled | Self::Ignored)
+    }
+
+    /// Returns why the signal that the process should get would not be sent.
+    const fn obstacle(self) -> Option<&'static str> {
+        match self {
+            Self::Signalled | Self::Ignored | Self::NotSelected => None,
+            Self::NotPermitted => Some("not permitted"),
+            Self::TooYoung => Some("younger than PROCESS_MIN_AGE"),
+            Self::Guarded => Some("the signal would end or stop it"),
+        }
+    }
+}
+
+impl Display for Outcome {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self, self.obstacle()) {
+            (_, Some(obstacle)) => write!(formatter, "no: {obstacle}"),
+            (Self::NotSelected, None) => formatter.write_str("no: an ancestor matches"),
+            (Self::Ignored, None) => formatter.write_str("yes, in vain"),
+            (_, None) => formatter.write_str("yes"),
+        }
+    }
+}
+
+/// What `/proc` shows of other containers' processes.
+struct Namespace {
+    is_shared: bool,
+    /// `/proc` hides the processes of other users.
+    is_hidden: bool,
+    /// How many processes there are, other than the sidecar's own.
+    others: u32,
+}
+
+impl Namespace {
+    fn read(proc: &Proc) -> Self {
+        let mut others = 0;
+        let _ = proc.each(&mut |_| others += 1);
+        let mut is_hidden = false;
+        mount::each(&mut |mount| is_hidden |= mount.hides_processes());
+        Self {
+            is_shared: getpid() != Pid::INIT && others > 0,
+            is_hidden,
+            others,
+        }
+    }
+
+    fn print(&self, printer: &mut Printer) -> fmt::Result {
+        if self.is_shared {
+            let others = self.others;
+            writeln!(
+                printer,
+                "  the namespace is shared: {others} other processes are seen"
+            )?;
+        } else if !self.is_hidden {
+            writeln!(printer, "! {NOT_SHARED}")?;
+        }
+        if self.is_hidden {
+            writeln!(printer, "! {HIDDEN}")?;
+        }
+        Ok(())
+    }
+
+    /// Returns why no process was found.
+    const fn obstacle(&self) -> &'static str {
+        if self.is_shared || self.is_hidden {
+            "no process matches"
+        } else {
+            "the process namespace is not shared"
+        }
+    }
 }
 
 /// An age in seconds, minutes or hours.
 struct Age(Millis);
 
-impl fmt::Display for Age {
+impl Display for Age {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (number, unit) = match self.0.as_secs() {
             seconds @ 0..120 => (seconds, 's'),
@@ -192,5 +249,26 @@ impl fmt::Display for Age {
         let mut text = Text::<24>::new();
         write!(text, "{number}{unit}")?;
         formatter.pad(text.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::format;
+
+    #[test]
+    fn ages_are_in_the_largest_unit_with_two_of_it() {
+        for (seconds, expected) in [
+            (0, "0s"),
+            (119, "119s"),
+            (120, "2m"),
+            (7199, "119m"),
+            (7200, "2h"),
+            (360_000, "100h"),
+        ] {
+            let age = Age(Millis::from_secs(seconds));
+            assert_eq!(format!("{age:<6}|"), format!("{expected:<6}|"));
+        }
     }
 }

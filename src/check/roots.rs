@@ -1,7 +1,6 @@
 //! The roots: what each is, how its changes are noticed, and what that takes.
 
-use super::verdict::Verdict;
-use crate::base::encode::Bytes;
+use crate::base::encode::Printable;
 use crate::base::file;
 use crate::base::sys;
 use crate::base::text::parse_number;
@@ -13,7 +12,7 @@ use crate::report::facts::watching::Watching;
 use crate::report::print::Printer;
 use crate::watch::{Changes, ScanContext, Watch};
 use core::ffi::CStr;
-use core::fmt::{self, Write};
+use core::fmt::{self, Display, Write};
 use rustix::fs::{self, CWD, FileType, Mode, OFlags};
 
 /// Prints a line for each root, then the limits of inotify. Returns the first reason why a change would go unnoticed.
@@ -21,85 +20,149 @@ pub(super) fn print(
     config: &Config<'_>,
     report: &mut Report,
     printer: &mut Printer,
-) -> Result<Verdict, fmt::Error> {
+) -> Result<Option<&'static str>, fmt::Error> {
     printer.write_str(
         "\nroots\n  KIND        FILE SYSTEM  FILES   DIRECTORIES  NOTICED BY    PATH\n",
     )?;
-    let mut verdict = Ok(());
+    let mut obstacle = None;
     let mut watches = 0;
-    for root in config.roots.iter() {
-        let watch = scan(root, report);
-        watches += watch.watches();
-        verdict = verdict.and(print_root(config, root, &watch, printer)?);
+    for path in config.roots.iter() {
+        let root = Root::scan(path, config.poll, report);
+        writeln!(printer, "{root}")?;
+        watches += root.watches;
+        obstacle = obstacle.or(root.noticed_by.obstacle());
     }
-    for root in config.roots.iter() {
-        mount::each_sub_path(root, &mut |mount| {
+    for path in config.roots.iter() {
+        mount::each_sub_path(path, &mut |mount| {
             report.tell(&Watching::SubPath { path: mount.point });
-            verdict = verdict.and(Err("a subPath mount never changes"));
+            obstacle = obstacle.or(Some("a subPath mount never changes"));
         });
     }
+    print_limits(watches, printer)?;
+    Ok(obstacle)
+}
+
+/// Prints how many watches are needed and, if the kernel says so, how many there may be; inotify(7), `/proc` interfaces.
+fn print_limits(watches: i32, printer: &mut Printer) -> fmt::Result {
     write!(
         printer,
         "  inotify: {watches} watches and 2 instances are needed"
     )?;
-    for (limit, before) in [
-        (
-            c"/proc/sys/fs/inotify/max_user_watches",
-            "; a user may have ",
-        ),
-        (c"/proc/sys/fs/inotify/max_user_instances", " and "),
-    ] {
-        if let Some(number) = number_in(limit) {
-            write!(printer, "{before}{number}")?;
+    if let Some(limit) = number_in(c"/proc/sys/fs/inotify/max_user_watches") {
+        write!(printer, "; a user may have {limit}")?;
+    }
+    if let Some(limit) = number_in(c"/proc/sys/fs/inotify/max_user_instances") {
+        write!(printer, " and {limit}")?;
+    }
+    printer.write_str("\n")
+}
+
+fn number_in(path: &CStr) -> Option<u64> {
+    let file = fs::openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let mut buffer = [0; 32];
+    let length = rustix::io::read(&file, &mut buffer).ok()?;
+    parse_number(buffer[..length].trim_ascii(), 10)
+}
+
+/// A root as the sidecar sees it.
+struct Root<'r> {
+    path: &'r [u8],
+    kind: &'static str,
+    file_system: &'static str,
+    files: u32,
+    directories: u32,
+    watches: i32,
+    noticed_by: NoticedBy,
+}
+
+impl<'r> Root<'r> {
+    // Not inlined: keeps the watch's tables off the stack of what checks the processes.
+    #[inline(never)]
+    fn scan(path: &'r [u8], poll: PollInterval, report: &mut Report) -> Self {
+        let mut watch = Watch::new();
+        let _ = watch.scan(ScanContext {
+            roots: CommaList::new(path),
+            now: sys::now(),
+            openings: &mut OpenWatches::disabled(),
+            changes: &mut Changes::new(),
+            report,
+            is_interrupted: &|| false,
+        });
+        let (kind, file_system) = kind(path);
+        let found = watch.last();
+        Self {
+            path,
+            kind,
+            file_system,
+            files: found.files,
+            directories: found.directories,
+            watches: watch.watches(),
+            noticed_by: NoticedBy::of(&watch, poll),
         }
     }
-    printer.write_str("\n")?;
-    Ok(verdict)
 }
 
-fn scan(root: &[u8], report: &mut Report) -> Watch {
-    let mut watch = Watch::new();
-    let _ = watch.scan(ScanContext {
-        roots: CommaList::new(root),
-        now: sys::now(),
-        openings: &mut OpenWatches::disabled(),
-        changes: &mut Changes::new(),
-        report,
-        is_interrupted: &|| false,
-    });
-    watch
+impl Display for Root<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "  {:<12}{:<13}{:<8}{:<13}{:<14}{}",
+            self.kind,
+            self.file_system,
+            self.files,
+            self.directories,
+            self.noticed_by.name(),
+            Printable(self.path)
+        )
+    }
 }
 
-fn print_root(
-    config: &Config<'_>,
-    root: &[u8],
-    watch: &Watch,
-    printer: &mut Printer,
-) -> Result<Verdict, fmt::Error> {
-    let found = watch.last();
-    let polls = match config.poll {
-        PollInterval::Never => false,
-        PollInterval::Automatic => watch.is_blind(),
-        PollInterval::Every(_) => true,
-    };
-    let is_missing = found.problems.missing_roots > 0;
-    let (noticed_by, verdict) = match (is_missing, watch.is_refused(), polls) {
-        (true, ..) => ("nothing yet", Err("a root is missing or cannot be read")),
-        (_, false, false) => ("inotify", Ok(())),
-        (_, false, true) => ("both", Ok(())),
-        (_, true, true) => ("comparing", Ok(())),
-        (_, true, false) => (
-            "nothing",
-            Err("inotify is refused, and CONFIG_POLL_INTERVAL is 0"),
-        ),
-    };
-    let (kind, file_system) = kind(root);
-    let (files, directories, root) = (found.files, found.directories, Bytes(root));
-    writeln!(
-        printer,
-        "  {kind:<12}{file_system:<13}{files:<8}{directories:<13}{noticed_by:<14}{root}"
-    )?;
-    Ok(verdict)
+/// How changes to a root are noticed.
+#[derive(Clone, Copy)]
+enum NoticedBy {
+    Inotify,
+    Comparing,
+    Both,
+    /// The root is missing.
+    NothingYet,
+    /// inotify is refused and comparing is off.
+    Nothing,
+}
+
+impl NoticedBy {
+    fn of(watch: &Watch, poll: PollInterval) -> Self {
+        let compares = match poll {
+            PollInterval::Never => false,
+            PollInterval::Automatic => watch.is_blind(),
+            PollInterval::Every(_) => true,
+        };
+        match (watch.is_refused(), compares) {
+            _ if watch.last().problems.missing_roots > 0 => Self::NothingYet,
+            (false, false) => Self::Inotify,
+            (false, true) => Self::Both,
+            (true, true) => Self::Comparing,
+            (true, false) => Self::Nothing,
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Inotify => "inotify",
+            Self::Comparing => "comparing",
+            Self::Both => "both",
+            Self::NothingYet => "nothing yet",
+            Self::Nothing => "nothing",
+        }
+    }
+
+    /// Returns why a change would go unnoticed.
+    const fn obstacle(self) -> Option<&'static str> {
+        match self {
+            Self::Inotify | Self::Comparing | Self::Both => None,
+            Self::NothingYet => Some("a root is missing or cannot be read"),
+            Self::Nothing => Some("inotify is refused, and CONFIG_POLL_INTERVAL is 0"),
+        }
+    }
 }
 
 /// Returns what a root is, and the name of its file system.
@@ -118,11 +181,4 @@ fn kind(root: &[u8]) -> (&'static str, &'static str) {
         Err(_) => "file",
     };
     (kind, file_system)
-}
-
-fn number_in(path: &CStr) -> Option<u64> {
-    let file = fs::openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
-    let mut buffer = [0; 32];
-    let length = rustix::io::read(&file, &mut buffer).ok()?;
-    parse_number(buffer[..length].trim_ascii(), 10)
 }

@@ -10,14 +10,14 @@ use rustix::fd::AsFd;
 use rustix::io::{self, Errno};
 
 /// The timeout of each step.
-const PATIENCE: Timespec = Timespec {
+const TIMEOUT: Timespec = Timespec {
     tv_sec: 5,
     tv_nsec: 0,
 };
 
-/// Prints what the sidecar that listens at `address` answers. Returns true if it is ready.
+/// Asks the sidecar that listens at `address` whether it is ready, and prints its answer. Returns true if it is.
 ///
-/// To a client, an address that stands for every interface means the loopback; ip(7).
+/// Connecting to an address that stands for every interface reaches the loopback; ip(7).
 pub fn health(address: &SocketAddress, report: &mut Report) -> bool {
     let mut answer = [0; 4096];
     let length = match ask(address, &mut answer) {
@@ -39,7 +39,7 @@ pub fn health(address: &SocketAddress, report: &mut Report) -> bool {
 
 fn ask(address: &SocketAddress, answer: &mut [u8]) -> io::Result<usize> {
     let fd = stream_socket(address)?;
-    let wait = |events| match poll(&mut [PollFd::new(&fd, events)], Some(&PATIENCE)) {
+    let wait = |events| match poll(&mut [PollFd::new(&fd, events)], Some(&TIMEOUT)) {
         Ok(0) => Err(Errno::TIMEDOUT),
         other => other,
     };

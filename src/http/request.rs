@@ -1,18 +1,16 @@
-//! Requests, byte by byte, as far as two methods and three pages need it; RFC 9112. Pure.
+//! A request parser that is fed byte by byte and knows as much as two methods and three pages need; RFC 9112. Pure.
 
-use crate::base::text::{piece, pieces, place};
+use crate::base::text::pieces;
 
-/// The longest head of a request, in bytes: nothing is kept of it but the line at hand.
+/// The longest request line with its fields, in bytes. Only the current line is kept.
 pub const HEAD_MAX: u16 = 8192;
 
-/// As much is kept of a line.
+/// How much of a line is kept, in bytes: enough for every name and value that matters.
 const LINE_MAX: usize = 64;
 
-/// What a request asks for, or what is wrong with it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+/// The page that a request asks for, or what is wrong with the request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Asked {
-    /// Nothing that is known yet.
-    Nothing,
     /// `/metrics`
     Metrics,
     /// `/healthz`
@@ -21,148 +19,148 @@ pub enum Asked {
     Readiness,
     /// Another page.
     Unknown,
-    /// Something else than GET or HEAD.
+    /// A method other than GET and HEAD.
     NotAllowed,
-    /// Not HTTP/1. From here on it is not known what follows.
+    /// Not HTTP/1.
     Malformed,
-    /// The first line does not fit.
+    /// The first line exceeds the line limit.
     LongTarget,
-    /// More than [`HEAD_MAX`].
+    /// The head exceeds [`HEAD_MAX`].
     LongHead,
 }
 
-/// How a request is to be answered.
+impl Asked {
+    /// Returns true if there is no telling where the next request begins.
+    const fn ends_connection(self) -> bool {
+        match self {
+            Self::Malformed | Self::LongTarget | Self::LongHead => true,
+            Self::Metrics | Self::Health | Self::Readiness | Self::Unknown | Self::NotAllowed => {
+                false
+            }
+        }
+    }
+}
+
+/// How to answer a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Answer {
-    /// With what.
+    /// The page or the error to send.
     pub asked: Asked,
-    /// Without it, for HEAD.
+    /// Send no body: the method is HEAD.
     pub head_only: bool,
-    /// Nothing that follows is a request.
+    /// No other request follows on this connection.
     pub is_last: bool,
 }
 
-/// A request of which some bytes have come.
+/// A request whose head has come in part.
 #[derive(Debug)]
 pub struct Request {
-    line_length: u16,
+    /// How many bytes have come.
     length: u16,
-    asked: Asked,
-    head_only: bool,
-    is_last: bool,
-    has_host: bool,
-    /// The line at hand, as far as it fits.
+    /// The current line, as far as it fits.
     line: [u8; LINE_MAX],
+    /// The length of the current line, which may be more than fits.
+    line_length: u16,
+    /// The first line, once it is complete.
+    first: Option<RequestLine>,
+    has_host: bool,
+    /// A field says that no other request follows, or that there is a body, which is not read.
+    is_last: bool,
 }
 
 impl Request {
-    /// Nothing has come.
+    /// Returns a request of which nothing has come.
     pub const fn new() -> Self {
         Self {
+            length: 0,
             line: [0; LINE_MAX],
             line_length: 0,
-            length: 0,
-            asked: Asked::Nothing,
-            head_only: false,
-            is_last: false,
+            first: None,
             has_host: false,
+            is_last: false,
         }
     }
 
-    /// Takes the next byte. The answer, where the request ends with it or is none; the next byte begins another one.
+    /// Takes the next byte. Returns the answer if the request ends with it or is found to be wrong; the byte after that begins
+    /// another request.
     pub fn push(&mut self, byte: u8) -> Option<Answer> {
-        self.length += 1;
-        let asked = if self.length > HEAD_MAX {
-            Asked::LongHead
-        } else if byte == b'\n' {
-            let asked = self.end_of_line();
-            self.line_length = 0;
-            asked
-        } else if byte < b' ' && byte != b'\r' && byte != b'\t' {
-            Asked::Malformed
-        } else {
-            if let Some(place) = self.line.get_mut(usize::from(self.line_length)) {
-                // Fields and their values are told in either case.
-                let is_field = self.asked != Asked::Nothing;
-                *place = if is_field {
-                    byte.to_ascii_lowercase()
-                } else {
-                    byte
-                };
-            }
-            self.line_length += 1;
-            Asked::Nothing
-        };
-        if asked == Asked::Nothing {
-            return None;
-        }
+        let asked = self.take(byte)?;
+        let is_old = self.first.is_some_and(|first| first.is_old);
         let answer = Answer {
             asked,
-            head_only: self.head_only,
-            is_last: self.is_last || asked >= Asked::Malformed,
+            head_only: self.first.is_some_and(|first| first.is_head),
+            is_last: self.is_last || is_old || asked.ends_connection(),
         };
         *self = Self::new();
         Some(answer)
     }
 
-    /// What is asked for, where the line is the last one or cannot be understood.
-    fn end_of_line(&mut self) -> Asked {
-        let kept = self.line.get(..usize::from(self.line_length));
-        let line = kept.unwrap_or(&self.line);
-        let line = match line {
-            [before @ .., b'\r'] => before,
-            _ => line,
-        };
-        if self.asked == Asked::Nothing {
-            // Some clients send an empty line after what they have sent before.
-            if line.is_empty() {
-                return Asked::Nothing;
+    fn take(&mut self, byte: u8) -> Option<Asked> {
+        self.length += 1;
+        if self.length > HEAD_MAX {
+            return Some(Asked::LongHead);
+        }
+        match byte {
+            b'\n' => {
+                let asked = self.end_line();
+                self.line_length = 0;
+                asked
             }
-            if kept.is_none() {
-                return Asked::LongTarget;
+            b'\r' | b'\t' | b' '.. => {
+                self.keep(byte);
+                None
             }
-            let word = |at| piece(line, b' ', at);
-            let method = place(word(0), b"GET|HEAD");
-            let version = place(word(2), b"HTTP/1.1|HTTP/1.0");
-            if version > 1 || pieces(line, b' ').count() > 3 {
-                return Asked::Malformed;
-            }
-            let path = piece(word(1), b'?', 0);
-            self.asked = match place(path, b"/metrics|/healthz|/readyz") {
-                _ if method > 1 => Asked::NotAllowed,
-                0 => Asked::Metrics,
-                1 => Asked::Health,
-                2 => Asked::Readiness,
-                _ => Asked::Unknown,
+            _ => Some(Asked::Malformed),
+        }
+    }
+
+    fn keep(&mut self, byte: u8) {
+        if let Some(slot) = self.line.get_mut(usize::from(self.line_length)) {
+            // Case matters in the first line only.
+            *slot = if self.first.is_some() {
+                byte.to_ascii_lowercase()
+            } else {
+                byte
             };
-            self.head_only = method == 1;
-            self.is_last = version == 1;
-            // HTTP/1.0 knows no hosts.
-            self.has_host = version == 1;
-            return Asked::Nothing;
         }
-        if line.is_empty() && self.has_host {
-            return self.asked;
-        }
-        // Not a line that goes on with the one before, nor a name with blanks, which means different things to different
-        // programs.
-        let name = piece(line, b':', 0);
-        // Without a colon, all of the line is a name.
-        let Some([_, value @ ..]) = line.get(name.len()..) else {
-            return Asked::Malformed;
+        self.line_length += 1;
+    }
+
+    /// Parses the current line. Returns what is asked for if it is the last line or a wrong one.
+    fn end_line(&mut self) -> Option<Asked> {
+        let whole = self.line.get(..usize::from(self.line_length));
+        let line = whole.unwrap_or(&self.line);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let Some(first) = self.first else {
+            // Some clients send an empty line after a body.
+            if line.is_empty() {
+                return None;
+            }
+            if whole.is_none() {
+                return Some(Asked::LongTarget);
+            }
+            self.first = RequestLine::parse(line);
+            return self.first.is_none().then_some(Asked::Malformed);
         };
-        if name.is_empty() || !name.iter().all(u8::is_ascii_graphic) {
-            return Asked::Malformed;
+        if line.is_empty() {
+            let is_complete = self.has_host || first.is_old;
+            return Some(if is_complete {
+                first.asked
+            } else {
+                Asked::Malformed
+            });
         }
-        match place(name, b"host|connection|content-length|transfer-encoding") {
-            0 => self.has_host = true,
-            // Among other options or alone. Where it is a part of another word: to close is always allowed.
-            1 => self.is_last |= value.windows(5).any(|word| word == b"close"),
-            // What is in a body is not looked at.
-            2 | 3 => self.is_last = true,
+        let Some((name, value)) = parse_field(line) else {
+            return Some(Asked::Malformed);
+        };
+        match name {
+            b"host" => self.has_host = true,
+            // One option of several, perhaps. It may be part of another word, but closing is always allowed.
+            b"connection" => self.is_last |= value.windows(5).any(|word| word == b"close"),
+            b"content-length" | b"transfer-encoding" => self.is_last = true,
             _ => {}
         }
-        Asked::Nothing
+        None
     }
 }
 
@@ -172,13 +170,53 @@ impl Default for Request {
     }
 }
 
+/// The first line of a request.
+#[derive(Clone, Copy, Debug)]
+struct RequestLine {
+    asked: Asked,
+    is_head: bool,
+    /// HTTP/1.0, which has no hosts and one request for each connection.
+    is_old: bool,
+}
+
+impl RequestLine {
+    fn parse(line: &[u8]) -> Option<Self> {
+        let mut words = pieces(line, b' ');
+        let (method, target, version) = (words.next()?, words.next()?, words.next()?);
+        if words.next().is_some() || !matches!(version, b"HTTP/1.0" | b"HTTP/1.1") {
+            return None;
+        }
+        let asked = match (method, pieces(target, b'?').next()) {
+            (b"GET" | b"HEAD", Some(b"/metrics")) => Asked::Metrics,
+            (b"GET" | b"HEAD", Some(b"/healthz")) => Asked::Health,
+            (b"GET" | b"HEAD", Some(b"/readyz")) => Asked::Readiness,
+            (b"GET" | b"HEAD", _) => Asked::Unknown,
+            _ => Asked::NotAllowed,
+        };
+        Some(Self {
+            asked,
+            is_head: method == b"HEAD",
+            is_old: version == b"HTTP/1.0",
+        })
+    }
+}
+
+/// Splits a field into its name and its value. Refuses blanks in and before the name: programs disagree on their meaning, which
+/// attackers exploit.
+fn parse_field(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let colon = line.iter().position(|byte| *byte == b':')?;
+    let (name, value) = line.split_at_checked(colon)?;
+    let is_name = !name.is_empty() && name.iter().all(u8::is_ascii_graphic);
+    is_name.then_some((name, value))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::string::String;
     use std::vec::Vec;
 
-    /// All answers, in order, and then nothing more once one was the last.
+    /// Returns all answers in order, up to the last one.
     fn answers(text: &str) -> Vec<Answer> {
         let mut request = Request::new();
         let mut answers: Vec<Answer> = Vec::new();
@@ -196,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn the_pages_are_asked_for_by_get_and_head() {
+    fn get_and_head_ask_for_the_pages() {
         for (target, expected) in [
             ("/metrics", Asked::Metrics),
             ("/healthz", Asked::Health),
@@ -234,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn s3_what_is_no_http_1_is_malformed_and_nothing_more_is_read() {
+    fn s3_anything_but_http_1_is_malformed_and_the_last_request() {
         for text in [
             "x\n",
             "GET\n",
@@ -246,7 +284,7 @@ mod tests {
             " GET /metrics HTTP/1.1\r\n",
             "\x16\x03\x01",
             "GET /metrics\0",
-            // The fields.
+            // Wrong fields.
             "GET /metrics HTTP/1.1\r\n\r\n",
             "GET /metrics HTTP/1.1\r\nHost: a\r\n folded\r\n",
             "GET /metrics HTTP/1.1\r\nHost : a\r\n",
@@ -266,7 +304,7 @@ mod tests {
         let get = |fields: &str| format!("GET /healthz HTTP/1.1\r\nhost:a\r\n{fields}\r\n");
         assert_eq!(asked(&get("").repeat(3)).len(), 3);
         assert_eq!(asked(&format!("\r\n\n{0}\r\n{0}", get(""))).len(), 2);
-        // Line feeds alone will do.
+        // Line feeds alone do as well.
         assert_eq!(asked(&get("").repeat(2).replace('\r', "")).len(), 2);
         for last in [
             "Connection: close\r\n",
@@ -289,7 +327,7 @@ mod tests {
         }
         let old = "GET /healthz HTTP/1.0\r\n\r\n";
         assert_eq!(asked(&old.repeat(2)), [Asked::Health]);
-        // Nothing of one request is left for the next.
+        // The next request starts afresh.
         let mixed = format!("HEAD /metrics HTTP/1.1\r\nHost: a\r\n\r\n{}", get(""));
         assert!(!answers(&mixed)[1].head_only);
         let without_host = format!("{}GET / HTTP/1.1\r\n\r\n", get(""));
@@ -297,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_has_a_longest_line_and_a_longest_length() {
+    fn the_first_line_and_the_head_are_limited() {
         let head = |target: usize, field: usize| {
             let (target, field) = ("t".repeat(target), "f".repeat(field));
             format!("GET /{target} HTTP/1.1\r\nHost: {field}\r\n\r\n")
@@ -318,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn what_prometheus_and_browsers_send_is_understood() {
+    fn requests_of_prometheus_with_many_fields_are_understood() {
         let text = "GET /metrics HTTP/1.1\r\nHost: 10.0.0.1:9533\r\nUser-Agent: Prometheus/3.1.0\r\nAccept: application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2\r\nAccept-Encoding: gzip\r\nX-Prometheus-Scrape-Timeout-Seconds: 10\r\nAuthorization: Bearer ";
         let text = format!("{text}{}\r\n\r\n", String::from("x").repeat(2000));
         assert_eq!(asked(&text.repeat(3)), [Asked::Metrics; 3]);

@@ -6,26 +6,26 @@ use crate::base::text::Text;
 use core::fmt::{self, Write};
 
 /// The body of an answer.
-// Of a size that exists elsewhere, so that there is one copy of the code.
+// Its size is used elsewhere as well, so that there is one copy of the code.
 pub type Page = Text<PATH_MAX>;
 
 /// The first line and the fields of an answer.
 pub(super) type Head = Text<256>;
 
-/// The state that `/readyz` reports.
+/// What `/readyz` answers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Readiness {
-    /// It does.
+    /// 200: changes are noticed and delivered.
     Ready,
-    /// Something is in the way.
+    /// 503: something is in the way.
     Unready,
 }
 
-/// The content of the pages.
+/// Provides the content of the pages.
 pub trait Pages {
     /// Returns whether the sidecar is ready.
     fn readiness(&self) -> Readiness;
-    /// Writes what stands, or may stand, in the way of being ready.
+    /// Writes the problems that make it unready, or soon may, one a line.
     fn write_problems(&self, page: &mut Page) -> fmt::Result;
     /// Writes the metrics in the Prometheus text format.
     fn write_metrics(&self, page: &mut Page) -> fmt::Result;
@@ -66,7 +66,7 @@ fn status(asked: Asked, pages: &dyn Pages) -> &'static str {
         Asked::Metrics | Asked::Health | Asked::Readiness => "200 OK",
         Asked::Unknown => "404 Not Found",
         Asked::NotAllowed => "405 Method Not Allowed",
-        Asked::Malformed | Asked::Nothing => "400 Bad Request",
+        Asked::Malformed => "400 Bad Request",
         Asked::LongTarget => "414 URI Too Long",
         Asked::LongHead => "431 Request Header Fields Too Large",
     }

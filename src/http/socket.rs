@@ -1,4 +1,4 @@
-//! Sockets.
+//! Opens the sockets of both ends.
 
 use crate::base::sys::{SocketAddress, set_address};
 use rustix::fd::{AsFd, OwnedFd};
@@ -22,10 +22,10 @@ pub(super) fn stream_socket(address: &SocketAddress) -> io::Result<OwnedFd> {
 /// Returns a socket that listens at `address`; ip(7), ipv6(7).
 pub(super) fn listener(address: &SocketAddress) -> io::Result<OwnedFd> {
     let listener = stream_socket(address)?;
-    // Connections left over from the last run are not in the way.
+    // Binds even if connections of an earlier run linger.
     sockopt::set_socket_reuseaddr(&listener, true)?;
     if address.is_v6() {
-        // [::] is every address of either family.
+        // Lets [::] stand for every IPv4 address as well.
         sockopt::set_ipv6_v6only(&listener, false)?;
     }
     set_address(libc::SYS_bind, listener.as_fd(), address)?;

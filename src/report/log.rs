@@ -1,19 +1,19 @@
-//! Where log lines go: one `write` each, which never blocks and never ends the program.
+//! Where log lines go: one writev(2) each, which never blocks and never ends the program.
 
-use super::line::{Format, LINE_MAX, Level, Line};
+use super::line::{Format, Level, Line};
 use crate::base::sys;
 use core::fmt::Write;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::io::Errno;
+use rustix::io::{Errno, IoSlice, writev};
 
 /// Writes lines to standard error, those of [`Format::Plain`] to standard output.
 #[derive(Debug)]
 pub struct Log {
     pub(super) format: Format,
     pub(super) min_level: Level,
-    /// How many lines the descriptor did not take since the last one that it did.
+    /// How many lines were dropped since that was last said.
     dropped: u64,
-    /// The last line was taken in part only, as by a full disk: the next one begins with a line feed.
+    /// The last line was written in part, as to a full disk: the next one begins with a line feed.
     is_torn: bool,
     /// Takes the lines in place of standard error.
     #[cfg(fuzzing)]
@@ -38,7 +38,7 @@ impl Log {
         self.dropped == 0
     }
 
-    /// Writes one line. Returns false if it had to be dropped, which is said as soon as a line can be written again.
+    /// Writes one line. Returns false if it had to be dropped, which is logged as soon as a line can be written again.
     pub fn send(&mut self, line: &mut Line) -> bool {
         let is_written = self.write(line.finish());
         if !is_written {
@@ -72,16 +72,9 @@ impl Log {
         if !is_ready {
             return false;
         }
-        let mut mended = [b'\n'; LINE_MAX];
-        let line = match mended.get_mut(1..=line.len()) {
-            Some(room) if self.is_torn => {
-                room.copy_from_slice(line);
-                &mended[..=line.len()]
-            }
-            _ => line,
-        };
-        let written = rustix::io::write(stderr, line);
-        let is_whole = written == Ok(line.len());
+        let before: &[u8] = if self.is_torn { b"\n" } else { b"" };
+        let written = writev(stderr, &[IoSlice::new(before), IoSlice::new(line)]);
+        let is_whole = written == Ok(before.len() + line.len());
         self.is_torn = written.is_ok() && !is_whole || written.is_err() && self.is_torn;
         is_whole
     }

@@ -31,16 +31,26 @@ impl Printer {
         self
     }
 
+    fn push(&mut self, text: &str) {
+        self.line.push(text.as_bytes());
+        if self.line.is_cut() {
+            // A long path, perhaps: then the line is written in parts.
+            self.flush();
+            self.is_intact &= write_all(text.as_bytes());
+        }
+    }
+
     fn flush(&mut self) {
         self.is_intact &= write_all(self.line.as_bytes());
         self.line.clear(0);
     }
 }
 
+/// Never fails: see [`Printer::is_intact`].
 impl Write for Printer {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for piece in text.split_inclusive('\n') {
-            self.line.push(piece.as_bytes());
+            self.push(piece);
             if piece.ends_with('\n') {
                 self.flush();
             }

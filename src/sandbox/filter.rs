@@ -13,7 +13,6 @@ use rustix::fs::OFlags;
 pub const CALLS: &[c_long] = &[
     libc::SYS_read,
     libc::SYS_pread64,
-    libc::SYS_write,
     libc::SYS_writev,
     libc::SYS_close,
     libc::SYS_readlinkat,
@@ -61,7 +60,7 @@ pub const RESTRICTED_CALLS: [c_long; 3] = [
     libc::SYS_kill,
 ];
 
-/// The architecture that the numbers belong to; `AUDIT_ARCH_*` of linux/audit.h. A call by another one's numbers is denied.
+/// The architecture whose numbers these are; `AUDIT_ARCH_*` of linux/audit.h. A call by another one's numbers is denied.
 const ARCHITECTURE: u32 = if cfg!(target_arch = "x86_64") {
     0xc000_003e
 } else if cfg!(target_arch = "aarch64") {
@@ -82,9 +81,9 @@ const NUMBER_AT: u32 = 0;
 const ARCHITECTURE_AT: u32 = 4;
 
 /// Returns the offset of an argument's lower 32 bits: the restricted calls take no more.
-const fn argument_at(at: u32) -> u32 {
+const fn argument_at(index: u32) -> u32 {
     let half = if cfg!(target_endian = "big") { 4 } else { 0 };
-    16 + 8 * at + half
+    16 + 8 * index + half
 }
 
 const OPENS_FOR_WRITING: u32 = OFlags::WRONLY
@@ -93,74 +92,78 @@ const OPENS_FOR_WRITING: u32 = OFlags::WRONLY
     .union(OFlags::TRUNC)
     .bits();
 
-/// A filter: a program of the kernel's packet filter; it only ever jumps forward.
+/// A filter: a program for the kernel's packet filter; Documentation/networking/filter.rst.
 pub type Filter = [sock_filter; LENGTH];
 
-/// The instructions before those for [`CALLS`].
-const HEAD: usize = 10;
-const LENGTH: usize = HEAD + CALLS.len() + 2;
-/// The last two instructions.
-const DENY: usize = LENGTH - 2;
-const ALLOW: usize = LENGTH - 1;
-/// The instruction that compares the signal to be sent.
-const SIGNAL: usize = 9;
+/// The number of instructions ahead of those for [`CALLS`].
+const RULES: usize = 15;
+const LENGTH: usize = RULES + 2 * CALLS.len() + 1;
 
 /// Returns the filter that allows sending this signal and no other.
 pub fn filter(signal: Signal) -> Filter {
-    let mut filter = FILTER;
-    filter[SIGNAL].k = signal.number().into();
-    filter
-}
-
-/// The filter, except for the signal.
-const FILTER: Filter = {
-    const IS: u32 = libc::BPF_JEQ;
-    const HAS_ANY: u32 = libc::BPF_JSET;
-    let [open, pidfd_send_signal, kill] = RESTRICTED_CALLS;
-    let mut filter = [answer(libc::SECCOMP_RET_ALLOW); LENGTH];
-    filter[0] = load(ARCHITECTURE_AT);
-    filter[1] = test(1, IS, ARCHITECTURE, 2, DENY);
-    filter[2] = load(NUMBER_AT);
-    filter[3] = test(3, IS, open as u32, 4, 6);
-    filter[4] = load(argument_at(2));
-    filter[5] = test(5, HAS_ANY, OPENS_FOR_WRITING, DENY, ALLOW);
-    filter[6] = test(6, IS, pidfd_send_signal as u32, 8, 7);
-    filter[7] = test(7, IS, kill as u32, 8, HEAD);
-    filter[8] = load(argument_at(1));
-    filter[SIGNAL] = test(SIGNAL, IS, 0, ALLOW, DENY);
-    let mut at = 0;
-    while at < CALLS.len() {
-        let next = HEAD + at + 1;
-        filter[HEAD + at] = test(HEAD + at, IS, CALLS[at] as u32, ALLOW, next);
-        at += 1;
+    let [openat, pidfd_send_signal, kill] = RESTRICTED_CALLS;
+    let rules: [sock_filter; RULES] = [
+        load(ARCHITECTURE_AT),
+        skip_if_equal(ARCHITECTURE, 1),
+        DENY,
+        load(NUMBER_AT),
+        // openat(2): the flags are the third argument.
+        skip_unless_equal(openat as u32, 4),
+        load(argument_at(2)),
+        skip_if_any(OPENS_FOR_WRITING, 1),
+        ALLOW,
+        DENY,
+        // pidfd_send_signal(2) and kill(2): the signal is the second argument of both.
+        skip_if_equal(pidfd_send_signal as u32, 1),
+        skip_unless_equal(kill as u32, 4),
+        load(argument_at(1)),
+        skip_unless_equal(signal.number().into(), 1),
+        ALLOW,
+        DENY,
+    ];
+    // What no instruction before the last one allows is denied.
+    let mut filter = [DENY; LENGTH];
+    let (head, calls) = filter.split_at_mut(RULES);
+    head.copy_from_slice(&rules);
+    for (pair, call) in calls.chunks_exact_mut(2).zip(CALLS) {
+        pair.copy_from_slice(&[skip_unless_equal(*call as u32, 1), ALLOW]);
     }
-    filter[DENY] = answer(libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32);
     filter
-};
-
-const fn load(at: u32) -> sock_filter {
-    instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, at, 0, 0)
 }
 
-const fn answer(with: u32) -> sock_filter {
-    instruction(libc::BPF_RET | libc::BPF_K, with, 0, 0)
+const ALLOW: sock_filter = answer(libc::SECCOMP_RET_ALLOW);
+const DENY: sock_filter = answer(libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32);
+
+const fn answer(action: u32) -> sock_filter {
+    instruction(libc::BPF_RET | libc::BPF_K, action, 0, 0)
 }
 
-/// Compares what was loaded with `k`, and continues at one of two later instructions. `at` is this one's place.
-const fn test(at: usize, how: u32, k: u32, yes: usize, no: usize) -> sock_filter {
-    instruction(
-        libc::BPF_JMP | how | libc::BPF_K,
-        k,
-        yes - at - 1,
-        no - at - 1,
-    )
+/// Loads 32 bits of `struct seccomp_data`, which the next tests compare.
+const fn load(offset: u32) -> sock_filter {
+    instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, offset, 0, 0)
 }
 
-const fn instruction(code: u32, k: u32, yes: usize, no: usize) -> sock_filter {
+/// Skips the next `count` instructions if the loaded value equals `k`.
+const fn skip_if_equal(k: u32, count: u8) -> sock_filter {
+    instruction(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, k, count, 0)
+}
+
+/// Skips the next `count` instructions unless the loaded value equals `k`.
+const fn skip_unless_equal(k: u32, count: u8) -> sock_filter {
+    instruction(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, k, 0, count)
+}
+
+/// Skips the next `count` instructions if the loaded value has any of these bits.
+const fn skip_if_any(bits: u32, count: u8) -> sock_filter {
+    instruction(libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K, bits, count, 0)
+}
+
+/// Jumps over `jt` instructions if a test is true, over `jf` if it is false.
+const fn instruction(code: u32, k: u32, jt: u8, jf: u8) -> sock_filter {
     sock_filter {
         code: code as u16,
-        jt: yes as u8,
-        jf: no as u8,
+        jt,
+        jf,
         k,
     }
 }

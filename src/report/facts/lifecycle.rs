@@ -60,7 +60,7 @@ pub enum Lifecycle<'f> {
     Panicked,
 }
 
-/// What of the sandbox holds, or why not.
+/// The parts of the sandbox, or why the kernel refuses them.
 #[derive(Debug)]
 pub struct Sandboxed {
     /// `no_new_privs`; prctl(2).

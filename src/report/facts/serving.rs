@@ -6,7 +6,7 @@ use crate::report::line::{Level, Line};
 use core::fmt::{self, Write};
 use rustix::io::Errno;
 
-/// What goes wrong at LISTEN_ADDR.
+/// What happens at LISTEN_ADDR.
 #[derive(Clone, Copy, Debug)]
 pub enum Serving<'f> {
     /// The address cannot be listened on.
@@ -18,7 +18,7 @@ pub enum Serving<'f> {
     },
     /// A connection cannot be accepted.
     CannotAccept(Errno),
-    /// `health` got this line.
+    /// A line of the answer that `health` got.
     Answered(&'f [u8]),
     /// `health` got no answer.
     NoAnswer(Errno),
