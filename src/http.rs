@@ -151,6 +151,7 @@ impl Connection {
     };
 
     /// Gives the slot to another connection.
+    #[inline(never)]
     fn begin(&mut self, fd: Option<OwnedFd>, turn: u64) {
         *self = Self::NONE;
         self.fd = fd;

@@ -153,12 +153,13 @@ impl Request {
         let Some((name, value)) = parse_field(line) else {
             return Some(Asked::Malformed);
         };
-        match name {
-            b"host" => self.has_host = true,
+        if name == b"host" {
+            self.has_host = true;
+        } else if name == b"connection" {
             // One option of several, perhaps. It may be part of another word, but closing is always allowed.
-            b"connection" => self.is_last |= value.windows(5).any(|word| word == b"close"),
-            b"content-length" | b"transfer-encoding" => self.is_last = true,
-            _ => {}
+            self.is_last |= value.windows(5).any(|word| word == b"close");
+        } else if name == b"content-length" || name == b"transfer-encoding" {
+            self.is_last = true;
         }
         None
     }
@@ -179,24 +180,31 @@ struct RequestLine {
     is_old: bool,
 }
 
+static PAGES: [(&[u8], Asked); 3] = [
+    (b"/metrics", Asked::Metrics),
+    (b"/healthz", Asked::Health),
+    (b"/readyz", Asked::Readiness),
+];
+
 impl RequestLine {
     fn parse(line: &[u8]) -> Option<Self> {
         let mut words = pieces(line, b' ');
         let (method, target, version) = (words.next()?, words.next()?, words.next()?);
-        if words.next().is_some() || !matches!(version, b"HTTP/1.0" | b"HTTP/1.1") {
+        let (is_head, is_old) = (method == b"HEAD", version == b"HTTP/1.0");
+        if words.next().is_some() || !is_old && version != b"HTTP/1.1" {
             return None;
         }
-        let asked = match (method, pieces(target, b'?').next()) {
-            (b"GET" | b"HEAD", Some(b"/metrics")) => Asked::Metrics,
-            (b"GET" | b"HEAD", Some(b"/healthz")) => Asked::Health,
-            (b"GET" | b"HEAD", Some(b"/readyz")) => Asked::Readiness,
-            (b"GET" | b"HEAD", _) => Asked::Unknown,
-            _ => Asked::NotAllowed,
+        let path = pieces(target, b'?').next();
+        let page = PAGES.iter().find(|(page, _)| Some(*page) == path);
+        let asked = match page {
+            _ if !is_head && method != b"GET" => Asked::NotAllowed,
+            Some((_, asked)) => *asked,
+            None => Asked::Unknown,
         };
         Some(Self {
             asked,
-            is_head: method == b"HEAD",
-            is_old: version == b"HTTP/1.0",
+            is_head,
+            is_old,
         })
     }
 }

@@ -274,6 +274,19 @@ fn d1_each_root_is_told_by_its_kind() {
 }
 
 #[test]
+fn d1_a_long_path_with_control_characters_stays_one_line() {
+    let scene = Scene::new(&[]);
+    let long = format!("/missing\u{1b}[31m\n/{}", "x/".repeat(1000));
+    let settings = scene.settings().set("CONFIG_DIR", &long);
+    let output = fails(settings, "", "", "a root is missing or cannot be read");
+    let shown = long.replace('\u{1b}', "\\x1b").replace('\n', "\\x0a");
+    assert!(
+        output.contains(&format!("nothing yet   {shown}\n  inotify: ")),
+        "{output}"
+    );
+}
+
+#[test]
 fn d1_where_inotify_is_refused_it_says_how_changes_are_noticed() {
     if is_emulated() {
         return eprintln!("the emulator needs the calls for itself");
