@@ -140,7 +140,7 @@ fn without_capabilities_root_is_as_any_user() {
     let target = others_target(&unique_name(), &config);
     let mut sidecar = start(root_with(config.settings(&target.name), ""), "none", 0);
     config.change();
-    sidecar.expect("EPERM: this runs as uid 0, the process as uid 1001");
+    sidecar.expect("EPERM: the sidecar runs as uid 0, the process as uid 1001");
 }
 
 #[test]
