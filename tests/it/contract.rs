@@ -11,6 +11,10 @@ fn read(path: &str) -> String {
         .unwrap_or_else(|error| panic!("{path}: {error}; correct its name in {CONTRACT}"))
 }
 
+fn is_rust(path: &str) -> bool {
+    Path::new(path).extension().is_some_and(|it| it == "rs")
+}
+
 /// Returns the contract's promises by code, each with the test files that it names.
 fn promises() -> BTreeMap<String, Vec<String>> {
     let contract = read(CONTRACT);
@@ -19,7 +23,7 @@ fn promises() -> BTreeMap<String, Vec<String>> {
         let (code, text) = item.split_once("** ").unwrap();
         let text = text.split("\n\n").next().unwrap();
         let quoted = text.split('`').skip(1).step_by(2);
-        let files = quoted.filter(|text| text.ends_with(".rs"));
+        let files = quoted.filter(|text| is_rust(text));
         (code.to_owned(), files.map(str::to_owned).collect())
     });
     let promises: Vec<_> = promises.collect();
@@ -56,7 +60,7 @@ fn each_source(directory: &str, visit: &mut impl FnMut(&str, &str)) {
         let path = format!("{directory}/{}", entry.file_name().to_str().unwrap());
         if entry.file_type().unwrap().is_dir() {
             each_source(&path, visit);
-        } else if path.ends_with(".rs") {
+        } else if is_rust(&path) {
             visit(&path, &read(&path));
         }
     }

@@ -24,12 +24,12 @@ pub static RECIPES: &[Recipe] = &[
             ("PROCESS_NAME", "apache2,httpd"),
             ("RELOAD_SIGNAL", "SIGUSR1"),
         ],
-        remark: "SIGHUP reloads as well and cuts what is being sent",
+        remark: "SIGHUP also reloads, but cuts responses in progress",
     },
     Recipe {
         application: "sshd",
         settings: &[("PROCESS_NAME", "sshd")],
-        remark: "executes itself again; sessions go on",
+        remark: "re-executes itself; sessions continue",
     },
     Recipe {
         application: "gunicorn",
@@ -52,12 +52,12 @@ pub static RECIPES: &[Recipe] = &[
             ("PROCESS_NAME", "mysqld,mariadbd"),
             ("PROCESS_MIN_AGE", "1m"),
         ],
-        remark: "flushes logs and grants, and does not read `my.cnf` again; crashes on SIGHUP while it starts",
+        remark: "flushes logs and grants but does not read `my.cnf` again; crashes on SIGHUP while it starts",
     },
     Recipe {
         application: "postgresql",
         settings: &[("PROCESS_NAME", "postgres")],
-        remark: "some parameters take effect after a restart only",
+        remark: "some parameters only take effect after a restart",
     },
     Recipe {
         application: "pgbouncer",
@@ -75,7 +75,7 @@ pub static RECIPES: &[Recipe] = &[
     Recipe {
         application: "haproxy -W",
         settings: &[("PROCESS_NAME", "haproxy"), ("RELOAD_SIGNAL", "SIGUSR2")],
-        remark: "without `-W` nothing is read again",
+        remark: "without `-W` it reads nothing again",
     },
     Recipe {
         application: "prometheus",
@@ -90,7 +90,7 @@ pub static RECIPES: &[Recipe] = &[
     Recipe {
         application: "php-fpm",
         settings: &[("PROCESS_NAME", "php-fpm"), ("RELOAD_SIGNAL", "SIGUSR2")],
-        remark: "executes itself again; cuts requests unless `process_control_timeout` is set",
+        remark: "re-executes itself; cuts requests unless `process_control_timeout` is set",
     },
     Recipe {
         application: "squid",
