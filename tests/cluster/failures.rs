@@ -21,31 +21,33 @@ fn start<'n>(namespace: &'n Namespace, name: &str) -> Pod<'n> {
     Pod::start(namespace, &target(name, "word", &volume))
 }
 
-/// Whether it is killed before, during or after the update.
+/// Whether it is killed before, during or after the update. Each Pod is killed once: after that the kubelet waits for longer and
+/// longer before it restarts a container.
 #[test]
 fn sidecar_killed_amid_an_update_loses_nothing() {
     let namespace = Namespace::new("sidecar-killed");
-    let pod = start(&namespace, "sidecar-killed");
-    let mut target = pod.log("target");
-    target.expect("ready");
-    for (word, pause) in [("green", 0), ("red", 500), ("white", 1500)] {
-        edit(&namespace, word);
+    let pauses = [0, 200, 500, 1500];
+    let mut signals = 0;
+    for pause in pauses {
+        let pod = start(&namespace, &format!("killed-after-{pause}"));
+        let mut target = pod.log("target");
+        target.expect("ready");
+        edit(&namespace, "green");
         pod.sync();
         thread::sleep(Duration::from_millis(pause));
         assert!(kill(&pod, SIDECAR));
-        let seen = pod.expect(&mut target, &format!(" {word}"));
-        assert!(seen.starts_with("SIGHUP"), "{seen}");
+        let line = pod.expect(&mut target, "SIG");
+        assert!(line.ends_with(" green"), "{line}");
+        pod.delete();
+        let (_, log) = target.finish();
+        signals += log.iter().filter(|line| line.starts_with("SIG")).count();
     }
-    let restarts = pod.field("{.status.containerStatuses[0].restartCount}");
-    assert_eq!(restarts, "0", "of the application");
-    let signals = target
-        .seen()
-        .iter()
-        .filter(|line| line.starts_with("SIG"))
-        .count();
+    let updates = pauses.len();
+    // A restarted sidecar cannot know what its predecessor has signalled.
+    assert!((updates..=2 * updates).contains(&signals), "{signals}");
     report::row(
         "sidecar killed",
-        &format!("3 times amid 3 edits, {signals} signals, nothing lost"),
+        &format!("{updates} times amid {updates} edits, {signals} signals, nothing lost"),
     );
 }
 
