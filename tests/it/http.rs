@@ -418,7 +418,7 @@ fn l2_a_connection_that_is_refused_by_the_kernel_is_tried_again_every_second() {
 }
 
 /// How much may be resident, with every page asked for.
-const RESIDENT_KIB: u64 = 128;
+const RESIDENT_KIB: u64 = 152;
 
 #[test]
 fn l4_with_the_listener_memory_is_within_the_limit() {
