@@ -168,6 +168,7 @@ fn any_one_of_three_variables_names_the_target() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines)] // It is one table.
 fn each_wrong_value_has_its_message_and_its_default_holds() {
     const NOT_A_DURATION: &str =
         ", which is not a duration; give a number with ms, s, m or h, for example 500ms, or 0";

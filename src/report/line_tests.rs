@@ -50,14 +50,14 @@ fn shown(value: &[u8]) -> String {
             if character.is_control() && !matches!(character, '\n' | '\t') {
                 let mut utf8 = [0; 4];
                 for byte in character.encode_utf8(&mut utf8).bytes() {
-                    shown += &format!("\\x{byte:02x}");
+                    write!(shown, "\\x{byte:02x}").unwrap();
                 }
             } else {
                 shown.push(character);
             }
         }
         for byte in chunk.invalid() {
-            shown += &format!("\\x{byte:02x}");
+            write!(shown, "\\x{byte:02x}").unwrap();
         }
     }
     shown

@@ -345,9 +345,9 @@ fn no_files_use_each_other_in_a_ring() {
         .map(|(from, _)| *from)
     {
         graph.remove(leaf);
-        graph.values_mut().for_each(|used| {
+        for used in graph.values_mut() {
             used.remove(leaf);
-        });
+        }
     }
     let ring: Vec<String> = graph
         .iter()
