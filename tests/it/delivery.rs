@@ -367,7 +367,7 @@ fn p7_a_namespace_of_its_own_says_that_it_is_not_shared() {
 }
 
 #[test]
-fn usr1_signals_now_whether_or_not_something_changed() {
+fn l1_usr1_signals_at_once_even_if_nothing_changed() {
     let config = Config::new();
     let mut target = Target::start(&config.file());
     let mut sidecar = config
