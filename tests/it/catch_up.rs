@@ -61,7 +61,7 @@ fn p8_a_process_from_after_the_newest_change_is_left_alone() {
 }
 
 #[test]
-fn p8_no_process_at_start_is_nothing_to_catch_up_with() {
+fn p8_without_a_process_at_startup_nothing_is_caught_up() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("app.conf"), "new").unwrap();
     let mut sidecar = Settings::new(directory.path(), "nobody")
@@ -73,7 +73,7 @@ fn p8_no_process_at_start_is_nothing_to_catch_up_with() {
 }
 
 #[test]
-fn p8_what_changed_while_no_sidecar_ran_is_caught_up_with() {
+fn p8_a_change_made_while_no_sidecar_ran_is_caught_up() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("app.conf");
     fs::write(&file, "one").unwrap();

@@ -56,7 +56,7 @@ fn row(output: &str, part: &str) -> String {
 const WELL: &str = "\nA change would be delivered now.\n";
 
 #[test]
-fn d1_where_all_is_well_it_says_so_and_sends_nothing() {
+fn d1_check_reports_that_all_is_well_and_sends_nothing() {
     let mut scene = Scene::new(&[]);
     let (code, output) = run("check", scene.settings());
     assert_eq!(code, Some(0), "{output}");
@@ -108,7 +108,7 @@ fn with_rows(scene: &Scene, count: usize) -> String {
 }
 
 #[test]
-fn d1_columns_stand_below_each_other() {
+fn d1_columns_are_aligned() {
     let scene = Scene::new(&["--children", "2"]);
     let output = with_rows(&scene, 3);
     let heading = output
@@ -126,7 +126,7 @@ fn d1_columns_stand_below_each_other() {
 }
 
 #[test]
-fn d1_of_several_matches_it_says_which_is_signalled() {
+fn d1_check_shows_which_of_several_matches_is_signalled() {
     let scene = Scene::new(&["--children", "1"]);
     let output = with_rows(&scene, 2);
     for row in rows(&output, &scene) {
@@ -157,7 +157,7 @@ fn fails(settings: Settings, name: &str, of_process: &str, conclusion: &str) -> 
 }
 
 #[test]
-fn d1_a_process_that_the_signal_would_end_is_told() {
+fn d1_check_names_a_process_that_the_signal_would_end() {
     let mut scene = Scene::new(&["--default", "1"]);
     let name = scene.target.name.clone();
     let why = "the signal would end or stop it";
@@ -173,7 +173,7 @@ fn d1_a_process_that_the_signal_would_end_is_told() {
 }
 
 #[test]
-fn d1_a_process_that_ignores_the_signal_is_told() {
+fn d1_check_names_a_process_that_ignores_the_signal() {
     let scene = Scene::new(&["--ignore", "1"]);
     let (code, output) = run("check", scene.settings());
     assert_eq!(code, Some(0));
@@ -184,7 +184,7 @@ fn d1_a_process_that_ignores_the_signal_is_told() {
 }
 
 #[test]
-fn d1_a_process_that_is_too_young_is_told() {
+fn d1_check_names_a_process_that_is_too_young() {
     let scene = Scene::new(&[]);
     let settings = scene.settings().set("PROCESS_MIN_AGE", "1h");
     let why = "younger than PROCESS_MIN_AGE";
@@ -198,7 +198,7 @@ fn d1_a_process_that_is_too_young_is_told() {
 
 #[test]
 #[ignore = "needs root"]
-fn d1_a_process_that_may_not_be_signalled_is_told_with_the_ways_out() {
+fn d1_check_names_a_missing_permission_and_its_remedies() {
     let scene = Scene::new(&[]);
     let settings = scene.settings().unprivileged();
     let output = fails(settings, &scene.target.name, " 0 ", "not permitted");
@@ -217,7 +217,7 @@ fn d1_a_process_that_may_not_be_signalled_is_told_with_the_ways_out() {
 }
 
 #[test]
-fn d1_where_none_matches_it_names_what_is_there() {
+fn d1_check_lists_the_running_processes_if_none_matches() {
     let scene = Scene::new(&[]);
     let settings = Settings::new(&scene.volume.path, "no-such-process");
     let output = fails(settings, "", "", "no process matches");
@@ -229,7 +229,7 @@ fn d1_where_none_matches_it_names_what_is_there() {
 
 #[test]
 #[ignore = "needs root"]
-fn d1_a_namespace_that_is_not_shared_is_told() {
+fn d1_check_reports_a_namespace_that_is_not_shared() {
     let scene = Scene::new(&[]);
     let alone = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
     let settings = scene.settings().arguments(&["check"]).through(&alone);
@@ -243,7 +243,7 @@ fn d1_a_namespace_that_is_not_shared_is_told() {
 }
 
 #[test]
-fn d1_each_root_is_told_by_its_kind() {
+fn d1_check_shows_the_kind_of_each_root() {
     let scene = Scene::new(&[]);
     let path = |name: &str| scene.volume.path.with_file_name(name).display().to_string();
     fs::create_dir(path("plain")).unwrap();
@@ -287,7 +287,7 @@ fn d1_a_long_path_with_control_characters_stays_one_line() {
 }
 
 #[test]
-fn d1_where_inotify_is_refused_it_says_how_changes_are_noticed() {
+fn d1_check_shows_how_changes_are_noticed_without_inotify() {
     if is_emulated() {
         return eprintln!("the emulator needs the calls for itself");
     }
@@ -312,7 +312,7 @@ fn d1_where_inotify_is_refused_it_says_how_changes_are_noticed() {
 
 #[test]
 #[ignore = "needs root"]
-fn d1_a_sub_path_is_told() {
+fn d1_check_reports_a_sub_path() {
     with_own_mounts(|| {
         let scene = Scene::new(&[]);
         let etc = scene.volume.path.parent().unwrap().join("etc");
@@ -335,7 +335,7 @@ fn d1_a_sub_path_is_told() {
 
 #[test]
 #[ignore = "needs root"]
-fn d1_a_proc_that_hides_processes_is_told() {
+fn d1_check_reports_a_proc_that_hides_processes() {
     with_own_mounts(|| {
         let scene = Scene::new(&[]);
         let hidden = rustix::mount::mount(
@@ -356,7 +356,7 @@ fn d1_a_proc_that_hides_processes_is_told() {
 }
 
 #[test]
-fn d1_wrong_settings_are_reported_as_everywhere() {
+fn d1_check_reports_wrong_settings_as_run_does() {
     for command in ["check", "signal"] {
         let (code, stdout, stderr) = Settings::bare().arguments(&[command]).output();
         assert_eq!((code, stdout.as_str()), (Some(2), ""));
@@ -365,7 +365,7 @@ fn d1_wrong_settings_are_reported_as_everywhere() {
 }
 
 #[test]
-fn a_standard_output_that_takes_nothing_is_an_error() {
+fn check_fails_if_standard_output_cannot_be_written() {
     let scene = Scene::new(&[]);
     let full = File::options()
         .write(true)
@@ -378,7 +378,7 @@ fn a_standard_output_that_takes_nothing_is_an_error() {
 }
 
 #[test]
-fn signal_sends_once_and_says_to_whom() {
+fn signal_sends_once_and_names_the_process() {
     let mut scene = Scene::new(&["--children", "2"]);
     let (code, output) = run("signal", scene.settings());
     assert_eq!(code, Some(0), "{output}");
@@ -399,7 +399,7 @@ fn signal_sends_once_and_says_to_whom() {
 }
 
 #[test]
-fn signal_goes_by_the_same_rules() {
+fn signal_follows_the_same_rules_as_run() {
     let mut scene = Scene::new(&["--default", "1"]);
     let (code, output) = run("signal", scene.settings());
     assert_eq!(code, Some(1));

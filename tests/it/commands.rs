@@ -49,7 +49,7 @@ fn signals_lists_every_signal() {
 }
 
 #[test]
-fn run_is_the_command_that_is_meant_without_one() {
+fn run_is_the_default_command() {
     let (code, _, stderr) = Settings::bare().arguments(&["run"]).output();
     assert_eq!(code, Some(2));
     assert!(stderr.contains("CONFIG_DIR is not set"));

@@ -70,7 +70,7 @@ fn a1_a_directory_that_is_listed_confirms_nothing() {
 }
 
 #[test]
-fn a1_where_there_is_no_file_nothing_is_expected() {
+fn a1_a_directory_without_files_needs_no_confirmation() {
     let directory = tempfile::tempdir().unwrap();
     let mut target = Target::start(directory.path());
     let mut sidecar = Settings::new(directory.path(), &target.name)
@@ -84,7 +84,7 @@ fn a1_where_there_is_no_file_nothing_is_expected() {
 }
 
 #[test]
-fn a1_keys_of_a_volume_that_are_opened_through_its_links_confirm_it_too() {
+fn a1_keys_opened_through_a_volumes_links_confirm_the_reload() {
     let directory = tempfile::tempdir().unwrap();
     let volume = Volume::new(directory.path(), Order::SwapFirst, &[("app.conf", "start")]);
     let mut target = Target::start(&volume.path.join("app.conf"));
@@ -122,7 +122,7 @@ fn a1_an_update_that_was_read_long_before_its_last_step_is_confirmed() {
 }
 
 #[test]
-fn a1_a_process_that_opens_nothing_is_called_out() {
+fn a1_a_process_that_opens_nothing_is_reported() {
     let mut scene = scene("elsewhere", &[], &[]);
     update(&scene, "one");
     let line = scene
@@ -179,7 +179,7 @@ fn a1_retry_gives_up_after_three_more_signals() {
 }
 
 #[test]
-fn a1_what_is_opened_before_the_signal_confirms_nothing() {
+fn a1_a_file_opened_before_the_signal_confirms_nothing() {
     let mut scene = scene("elsewhere", &[], &[("RELOAD_MIN_INTERVAL", "2s")]);
     update(&scene, "one");
     scene.sidecar.expect("signal sent");
@@ -220,7 +220,7 @@ fn a2_a_process_that_is_meant_to_end_is_no_error() {
 }
 
 #[test]
-fn a1_turned_off_nothing_is_watched_after_a_signal() {
+fn a1_confirmation_can_be_turned_off() {
     let mut scene = scene("elsewhere", &[], &[("RELOAD_CONFIRM", "off")]);
     update(&scene, "one");
     scene.target.signalled();
@@ -231,7 +231,7 @@ fn a1_turned_off_nothing_is_watched_after_a_signal() {
 }
 
 #[test]
-fn l4_a_reload_that_was_confirmed_leaves_nothing_behind() {
+fn l4_a_confirmed_reload_leaves_no_descriptor_behind() {
     let mut scene = scene(
         "root/app.conf",
         &[],
@@ -259,7 +259,7 @@ fn l4_a_reload_that_was_confirmed_leaves_nothing_behind() {
 }
 
 #[test]
-fn a1_what_one_process_reads_is_confirmed_though_another_one_ends() {
+fn a1_one_process_confirms_the_reload_though_another_ends() {
     let mut scene = scene("root/app.conf", &[], &[]);
     let _other = Target::start_as(
         &scene.target.name,
@@ -273,7 +273,7 @@ fn a1_what_one_process_reads_is_confirmed_though_another_one_ends() {
 }
 
 #[test]
-fn a1_updates_one_after_another_are_confirmed_however_many_came_before() {
+fn a1_every_one_of_many_updates_is_confirmed() {
     let directory = tempfile::tempdir().unwrap();
     let volume = Volume::new(directory.path(), Order::SwapFirst, &[("app.conf", "start")]);
     let mut target = Target::start(&volume.path.join("app.conf"));

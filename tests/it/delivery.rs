@@ -41,7 +41,7 @@ fn every_signal_that_can_be_caught_is_delivered_by_name_and_number() {
 }
 
 #[test]
-fn p1_a_name_matches_whole_and_never_in_part() {
+fn p1_a_name_matches_only_as_a_whole() {
     let mut config = Config::new();
     let name = unique_name();
     let mut longer = Target::start_as(&format!("{name}x"), &config.file(), &[]);
@@ -56,7 +56,7 @@ fn p1_a_name_matches_whole_and_never_in_part() {
 }
 
 #[test]
-fn p1_a_name_longer_than_the_kernel_keeps_matches_by_both_its_parts() {
+fn p1_a_name_longer_than_comm_matches_by_comm_and_arguments() {
     let mut config = Config::new();
     let name = format!("{}-blackbox-exporter", unique_name());
     assert!(name.len() > 15);
@@ -150,7 +150,7 @@ fn p2_children_of_the_same_name_are_left_alone() {
 }
 
 #[test]
-fn p2_several_independent_matches_are_all_told() {
+fn p2_several_independent_matches_are_all_signalled() {
     let mut config = Config::new();
     let name = unique_name();
     let mut first = Target::start_as(&name, &config.file(), &[]);
@@ -162,7 +162,7 @@ fn p2_several_independent_matches_are_all_told() {
 }
 
 #[test]
-fn p2_the_sidecar_never_signals_itself_or_its_like() {
+fn p2_the_sidecar_never_signals_itself_or_a_copy_of_itself() {
     let mut config = Config::new();
     let other = config.settings("nobody").start();
     // The name by which both go, and a text that is in both command lines.
@@ -177,7 +177,7 @@ fn p2_the_sidecar_never_signals_itself_or_its_like() {
 }
 
 #[test]
-fn p4_a_process_that_the_signal_would_end_is_spared_until_it_is_ready() {
+fn p4_a_process_without_a_handler_is_signalled_once_it_has_one() {
     let mut config = Config::new();
     let name = unique_name();
     let hup = libc::SIGHUP.to_string();
@@ -225,7 +225,7 @@ fn p4_without_the_guard_the_signal_is_sent_at_once() {
 }
 
 #[test]
-fn p4_a_process_that_ignores_the_signal_gets_it_with_a_warning() {
+fn p4_a_process_that_ignores_the_signal_is_signalled_with_a_warning() {
     let mut config = Config::new();
     let name = unique_name();
     let hup = libc::SIGHUP.to_string();
@@ -237,7 +237,7 @@ fn p4_a_process_that_ignores_the_signal_gets_it_with_a_warning() {
 }
 
 #[test]
-fn p5_a_young_process_is_waited_for() {
+fn p5_a_young_process_is_signalled_once_it_is_old_enough() {
     let mut config = Config::new();
     let mut target = Target::start(&config.file());
     let mut sidecar = config
@@ -266,7 +266,7 @@ fn p5_a_process_that_started_after_the_change_needs_no_signal() {
 }
 
 #[test]
-fn p6_a_change_taken_back_before_it_could_be_delivered_is_cancelled() {
+fn p6_a_change_undone_while_pending_is_cancelled() {
     let mut config = Config::new();
     let name = unique_name();
     let mut sidecar = config.settings(&name).start();
@@ -281,7 +281,7 @@ fn p6_a_change_taken_back_before_it_could_be_delivered_is_cancelled() {
 }
 
 #[test]
-fn p6_of_several_processes_in_the_way_the_first_is_named() {
+fn p6_the_first_of_several_obstacles_is_named() {
     let mut config = Config::new();
     let name = unique_name();
     let hup = libc::SIGHUP.to_string();
@@ -296,7 +296,7 @@ fn p6_of_several_processes_in_the_way_the_first_is_named() {
 }
 
 #[test]
-fn p6_the_reason_is_said_once() {
+fn p6_the_reason_is_logged_once() {
     let mut config = Config::new();
     let mut sidecar = config.settings(&unique_name()).start();
     config.change();
@@ -321,7 +321,7 @@ fn p6_the_reason_is_said_once() {
 
 #[test]
 #[ignore = "needs root"]
-fn p7_without_permission_both_users_and_both_ways_out_are_named() {
+fn p7_a_missing_permission_names_both_uids_and_both_remedies() {
     let mut config = Config::new();
     let mut target = Target::launch(&unique_name(), &config.file(), &[], |command| {
         command.uid(1001).gid(1001);
@@ -353,7 +353,7 @@ fn p7_without_permission_both_users_and_both_ways_out_are_named() {
 
 #[test]
 #[ignore = "needs root"]
-fn p7_a_namespace_of_its_own_says_that_it_is_not_shared() {
+fn p7_a_namespace_that_is_not_shared_is_logged() {
     let mut config = Config::new();
     let mut sidecar = Talker::in_pid_namespace(config.settings("nobody"));
     sidecar.expect("this is process 1 of its namespace");
@@ -398,7 +398,7 @@ fn a_target_that_dies_and_comes_back_is_found_again() {
 }
 
 #[test]
-fn p4_a_process_that_ignores_the_signal_while_it_starts_gets_it_when_it_is_ready() {
+fn p4_a_process_that_ignores_the_signal_during_startup_gets_it_when_ready() {
     let mut config = Config::new();
     let name = unique_name();
     let mut target = Target::start_as(&name, &config.file(), &["--ignore", "1", "--late", "1"]);
@@ -429,7 +429,7 @@ const WITHOUT_PIDFDS: [&[(i64, i32)]; 4] = [
 ];
 
 #[test]
-fn p3_where_there_are_no_pidfds_the_signal_is_sent_without() {
+fn p3_without_pidfds_the_signal_is_sent_by_kill() {
     if is_emulated() {
         return eprintln!("the emulator may need the calls for itself");
     }
@@ -467,7 +467,7 @@ fn can_choose_ids() -> bool {
 
 #[test]
 #[ignore = "needs root"]
-fn p3_who_has_the_id_of_one_that_has_ended_is_somebody_else() {
+fn p3_a_process_with_a_recycled_id_is_not_signalled() {
     if !can_choose_ids() {
         return;
     }
@@ -504,7 +504,7 @@ fn p3_who_has_the_id_of_one_that_has_ended_is_somebody_else() {
 
 #[test]
 #[ignore = "needs root"]
-fn p3_a_worker_with_the_id_that_a_master_had_is_a_worker() {
+fn p3_a_worker_with_a_recycled_master_id_is_still_a_worker() {
     if !can_choose_ids() {
         return;
     }
@@ -542,7 +542,7 @@ fn p3_a_worker_with_the_id_that_a_master_had_is_a_worker() {
 }
 
 #[test]
-fn p3_a_process_that_becomes_another_program_between_the_look_and_the_signal_is_not_hit() {
+fn p3_a_process_that_executes_another_program_before_the_signal_is_not_signalled() {
     if !can_hold_up() {
         return;
     }
@@ -573,7 +573,7 @@ fn p3_a_process_that_becomes_another_program_between_the_look_and_the_signal_is_
 
 #[test]
 #[ignore = "needs root"]
-fn p3_an_id_that_changes_hands_between_the_look_and_the_signal_is_not_hit() {
+fn p3_an_id_recycled_before_the_signal_is_not_signalled() {
     if !can_choose_ids() || !can_hold_up() {
         return;
     }
@@ -656,7 +656,7 @@ fn sleep_ms(sidecar: &Talker) -> Option<u64> {
 }
 
 #[test]
-fn p6_a_process_that_is_not_ready_for_long_is_looked_at_less_and_less_often() {
+fn p6_the_pauses_between_attempts_grow() {
     if is_emulated() {
         return eprintln!("the emulator sleeps in its own way");
     }
@@ -691,7 +691,7 @@ fn p6_a_process_that_is_not_ready_for_long_is_looked_at_less_and_less_often() {
 }
 
 #[test]
-fn p6_a_process_that_is_restarted_for_ever_gets_no_more_than_its_due() {
+fn p6_a_crash_looping_process_gets_no_needless_signal() {
     let mut config = Config::new();
     let name = unique_name();
     let sidecar = config.settings(&name).start();
@@ -737,7 +737,7 @@ fn p6_a_process_that_is_restarted_for_ever_gets_no_more_than_its_due() {
 
 #[test]
 #[ignore = "needs root"]
-fn p7_what_was_not_permitted_arrives_when_the_sidecar_is_restarted_as_the_right_user() {
+fn p7_a_reload_without_permission_arrives_once_the_sidecar_runs_as_the_right_user() {
     let mut config = Config::new();
     open_to_all(config.directory.path());
     let name = unique_name();
@@ -762,7 +762,7 @@ fn p7_what_was_not_permitted_arrives_when_the_sidecar_is_restarted_as_the_right_
 
 #[test]
 #[ignore = "needs root"]
-fn p7_an_application_that_is_restarted_as_the_sidecars_user_is_told_of_the_next_change() {
+fn p7_an_application_restarted_as_the_sidecars_user_gets_the_next_change() {
     let mut config = Config::new();
     open_to_all(config.directory.path());
     let name = unique_name();

@@ -231,7 +231,7 @@ fn s3_each_request_has_its_status() {
 }
 
 #[test]
-fn head_tells_the_length_that_get_has() {
+fn head_has_the_content_length_of_get() {
     let listening = Listening::start("nobody-http");
     let mut stream = listening.connect();
     let get = exchange(&mut stream, "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -274,7 +274,7 @@ fn requests_may_be_pipelined_and_come_byte_by_byte() {
 }
 
 #[test]
-fn more_requests_than_answers_are_taken_do_not_block_it() {
+fn a_client_that_reads_no_answers_does_not_block_the_sidecar() {
     let mut listening = Listening::start("nobody-http");
     let mut stream = listening.connect();
     stream.set_nonblocking(true).unwrap();
@@ -290,7 +290,7 @@ fn more_requests_than_answers_are_taken_do_not_block_it() {
 }
 
 #[test]
-fn clients_that_go_away_leave_nothing_behind() {
+fn clients_that_disconnect_leave_no_descriptor_behind() {
     let mut listening = Listening::start("nobody-http");
     let before = listening.measure().1;
     for round in 0..20 {
@@ -316,7 +316,7 @@ fn clients_that_go_away_leave_nothing_behind() {
 }
 
 #[test]
-fn what_is_sent_after_the_last_answer_does_not_take_it_back() {
+fn input_after_the_final_response_is_ignored() {
     let mut listening = Listening::start("nobody-http");
     for _ in 0..20 {
         let mut stream = listening.connect();
@@ -349,7 +349,7 @@ fn a_half_closed_connection_still_gets_its_answer() {
 }
 
 #[test]
-fn a_thousand_idle_connections_are_in_nobodys_way() {
+fn a_thousand_idle_connections_do_not_block_a_request() {
     let config = Config::new();
     let mut target = Target::start(&config.file());
     let mut listening = Listening::on(config, &target.name, |settings| settings);
@@ -390,7 +390,7 @@ fn a_thousand_idle_connections_are_in_nobodys_way() {
 }
 
 #[test]
-fn l2_a_connection_that_is_refused_by_the_kernel_is_tried_again_every_second() {
+fn l2_accept_is_retried_every_second_after_an_error() {
     if is_emulated() {
         eprintln!("system calls are refused to the emulator, not to the program");
         return;
@@ -441,7 +441,7 @@ fn l4_with_the_listener_memory_is_within_the_limit() {
 }
 
 #[test]
-fn it_listens_where_it_is_told_to() {
+fn the_listener_uses_the_configured_address() {
     let port = free_port();
     let v4: SocketAddr = loopback(port);
     let v6: SocketAddr = (Ipv6Addr::LOCALHOST, port).into();
@@ -471,7 +471,7 @@ fn it_listens_where_it_is_told_to() {
 }
 
 #[test]
-fn a_port_in_use_or_an_address_of_somebody_else_is_an_error_at_start() {
+fn a_port_in_use_or_a_foreign_address_is_an_error_at_startup() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let in_use = listener.local_addr().unwrap().to_string();
     let elsewhere = format!("192.0.2.1:{}", free_port());
@@ -515,7 +515,7 @@ fn health_asks_the_running_sidecar() {
 }
 
 #[test]
-fn health_does_not_wait_for_ever() {
+fn health_times_out() {
     // The kernel takes the connection, and nobody ever answers.
     let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let config = Config::new();
@@ -527,7 +527,7 @@ fn health_does_not_wait_for_ever() {
 }
 
 #[test]
-fn whoever_does_not_see_changes_is_not_ready() {
+fn a_sidecar_that_cannot_notice_changes_is_not_ready() {
     if is_emulated() {
         eprintln!("system calls are refused to the emulator, not to the program");
         return;
@@ -562,7 +562,7 @@ fn whoever_does_not_see_changes_is_not_ready() {
 }
 
 #[test]
-fn a_root_that_is_missing_is_told_of() {
+fn readiness_names_a_missing_root() {
     let directory = tempfile::tempdir().unwrap();
     let missing = directory.path().join("missing");
     let mut listening = Listening::start_with("nobody-http", |settings| {
@@ -587,7 +587,7 @@ fn a_root_that_is_missing_is_told_of() {
 }
 
 #[test]
-fn m1_the_metrics_tell_what_has_happened() {
+fn m1_the_metrics_count_what_happens() {
     let started = seconds();
     let config = Config::new();
     let mut target = Target::start(&config.file());
@@ -640,7 +640,7 @@ fn m1_the_metrics_tell_what_has_happened() {
 }
 
 #[test]
-fn m1_the_metrics_tell_of_a_reload_that_fails_and_of_its_end() {
+fn m1_the_metrics_count_a_failed_reload_and_its_recovery() {
     let name = crate::support::unique_name();
     // A change that was there when the program went to sleep counts from when it last saw that there was none.
     let before = seconds();
@@ -676,7 +676,7 @@ fn m1_the_metrics_tell_of_a_reload_that_fails_and_of_its_end() {
 }
 
 #[test]
-fn the_metrics_tell_of_an_end_after_the_signal() {
+fn the_metrics_count_a_process_that_ends_after_the_signal() {
     let config = Config::new();
     let target = Target::start(&config.file());
     let mut listening = Listening::on(config, &target.name, |settings| {

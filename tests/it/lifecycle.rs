@@ -41,7 +41,7 @@ fn l1_term_and_int_end_it_within_50_milliseconds_with_exit_code_0() {
 
 #[test]
 #[ignore = "needs root"]
-fn l1_as_process_1_too() {
+fn l1_term_and_int_end_it_as_process_1_too() {
     let config = config();
     let mut sidecar = Talker::in_pid_namespace(Settings::new(config.path(), "nobody"));
     sidecar.expect("watching");
@@ -51,7 +51,7 @@ fn l1_as_process_1_too() {
 }
 
 #[test]
-fn l1_a_look_at_a_huge_tree_is_broken_off() {
+fn l1_a_scan_of_a_huge_tree_is_interrupted() {
     let config = config();
     for directory in 0..100 {
         let path = config.path().join(directory.to_string());
@@ -74,7 +74,7 @@ fn l1_a_look_at_a_huge_tree_is_broken_off() {
 }
 
 #[test]
-fn l1_a_change_that_is_settling_is_said_to_be_undelivered() {
+fn l1_a_settling_change_is_logged_as_undelivered() {
     let config = config();
     let mut sidecar = Settings::new(config.path(), "nobody")
         .set("RELOAD_SETTLE", "1h")
@@ -150,7 +150,7 @@ fn l4_memory_and_descriptors_do_not_grow() {
 }
 
 #[test]
-fn l5_a_full_standard_error_blocks_nothing_and_the_loss_is_counted() {
+fn l5_a_full_standard_error_blocks_nothing_and_dropped_lines_are_counted() {
     let config = config();
     let file = config.path().join("app.conf");
     let mut target = Target::start(&file);
@@ -211,7 +211,7 @@ fn drain(reader: &OwnedFd) -> String {
 }
 
 #[test]
-fn l5_a_reader_that_goes_away_does_not_take_the_sidecar_with_it() {
+fn l5_a_closed_log_pipe_does_not_end_the_sidecar() {
     let config = config();
     let file = config.path().join("app.conf");
     let mut target = Target::start(&file);
@@ -250,7 +250,7 @@ fn l5_standard_error_on_a_full_disk_is_survived() {
 
 #[test]
 #[ignore = "needs root"]
-fn l5_a_log_on_a_disk_that_fills_up_goes_on_when_there_is_room_again() {
+fn l5_a_log_on_a_full_disk_continues_once_there_is_room() {
     with_own_mounts(|| {
         let (config, disk) = (config(), tempfile::tempdir().unwrap());
         let options = Some(c"size=64k");
@@ -355,7 +355,7 @@ fn close_at_start(command: &mut std::process::Command, descriptors: Vec<i32>) {
 }
 
 #[test]
-fn l5_a_line_is_one_write_and_never_longer_than_a_pipe_takes_at_once() {
+fn l5_a_line_is_one_write_of_at_most_pipe_buf() {
     let config = config();
     let file = config.path().join("\u{7}".repeat(255));
     let (reader, writer) = rustix::net::socketpair(
@@ -393,7 +393,7 @@ fn l5_a_line_is_one_write_and_never_longer_than_a_pipe_takes_at_once() {
 }
 
 #[test]
-fn the_log_is_json_where_json_is_asked_for() {
+fn the_log_is_json_with_log_format_json() {
     let config = config();
     let file = config.path().join("app.conf");
     let mut target = Target::start(&file);

@@ -104,7 +104,7 @@ fn log(format: &str) -> (Vec<Event>, Vec<String>) {
 }
 
 #[test]
-fn text_and_json_tell_the_same_events_with_the_same_keys() {
+fn text_and_json_have_the_same_events_and_keys() {
     let (text, _) = log("text");
     let (json, lines) = log("json");
     assert_eq!(text, json);
@@ -125,7 +125,7 @@ fn value<'l>(line: &'l str, key: &str) -> &'l str {
 }
 
 #[test]
-fn one_reload_tells_line_by_line_what_to_whom_when_and_what_came_of_it() {
+fn one_reload_is_logged_from_the_change_to_the_confirmation() {
     let mut config = Config::new();
     let mut target = Target::start(&config.file());
     let settings = config.settings(&target.name).set("RELOAD_CONFIRM", "warn");
@@ -160,7 +160,7 @@ fn one_reload_tells_line_by_line_what_to_whom_when_and_what_came_of_it() {
 }
 
 #[test]
-fn what_has_changed_is_named_and_of_what_is_gone_the_directory() {
+fn changed_entries_are_named_and_the_directory_of_removed_ones() {
     let mut scene = Scene::new(|directory| {
         fs::create_dir_all(directory.join("a/b")).unwrap();
         fs::write(directory.join("a/b/deep"), "1").unwrap();
@@ -194,7 +194,7 @@ fn what_has_changed_is_named_and_of_what_is_gone_the_directory() {
 }
 
 #[test]
-fn of_a_volume_the_keys_that_changed_are_named() {
+fn the_changed_keys_of_a_volume_are_named() {
     let directory = tempfile::tempdir().unwrap();
     let keys = [("app.conf", "1"), ("other.conf", "1"), ("same.conf", "1")];
     let path = directory.path().join("volume");

@@ -117,7 +117,7 @@ fn the_program_is_one_static_file_with_its_protections() {
 }
 
 #[test]
-fn what_was_relocated_cannot_be_written_to() {
+fn relocated_data_is_read_only() {
     if musl_target().is_none() || is_emulated() {
         eprintln!("only the release for musl, run by the kernel itself, does that; see make test");
         return;
@@ -216,7 +216,7 @@ fn unsafe_stands_in_one_module_and_the_entry_point_with_a_reason_each() {
 }
 
 #[test]
-fn the_readmes_table_of_settings_is_that_of_the_program() {
+fn the_readme_lists_every_setting() {
     let readme = fs::read_to_string(repository().join("README.md")).unwrap();
     for setting in &SETTINGS {
         let row = readme
@@ -243,7 +243,7 @@ fn the_readme_shows_every_recipe_that_is_tested() {
 }
 
 #[test]
-fn the_readme_tells_the_programs_true_size() {
+fn the_readme_has_the_programs_true_size() {
     if musl_target().is_none() || is_emulated() || !cfg!(target_arch = "x86_64") {
         eprintln!("the README is about the x86_64 release for musl; see make test");
         return;
@@ -273,7 +273,7 @@ fn the_readme_explains_every_alert() {
 }
 
 #[test]
-fn the_picture_in_the_readme_shows_the_demo_as_it_is() {
+fn the_picture_in_the_readme_shows_the_demo() {
     let output = Command::new(example("demo"))
         .env("SIDECAR", program())
         .output()

@@ -54,7 +54,7 @@ fn state(pid: i32) -> char {
 }
 
 #[test]
-fn p1_a_process_is_found_by_what_it_calls_itself() {
+fn p1_a_process_is_found_by_its_title() {
     let mut config = Config::new();
     let cut = |name: &str| name[..name.len().min(15)].to_owned();
     // As nginx, as a thread pool that names its processes, and as gunicorn with setproctitle, which cuts its own name.
@@ -149,7 +149,7 @@ fn p1_a_script_that_is_run_directly_is_found_by_its_own_name() {
 }
 
 #[test]
-fn p1_an_interpreter_is_told_from_others_by_what_it_runs() {
+fn p1_an_interpreter_is_found_by_its_script() {
     let mut config = Config::new();
     let interpreter = unique_name();
     let text = format!("-m {}", unique_name());
@@ -165,7 +165,7 @@ fn p1_an_interpreter_is_told_from_others_by_what_it_runs() {
 }
 
 #[test]
-fn p1_the_name_of_a_thread_is_no_processs_name() {
+fn p1_a_threads_name_does_not_match() {
     let mut config = Config::new();
     let thread = unique_name();
     let name = unique_name();
@@ -178,7 +178,7 @@ fn p1_the_name_of_a_thread_is_no_processs_name() {
 }
 
 #[test]
-fn p2_a_kernel_thread_is_never_meant() {
+fn p2_a_kernel_thread_never_matches() {
     if fs::read_to_string("/proc/2/comm").ok().as_deref() != Some("kthreadd\n") {
         return eprintln!("kernel threads are in another namespace");
     }
@@ -196,7 +196,7 @@ fn p2_a_kernel_thread_is_never_meant() {
 }
 
 #[test]
-fn p2_a_zombie_is_nobody_to_be_told() {
+fn p2_a_zombie_never_matches() {
     let mut config = Config::new();
     let name = unique_name();
     let zombie = Target::start_as(&name, &config.file(), &[]);
@@ -231,7 +231,7 @@ fn p2_a_daemon_that_forks_and_exits_is_found() {
 }
 
 #[test]
-fn p2_a_child_whose_parent_has_ended_is_told_in_its_place() {
+fn p2_a_child_is_signalled_once_its_matching_parent_has_ended() {
     let mut config = Config::new();
     let name = unique_name();
     // As while nginx is upgraded: the new master is the old one's child.
@@ -251,7 +251,7 @@ fn p2_a_child_whose_parent_has_ended_is_told_in_its_place() {
 }
 
 #[test]
-fn p2_a_master_that_executes_itself_anew_is_told_every_time_and_not_before_it_is_ready() {
+fn p2_a_master_that_re_executes_itself_is_signalled_each_time_once_it_is_ready() {
     let mut config = Config::new();
     let name = unique_name();
     let hup = libc::SIGHUP.to_string();
@@ -272,7 +272,7 @@ fn p2_a_master_that_executes_itself_anew_is_told_every_time_and_not_before_it_is
 
 #[test]
 #[ignore = "needs root"]
-fn p2_a_process_in_a_pid_namespace_below_is_told() {
+fn p2_a_process_in_a_nested_pid_namespace_is_signalled() {
     let mut config = Config::new();
     let name = unique_name();
     let mut target = Target::launch(&name, &config.file(), &[], |command| {
@@ -323,7 +323,7 @@ fn p1_among_5000_others_the_process_is_found() {
 }
 
 #[test]
-fn p2_children_that_come_and_go_meanwhile_are_left_alone() {
+fn p2_short_lived_children_are_left_alone() {
     let mut config = Config::new();
     let name = unique_name();
     let mut target = Target::start_as(&name, &config.file(), &["--storm", "100000"]);
@@ -341,7 +341,7 @@ fn p2_children_that_come_and_go_meanwhile_are_left_alone() {
 
 #[test]
 #[ignore = "needs root"]
-fn p1_behind_hidepid_only_a_process_of_ones_own_is_found() {
+fn p1_with_hidepid_only_processes_of_the_same_user_are_found() {
     with_own_mounts(|| {
         let mut config = Config::new();
         open_to_all(config.directory.path());
@@ -443,7 +443,7 @@ const NO_ID: &str = "PROCESS_PID_FILE has no process id in its first line, or ca
 const NOBODY: &str = "no process matches";
 
 #[test]
-fn p1_a_process_file_without_an_id_is_waited_for() {
+fn p1_an_empty_process_file_keeps_the_reload_pending() {
     let mut scene = ByNumber::new(&[]);
     let pid = id(&scene.target);
     for content in [
@@ -471,7 +471,7 @@ fn p1_a_process_file_without_an_id_is_waited_for() {
 }
 
 #[test]
-fn p1_a_process_file_that_is_none_is_waited_for() {
+fn p1_an_unreadable_process_file_keeps_the_reload_pending() {
     let mut scene = ByNumber::new(&[]);
     scene.waits("missing", NO_ID, |_| {});
     scene.waits("a directory", NO_ID, |path| fs::create_dir(path).unwrap());
@@ -487,7 +487,7 @@ fn p1_a_process_file_that_is_none_is_waited_for() {
 }
 
 #[test]
-fn p1_a_process_file_of_a_process_that_is_not_meant_is_waited_for() {
+fn p1_a_process_file_naming_no_match_keeps_the_reload_pending() {
     let mut scene = ByNumber::new(&[]);
     let mut gone = Command::new("true").spawn().unwrap();
     gone.wait().unwrap();
@@ -507,7 +507,7 @@ fn p1_a_process_file_of_a_process_that_is_not_meant_is_waited_for() {
 }
 
 #[test]
-fn p1_a_process_file_that_names_another_process_than_the_others_settings_mean_is_not_gone_by() {
+fn p1_a_process_file_must_agree_with_the_other_settings() {
     let mut config = Config::new();
     let mut other = Target::start(&config.file());
     let mut target = Target::start(&config.file());
@@ -525,7 +525,7 @@ fn p1_a_process_file_that_names_another_process_than_the_others_settings_mean_is
 }
 
 #[test]
-fn p2_a_text_that_is_in_the_sidecars_own_command_line_alone_matches_nothing() {
+fn p2_the_sidecars_own_command_line_does_not_match() {
     if runner().is_some() {
         return eprintln!("its command line begins with the runner's");
     }

@@ -36,7 +36,7 @@ fn polling(settings: Settings) -> Settings {
 
 #[test]
 #[ignore = "needs root"]
-fn w7_what_is_mounted_over_a_root_is_read_and_so_is_what_comes_to_light_again() {
+fn w7_a_mount_over_a_root_is_read_and_so_is_the_root_after_unmounting() {
     with_own_mounts(|| {
         let mut scene = Scene::new(|directory| {
             fs::create_dir(directory.join("conf.d")).unwrap();
@@ -70,7 +70,7 @@ fn w7_what_is_mounted_over_a_root_is_read_and_so_is_what_comes_to_light_again() 
 
 #[test]
 #[ignore = "needs root"]
-fn w7_an_unmounted_file_system_is_waited_for() {
+fn w7_an_unmounted_file_system_is_read_once_it_is_back() {
     with_own_mounts(|| {
         let mut scene = Scene::new(|directory| {
             fs::create_dir(directory.join("volume")).unwrap();
@@ -150,7 +150,7 @@ fn w9_a_sub_path_in_a_root_is_reported_and_never_changes() {
 
 #[test]
 #[ignore = "needs root"]
-fn w9_a_sub_path_that_is_a_root_or_around_one_is_reported() {
+fn w9_a_sub_path_at_or_around_a_root_is_reported() {
     in_a_pod(|node, volume| {
         volume.update(&[("conf.d/sub/a", "1")]);
         let etc = node.join("etc");
@@ -166,7 +166,7 @@ fn w9_a_sub_path_that_is_a_root_or_around_one_is_reported() {
 
 #[test]
 #[ignore = "needs root"]
-fn w9_a_volume_that_is_mounted_whole_is_not_reported() {
+fn w9_a_whole_volume_is_not_reported() {
     in_a_pod(|node, volume| {
         let etc = node.join("etc");
         fs::create_dir(&etc).unwrap();
@@ -182,7 +182,7 @@ fn w9_a_volume_that_is_mounted_whole_is_not_reported() {
 // Directories that go and come.
 
 #[test]
-fn w7_a_root_and_a_directory_that_are_exchanged_are_read_where_they_are_now() {
+fn w7_exchanged_directories_are_read_at_their_new_places() {
     let mut scene = Scene::new(|directory| {
         for place in ["root/sub", "other/sub"] {
             fs::create_dir_all(directory.join(place)).unwrap();
@@ -243,7 +243,7 @@ fn overflow(scene: &mut Scene, events: u64) {
 }
 
 #[test]
-fn w7_what_was_lost_in_an_overflow_of_the_queue_is_found() {
+fn w7_changes_lost_in_a_queue_overflow_are_found() {
     let limit = QUEUE_LIMIT.lock().unwrap_or_else(PoisonError::into_inner);
     let queue: u64 = fs::read_to_string(*limit).unwrap().trim().parse().unwrap();
     assert!(
@@ -286,7 +286,7 @@ fn w7_a_short_queue_overflows_often_and_loses_nothing() {
 
 #[test]
 #[ignore = "needs root"]
-fn w8_watches_that_are_used_up_half_way_are_said_and_taken_up_again_when_there_are_more() {
+fn w8_running_out_of_watches_is_logged_and_watching_resumes_when_there_are_more() {
     let limit = "/proc/sys/user/max_inotify_watches";
     let in_namespace = [
         "unshare",
@@ -361,12 +361,12 @@ fn w8_a_kernel_without_inotify_is_polled() {
 }
 
 #[test]
-fn w8_a_file_system_that_does_not_tell_what_it_is_counts_as_local() {
+fn w8_a_file_system_without_statfs_counts_as_local() {
     without(&[(libc::SYS_fstatfs, None, libc::ENOSYS)], " watching ");
 }
 
 #[test]
-fn nothing_is_decided_by_the_wall_clock() {
+fn the_wall_clock_decides_nothing() {
     let wall_clock = Some(libc::CLOCK_REALTIME as u64);
     let refused = [(libc::SYS_clock_gettime, wall_clock, libc::EINVAL)];
     // Not stepped but stopped: that is as wrong as a clock can be.
@@ -380,7 +380,7 @@ fn nothing_is_decided_by_the_wall_clock() {
 
 #[test]
 #[ignore = "needs root"]
-fn a_clock_since_boot_of_its_own_is_the_one_that_start_times_are_told_by() {
+fn start_times_follow_the_time_namespaces_boot_clock() {
     let mut scene = Scene::with(whole, |settings| {
         settings.set("PROCESS_MIN_AGE", "1h").through(&[
             "unshare",
@@ -399,7 +399,7 @@ fn a_clock_since_boot_of_its_own_is_the_one_that_start_times_are_told_by() {
 // Descriptors.
 
 #[test]
-fn w8_descriptors_that_run_out_are_no_change_and_what_changed_meanwhile_is_found() {
+fn w8_running_out_of_descriptors_is_no_change_and_hides_none() {
     if is_emulated() {
         return eprintln!("the emulator needs descriptors for itself");
     }
@@ -427,7 +427,7 @@ fn w8_descriptors_that_run_out_are_no_change_and_what_changed_meanwhile_is_found
 }
 
 #[test]
-fn w8_descriptors_that_run_out_before_the_start_are_said_and_survived() {
+fn w8_running_out_of_descriptors_at_startup_is_logged_and_survived() {
     if runner().is_some() {
         return eprintln!("the runner needs descriptors for itself");
     }
@@ -493,7 +493,7 @@ fn is_told_of_the_flip(scene: Scene, mut second: Target, before: usize) {
 }
 
 #[test]
-fn w10_who_started_in_a_flip_that_happened_while_the_sidecar_was_stopped_is_told() {
+fn w10_a_process_started_in_a_brief_change_while_the_sidecar_was_stopped_is_signalled() {
     let mut scene = Scene::new(whole);
     scene.sidecar.wait_at_rest();
     scene.sidecar.signal(Signal::STOP);
@@ -503,7 +503,7 @@ fn w10_who_started_in_a_flip_that_happened_while_the_sidecar_was_stopped_is_told
 }
 
 #[test]
-fn w10_who_started_in_a_flip_that_happened_while_everybody_was_signalled_on_request_is_told() {
+fn w10_a_process_started_in_a_brief_change_during_a_request_is_signalled() {
     if !can_hold_up() {
         return;
     }
@@ -550,14 +550,14 @@ fn is_told_of_a_flip_unseen(mut scene: Scene) -> bool {
 
 #[test]
 #[ignore = "needs root"]
-fn w10_who_started_in_a_flip_that_the_sidecar_had_no_processor_to_see_is_told() {
+fn w10_a_process_started_in_a_brief_change_while_the_sidecar_had_no_cpu_is_signalled() {
     eventually("without a processor", || {
         is_told_of_a_flip_unseen(Scene::new(whole))
     });
 }
 
 #[test]
-fn a_sidecar_that_is_stopped_and_continued_with_nothing_to_do_goes_on_as_before() {
+fn stopping_and_continuing_an_idle_sidecar_changes_nothing() {
     let mut scene = Scene::new(whole);
     for content in ["one", "two"] {
         scene.sidecar.signal(Signal::STOP);

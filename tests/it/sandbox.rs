@@ -78,7 +78,7 @@ fn root_with(settings: Settings, capabilities: &str) -> Settings {
 }
 
 #[test]
-fn what_an_ordinary_users_sidecar_holds_is_said_and_is_so() {
+fn an_ordinary_users_sandbox_is_logged_truthfully() {
     let mut config = Config::new();
     open_to_all(config.directory.path());
     let mut target = Target::launch(&unique_name(), &config.file(), &[], |command| {
@@ -93,7 +93,7 @@ fn what_an_ordinary_users_sidecar_holds_is_said_and_is_so() {
 
 #[test]
 #[ignore = "needs root"]
-fn of_all_capabilities_two_stay_with_which_every_file_is_read_and_every_process_signalled() {
+fn of_all_capabilities_only_kill_and_dac_read_search_stay() {
     let mut config = Config::new();
     let mut target = others_target(&unique_name(), &config);
     let secret = config.directory.path().join("secret");
@@ -109,7 +109,7 @@ fn of_all_capabilities_two_stay_with_which_every_file_is_read_and_every_process_
 
 #[test]
 #[ignore = "needs root"]
-fn s2_of_the_capabilities_of_a_pod_what_is_needed_stays() {
+fn s2_of_a_pods_capabilities_only_the_needed_ones_stay() {
     for (given, said, kept) in [
         (",+kill", "KILL", KILL),
         (",+kill,+chown,+setuid,+sys_ptrace", "KILL", KILL),
@@ -135,7 +135,7 @@ fn s2_of_the_capabilities_of_a_pod_what_is_needed_stays() {
 
 #[test]
 #[ignore = "needs root"]
-fn without_capabilities_root_is_as_any_user() {
+fn root_without_capabilities_has_no_privileges() {
     let mut config = Config::new();
     let target = others_target(&unique_name(), &config);
     let mut sidecar = start(root_with(config.settings(&target.name), ""), "none", 0);
@@ -145,7 +145,7 @@ fn without_capabilities_root_is_as_any_user() {
 
 #[test]
 #[ignore = "needs root"]
-fn an_ambient_capability_signals_after_it_has_ceased_to_be_ambient() {
+fn an_ambient_capability_still_permits_signals() {
     let mut config = Config::new();
     let mut target = others_target(&unique_name(), &config);
     // What podman does for an added capability where the user is another than root.
@@ -163,7 +163,7 @@ fn an_ambient_capability_signals_after_it_has_ceased_to_be_ambient() {
 
 #[test]
 #[ignore = "needs root"]
-fn what_sees_through_hidepid_stays_where_there_is_hidepid() {
+fn sys_ptrace_stays_only_with_hidepid() {
     with_own_mounts(|| {
         let mut config = Config::new();
         let mut target = others_target(&unique_name(), &config);
@@ -182,7 +182,7 @@ fn what_sees_through_hidepid_stays_where_there_is_hidepid() {
 }
 
 #[test]
-fn with_sandbox_false_nothing_is_given_up() {
+fn sandbox_false_gives_up_nothing() {
     let mut config = Config::new();
     let mut target = Target::start(&config.file());
     let settings = config.settings(&target.name).set("SANDBOX", "false");
@@ -205,7 +205,7 @@ fn with_sandbox_false_nothing_is_given_up() {
 }
 
 #[test]
-fn what_is_refused_is_said_and_done_without() {
+fn a_refused_part_of_the_sandbox_is_logged_and_survived() {
     if is_emulated() {
         return eprintln!("the emulator needs the calls for itself");
     }
@@ -286,7 +286,7 @@ fn error_of(call: i64, arguments: [i64; 4]) -> i32 {
 }
 
 #[test]
-fn s2_what_is_not_on_the_list_is_answered_as_by_a_kernel_that_does_not_have_it() {
+fn s2_a_call_not_on_the_list_gets_enosys() {
     if is_emulated() {
         return eprintln!("the emulator has no filters");
     }
@@ -307,7 +307,7 @@ fn s2_what_is_not_on_the_list_is_answered_as_by_a_kernel_that_does_not_have_it()
 }
 
 #[test]
-fn s2_nothing_is_opened_for_writing_and_no_other_signal_is_sent() {
+fn s2_opening_for_writing_and_other_signals_are_denied() {
     if is_emulated() {
         return eprintln!("the emulator has no filters");
     }

@@ -50,7 +50,7 @@ fn missing_and_empty_settings_are_named() {
 }
 
 #[test]
-fn all_errors_come_in_one_start_in_the_order_of_the_table() {
+fn every_error_is_reported_in_one_start_in_the_order_of_the_table() {
     let wrong = [
         ("LISTEN_ADDR", "here"),
         ("RELOAD_SETTLE", "soon"),
@@ -239,7 +239,7 @@ fn values_that_are_not_utf8_are_shown_escaped() {
 }
 
 #[test]
-fn errors_are_json_where_json_is_asked_for() {
+fn errors_are_json_with_log_format_json() {
     let (code, _, stderr) = Settings::bare()
         .set("LOG_FORMAT", "JSON")
         .set("CONFIG_DIR", "/a,\",")
@@ -258,7 +258,7 @@ fn errors_are_json_where_json_is_asked_for() {
 }
 
 #[test]
-fn a_wrong_setting_signals_nobody() {
+fn a_wrong_setting_sends_no_signal() {
     let directory = tempfile::tempdir().unwrap();
     let config = directory.path().join("app.conf");
     fs::write(&config, "a").unwrap();
@@ -273,7 +273,7 @@ fn a_wrong_setting_signals_nobody() {
 }
 
 #[test]
-fn every_right_value_is_taken() {
+fn every_valid_value_is_accepted() {
     let directory = tempfile::tempdir().unwrap();
     let right = [
         (

@@ -31,7 +31,7 @@ fn w10_many_files_written_in_one_go_are_one_signal() {
 }
 
 #[test]
-fn a_slow_writer_of_a_file_that_is_the_root_is_waited_for_as_well() {
+fn a_slow_writer_of_a_root_file_delays_the_signal() {
     let mut scene = Scene::with(
         |directory| directory.join("app.conf"),
         |settings| {
@@ -50,7 +50,7 @@ fn a_slow_writer_of_a_file_that_is_the_root_is_waited_for_as_well() {
 }
 
 #[test]
-fn a_slow_writer_is_waited_for_whatever_else_is_finished_meanwhile() {
+fn a_slow_writer_delays_the_signal_whatever_else_is_finished() {
     let mut scene = Scene::with(whole, |settings| {
         settings
             .set("RELOAD_SETTLE", "0")
@@ -89,7 +89,7 @@ fn storm(signals: usize, adapt: impl FnOnce(Settings) -> Settings) -> Ending {
 }
 
 #[test]
-fn w10_in_a_storm_that_never_stops_a_signal_comes_whenever_the_longest_time_is_over() {
+fn w10_in_an_endless_storm_a_signal_comes_every_settle_maximum() {
     const SETTLE_MAX: Duration = Duration::from_millis(200);
     let mut ending = storm(5, |settings| {
         // It is hardly ever quiet for so long: what is told is told for the longest time's sake.
@@ -104,7 +104,7 @@ fn w10_in_a_storm_that_never_stops_a_signal_comes_whenever_the_longest_time_is_o
 }
 
 #[test]
-fn w10_in_a_storm_that_never_stops_no_two_signals_are_closer_than_the_least_interval() {
+fn w10_in_an_endless_storm_signals_keep_the_minimum_interval() {
     const INTERVAL: Duration = Duration::from_millis(300);
     let mut ending = storm(5, |settings| {
         settings
@@ -121,8 +121,7 @@ fn w10_in_a_storm_that_never_stops_no_two_signals_are_closer_than_the_least_inte
 }
 
 #[test]
-fn w3_a_storm_that_changes_no_content_gives_no_signal_and_is_looked_at_no_more_often_than_it_must_be()
- {
+fn w3_a_storm_without_a_change_sends_no_signal_and_is_scanned_rarely() {
     const SETTLE: Duration = Duration::from_millis(20);
     let scene = Scene::with(whole, |settings| settings.set("RELOAD_SETTLE_MAX", "100ms"));
     let started = Instant::now();
@@ -161,7 +160,7 @@ fn expect_only(told: &Target, mut sidecar: Talker) {
 }
 
 #[test]
-fn w10_of_what_is_put_back_only_a_process_that_started_meanwhile_is_told() {
+fn w10_a_change_put_back_concerns_only_processes_started_meanwhile() {
     // What is being written is not looked at before it is closed, however long it takes to start a process.
     let mut scene = Scene::with(whole, |settings| {
         settings
@@ -190,7 +189,7 @@ fn w10_of_what_is_put_back_only_a_process_that_started_meanwhile_is_told() {
 }
 
 #[test]
-fn w10_of_a_pending_reload_that_is_cancelled_only_a_process_that_started_meanwhile_is_told() {
+fn w10_a_cancelled_reload_concerns_only_processes_started_meanwhile() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("app.conf");
     fs::write(&path, "start").unwrap();
@@ -209,7 +208,7 @@ fn w10_of_a_pending_reload_that_is_cancelled_only_a_process_that_started_meanwhi
 }
 
 #[test]
-fn w10_what_is_put_back_within_the_least_interval_is_not_told() {
+fn w10_a_change_put_back_within_the_minimum_interval_sends_no_signal() {
     let mut scene = Scene::with(whole, |settings| settings.set("RELOAD_MIN_INTERVAL", "1h"));
     let path = scene.path("app.conf");
     scene.changes("first", "first", |_| fs::write(&path, "first").unwrap());

@@ -119,7 +119,7 @@ fn w5_a_root_that_is_a_link_to_a_link_is_followed_over_every_directory() {
 }
 
 #[test]
-fn w5_dots_after_a_link_mean_the_parent_of_where_it_leads() {
+fn w5_dot_dot_after_a_link_is_the_parent_of_its_target() {
     let mut scene = Scene::new(|directory| {
         for name in ["root", "way", "far/deep", "near/deep"] {
             fs::create_dir_all(directory.join(name)).unwrap();
@@ -154,7 +154,7 @@ fn w5_dots_after_a_link_mean_the_parent_of_where_it_leads() {
 }
 
 #[test]
-fn w5_what_is_linked_in_from_outside_every_root_is_watched_like_what_is_inside() {
+fn w5_a_file_linked_in_from_outside_is_watched() {
     let outside = tempfile::tempdir().unwrap();
     let out = |name: &str| outside.path().join(name);
     fs::write(out("file"), "file").unwrap();
@@ -200,7 +200,7 @@ fn w5_what_is_linked_in_from_outside_every_root_is_watched_like_what_is_inside()
 }
 
 #[test]
-fn w5_a_link_that_leads_nowhere_yet_is_waited_for_step_by_step() {
+fn w5_a_dangling_link_is_followed_as_its_target_appears_step_by_step() {
     let mut scene = Scene::new(|directory| {
         fs::create_dir(directory.join("root")).unwrap();
         symlink("../later/on/file", directory.join("root/link")).unwrap();
@@ -303,7 +303,7 @@ fn w3_two_names_of_one_file_in_the_tree_are_one_change_when_it_is_written() {
 // Kinds and names.
 
 #[test]
-fn w3_a_name_that_stands_for_something_of_another_kind_is_a_change() {
+fn w3_a_change_of_type_is_a_change() {
     let outside = tempfile::tempdir().unwrap();
     let out = |name: &str| outside.path().join(name);
     fs::create_dir(out("directory")).unwrap();
@@ -331,7 +331,7 @@ fn w3_a_name_that_stands_for_something_of_another_kind_is_a_change() {
 }
 
 #[test]
-fn w4_directories_and_links_may_have_names_of_any_bytes_as_files_may() {
+fn w4_directories_and_links_may_have_names_of_any_bytes() {
     let mut scene = Scene::new(whole);
     let longest = [b'\xfe'; 255];
     for name in [
@@ -385,7 +385,7 @@ fn write_at(directory: &OwnedFd, name: &str, content: &str) {
 }
 
 #[test]
-fn w1_what_lies_deeper_than_any_path_can_say_is_watched() {
+fn w1_directories_deeper_than_path_max_are_watched() {
     let mut bottom = None;
     let mut scene = Scene::new(|directory| {
         bottom = Some(beyond_path_max(directory));
@@ -422,7 +422,7 @@ fn w1_what_lies_deeper_than_any_path_can_say_is_watched() {
 
 #[test]
 #[ignore = "needs root"]
-fn w1_what_is_mounted_below_the_root_is_watched_and_what_is_mounted_into_itself_is_cut() {
+fn w1_mounts_below_the_root_are_watched_and_mount_cycles_are_cut() {
     const MOUNTS: &str = r#"
         mount -t tmpfs none "$CONFIG_DIR/sub"
         mkdir "$CONFIG_DIR/sub/deeper"
@@ -461,7 +461,7 @@ fn w1_what_is_mounted_below_the_root_is_watched_and_what_is_mounted_into_itself_
 // What cannot be read, and what changes while it is.
 
 #[test]
-fn w4_a_directory_that_cannot_be_read_is_said_once_and_read_when_it_can_be() {
+fn w4_an_unreadable_directory_is_logged_once_and_read_when_it_can_be() {
     let mut scene = Scene::with(
         |directory| {
             fs::set_permissions(directory, Permissions::from_mode(0o755)).unwrap();
@@ -508,7 +508,7 @@ fn w4_a_directory_that_cannot_be_read_is_said_once_and_read_when_it_can_be() {
 }
 
 #[test]
-fn w4_whatever_happens_while_it_is_read_the_last_content_is_told_in_the_end() {
+fn w4_whatever_happens_during_a_scan_the_last_content_is_delivered() {
     const INTERVAL_MS: u128 = 100;
     let scene = Scene::with(whole, |settings| {
         // A look for every event, so that the most is going on meanwhile.

@@ -36,7 +36,7 @@ fn at_the_last_step(settings: Settings) -> Settings {
 }
 
 #[test]
-fn the_writer_of_these_tests_gives_the_events_of_the_kubelets() {
+fn the_tests_writer_causes_the_same_events_as_the_kubelet() {
     for order in ORDERS {
         let directory = tempfile::tempdir().unwrap();
         let volume = Volume::new(directory.path(), order, &[("kept", "1"), ("stale", "1")]);
@@ -134,7 +134,7 @@ fn w2_keys_added_and_removed_in_the_same_update_are_there_and_gone_when_the_sign
 }
 
 #[test]
-fn w2_nothing_is_waited_for_after_the_last_step() {
+fn w2_the_signal_follows_the_last_step_at_once() {
     for order in ORDERS {
         let (_directory, volume, mut target, mut sidecar) = scene(order, at_the_last_step);
         for content in ["one", "two"] {
@@ -157,7 +157,7 @@ fn w2_without_a_previous_directory_the_quiet_time_decides() {
 }
 
 #[test]
-fn w2_the_swap_alone_is_told_after_the_quiet_time_if_the_last_step_never_comes() {
+fn w2_without_a_last_step_the_quiet_time_decides_after_the_swap() {
     let (_directory, volume, mut target, _sidecar) = scene(Order::SwapFirst, |settings| settings);
     volume.update_with(&[("app.conf", "swapped")], |_| {
         assert_eq!(target.signalled().1, "swapped");
@@ -246,7 +246,7 @@ fn two_volumes_updated_together_end_on_the_newest_content_of_both() {
 }
 
 #[test]
-fn w4_an_update_of_keys_that_cannot_be_read_is_a_change_all_the_same() {
+fn w4_an_update_of_unreadable_keys_is_a_change() {
     let directory = tempfile::tempdir().unwrap();
     fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
     let mut volume = Volume::new(
@@ -404,7 +404,7 @@ fn w2_a_volume_below_the_root_and_a_key_linked_in_from_another_give_one_signal_a
 }
 
 #[test]
-fn w2_a_volume_whose_first_update_comes_later_is_told_then_and_once_for_every_update_after_it() {
+fn w2_a_volume_first_written_later_gives_one_signal_then_and_for_every_update() {
     for exists in [true, false] {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("mounts/volume");

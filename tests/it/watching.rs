@@ -66,7 +66,7 @@ fn w3_every_way_of_changing_a_directory_is_one_signal() {
 }
 
 #[test]
-fn w3_what_leaves_the_content_alone_is_no_signal() {
+fn w3_operations_that_leave_the_content_alone_send_no_signal() {
     let mut scene = Scene::new(whole);
     scene.changes_nothing("chmod", |scene| {
         fs::set_permissions(scene.path("app.conf"), Permissions::from_mode(0o640)).unwrap();
@@ -141,7 +141,7 @@ fn w1_several_roots_are_watched_each() {
 }
 
 #[test]
-fn w1_sixteen_levels_are_watched_and_a_deeper_one_is_said_once() {
+fn w1_sixteen_levels_are_watched_and_a_deeper_one_is_logged_once() {
     let mut deep = PathBuf::new();
     for level in 1..=16 {
         deep.push(format!("l{level}"));
@@ -223,7 +223,7 @@ fn w5_a_change_anywhere_on_the_way_to_the_content_is_noticed() {
 }
 
 #[test]
-fn w5_a_root_that_is_a_link_is_followed_where_it_goes() {
+fn w5_a_root_that_is_a_link_is_followed() {
     let mut scene = Scene::new(|directory| {
         fs::create_dir_all(directory.join("one")).unwrap();
         fs::create_dir_all(directory.join("two")).unwrap();
@@ -241,7 +241,7 @@ fn w5_a_root_that_is_a_link_is_followed_where_it_goes() {
 }
 
 #[test]
-fn w6_a_root_that_is_missing_is_waited_for() {
+fn w6_a_missing_root_is_read_once_it_appears() {
     let mut scene = Scene::new(|directory| directory.join("later/conf"));
     let missing = format!(
         "cannot read {}: ENOENT; is the volume mounted? Waiting for it",
@@ -281,7 +281,7 @@ fn w6_a_root_that_is_missing_is_waited_for() {
 }
 
 #[test]
-fn w6_a_relative_root_is_looked_for_in_the_working_directory() {
+fn w6_a_relative_root_is_resolved_in_the_working_directory() {
     let working = tempfile::tempdir().unwrap();
     let in_working = |settings: Settings| {
         settings.adapt(|command| {
@@ -358,7 +358,7 @@ fn w4_large_files_count_by_size_and_time() {
 }
 
 #[test]
-fn w4_what_cannot_be_read_counts_by_its_metadata_with_one_warning() {
+fn w4_unreadable_files_count_by_their_metadata_with_one_warning() {
     let mut scene = Scene::with(
         |directory| {
             fs::set_permissions(directory, Permissions::from_mode(0o755)).unwrap();
@@ -387,7 +387,7 @@ fn w4_what_cannot_be_read_counts_by_its_metadata_with_one_warning() {
 }
 
 #[test]
-fn w4_names_of_any_bytes_are_taken() {
+fn w4_names_of_any_bytes_are_accepted() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
     let mut scene = Scene::new(whole);
@@ -417,7 +417,7 @@ fn w4_names_of_any_bytes_are_taken() {
 }
 
 #[test]
-fn a_slow_writer_is_waited_for_until_it_closes_the_file() {
+fn a_slow_writer_delays_the_signal_until_it_closes_the_file() {
     // With no quiet time at all, whatever counts as finished is looked at on the spot.
     let mut scene = Scene::with(whole, |settings| {
         settings
@@ -434,7 +434,7 @@ fn a_slow_writer_is_waited_for_until_it_closes_the_file() {
 }
 
 #[test]
-fn a_writer_that_never_closes_is_looked_at_after_the_longest_time() {
+fn a_writer_that_never_closes_delays_the_signal_up_to_the_settle_maximum() {
     let mut scene = Scene::with(whole, |settings| settings.set("RELOAD_SETTLE_MAX", "300ms"));
     let mut file = OpenOptions::new()
         .write(true)
@@ -444,7 +444,7 @@ fn a_writer_that_never_closes_is_looked_at_after_the_longest_time() {
 }
 
 #[test]
-fn changes_within_the_least_interval_are_merged_into_one_trailing_signal() {
+fn changes_within_the_minimum_interval_are_merged_into_one_trailing_signal() {
     let mut scene = Scene::with(whole, |settings| settings.set("RELOAD_MIN_INTERVAL", "2s"));
     scene.changes("first", "1", |scene| {
         fs::write(scene.path("app.conf"), "1").unwrap()
