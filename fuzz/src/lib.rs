@@ -1,7 +1,8 @@
 //! Helpers for the fuzz targets: a log that collects its lines, files in memory, and a `/proc` with files to write.
 
-use config_reloader_sidecar::log::{Format, LINE_MAX, Log};
 use config_reloader_sidecar::process::{Proc, Process, parse_stat};
+use config_reloader_sidecar::report::Report;
+use config_reloader_sidecar::report::line::{Format, LINE_MAX, Level, Line};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::Pid;
 use std::cell::RefCell;
@@ -16,17 +17,24 @@ thread_local! {
     static LINES: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Returns the lines that `run` logs. Each is checked to be a line of text or a JSON object.
-pub fn logged(format: Format, verbose: bool, run: impl FnOnce(&mut Log)) -> Vec<String> {
-    let mut log = Log::new();
-    log.set(format, verbose);
-    log.sink = Some(|line| LINES.with_borrow_mut(|lines| lines.push(line.to_vec())));
-    run(&mut log);
+/// Returns the lines of text that `run` logs, debug lines included.
+pub fn logged(run: impl FnOnce(&mut Report)) -> Vec<String> {
+    let mut report = Report::new();
+    report.set(Format::Text, Level::Debug);
+    report.log.sink = Some(|line| LINES.with_borrow_mut(|lines| lines.push(line.to_vec())));
+    run(&mut report);
     LINES
         .take()
         .into_iter()
-        .map(|line| checked(format, line))
+        .map(|line| checked(Format::Text, line))
         .collect()
+}
+
+/// Returns a line that `compose` fills, checked to be a line of text or a JSON object.
+pub fn line(format: Format, compose: impl FnOnce(&mut Line)) -> String {
+    let mut line = Line::new(format, Level::Info, 0);
+    compose(&mut line);
+    checked(format, line.finish().to_vec())
 }
 
 /// Checks a line and strips its line feed.

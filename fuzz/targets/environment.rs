@@ -5,12 +5,12 @@
 //! that begins with a byte below the number of settings gets that setting's name.
 #![no_main]
 
+use config_reloader_sidecar::base::file::PATH_MAX;
+use config_reloader_sidecar::base::time::Millis;
 use config_reloader_sidecar::config::{
-    self, COUNT, Config, MAX_CMDLINE, MAX_NAMES, MAX_ROOTS, PATH_MAX, PollInterval, Setting, Values,
+    self, Config, MAX_CMDLINE, MAX_NAMES, MAX_ROOTS, Matcher, Mistake, Parsed, PollInterval,
+    SETTINGS,
 };
-use config_reloader_sidecar::log::Format;
-use config_reloader_sidecar::process::Matcher;
-use config_reloader_sidecar_fuzz::{json, logged, text};
 use libfuzzer_sys::fuzz_target;
 use std::collections::BTreeSet;
 
@@ -18,9 +18,9 @@ const LONGEST_MS: u64 = 1000 * 3_600_000;
 
 fn entries(data: &[u8]) -> Vec<Vec<u8>> {
     let entry = |entry: &[u8]| match entry.split_first() {
-        Some((at, value)) if usize::from(*at) < COUNT => {
-            let setting = Setting::all().nth((*at).into()).unwrap();
-            [setting.name(), b"=", value].concat()
+        Some((at, value)) if usize::from(*at) < SETTINGS.len() => {
+            let setting = &SETTINGS[usize::from(*at)];
+            [setting.name.as_bytes(), b"=", value].concat()
         }
         _ => entry.to_vec(),
     };
@@ -29,7 +29,7 @@ fn entries(data: &[u8]) -> Vec<Vec<u8>> {
 
 // As `config::parse` has it.
 #[expect(clippy::result_large_err)]
-fn parse(entries: &[Vec<u8>]) -> Result<Config<'_>, Values<'_>> {
+fn parse(entries: &[Vec<u8>]) -> Result<Config<'_>, Parsed<'_>> {
     config::parse(&mut entries.iter().map(Vec::as_slice))
 }
 
@@ -74,45 +74,36 @@ fn check_limits(config: &Config, entries: &[Vec<u8>]) {
     assert!(names.is_none_or(|names| names.iter().count() <= MAX_NAMES));
     assert!(cmdline.is_none_or(|text| (1..=MAX_CMDLINE).contains(&text.len())));
     assert!(pid_file.is_none_or(is_path));
-    assert!(config.settle_ms <= config.settle_max_ms);
-    if let PollInterval::Every(ms) = config.poll {
+    assert!(config.settle <= config.settle_max);
+    if let PollInterval::Every(Millis(ms)) = config.poll {
         assert!((1..=LONGEST_MS).contains(&ms));
     }
-    for (name, ms, default_ms) in [
-        ("PROCESS_MIN_AGE", config.min_age_ms, 2000),
-        ("RELOAD_MIN_INTERVAL", config.min_interval_ms, 1000),
-        ("RELOAD_SETTLE_MAX", config.settle_max_ms, 2000),
+    for (name, Millis(ms), default_ms) in [
+        ("PROCESS_MIN_AGE", config.min_age, 2000),
+        ("RELOAD_MIN_INTERVAL", config.min_interval, 1000),
+        ("RELOAD_SETTLE_MAX", config.settle_max, 2000),
     ] {
         let expected = value(entries, name).map_or(Some(default_ms), milliseconds);
         assert_eq!(Some(ms), expected, "{name}");
     }
 }
 
-/// The variables that the errors name. One that is missing counts as well.
-fn named(errors: &Values) -> BTreeSet<String> {
-    let lines = logged(errors.log_format(), false, |log| {
-        errors.report(log);
-    });
+/// The variables that the mistakes name. If no target is set, that is `PROCESS_NAME`.
+fn named(parsed: &Parsed) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
-    for line in &lines {
-        let message = match errors.log_format() {
-            Format::Text | Format::Plain => text(line).to_owned(),
-            Format::Json => json(line)["message"].as_str().unwrap().to_owned(),
+    for mistake in parsed.mistakes() {
+        let name = match mistake {
+            Mistake::Value { name, .. } => name,
+            Mistake::NoTarget => "PROCESS_NAME",
         };
-        assert!(!message.ends_with("..."), "truncated: {message}");
-        let name = match message.split(' ').next().unwrap() {
-            "none" => "PROCESS_NAME",
-            name => name,
-        };
-        names.insert(name.to_owned());
+        assert!(names.insert(name.to_owned()), "{name} is named twice");
     }
-    // PROCESS_NAME alone may be named twice: as wrong itself, and as the first of those of which none is set.
-    assert!(!lines.is_empty() && names.len() + 1 >= lines.len());
+    assert!(!names.is_empty());
     names
 }
 
 /// With the variables that the errors name replaced by right ones, nothing is wrong.
-fn check_errors(errors: &Values, entries: &[Vec<u8>]) {
+fn check_errors(errors: &Parsed, entries: &[Vec<u8>]) {
     let mut wrong = named(errors);
     for name in [
         "PROCESS_MIN_AGE",

@@ -1,7 +1,7 @@
 //! Reading lines in pieces gives the lines of the whole, each truncated to the buffer. The first byte is the buffer's size.
 #![no_main]
 
-use config_reloader_sidecar::read::Lines;
+use config_reloader_sidecar::base::file::Lines;
 use config_reloader_sidecar_fuzz::Memory;
 use libfuzzer_sys::fuzz_target;
 use std::cell::LazyCell;

@@ -2,8 +2,9 @@
 //! JSON parses, with bytes that are not UTF-8 as `\xNN`. The values of a text line can be decoded exactly.
 #![no_main]
 
-use config_reloader_sidecar::log::{Format, LINE_MAX, Level, Log};
-use config_reloader_sidecar_fuzz::{json, logged, text};
+use config_reloader_sidecar::base::encode::{Bytes, Name};
+use config_reloader_sidecar::report::line::{Format, LINE_MAX, Line};
+use config_reloader_sidecar_fuzz::{json, line, text};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use rustix::io::Errno;
@@ -46,14 +47,13 @@ impl Text {
 }
 
 impl Input {
-    fn compose(&self, log: &mut Log) {
-        let line = log.line(Level::Info);
+    fn compose(&self, line: &mut Line) {
         for part in &self.message {
-            match part {
-                Part::Value(text) => line.value(&text.bytes()),
-                Part::Quoted(text) => line.quoted(&text.bytes()),
-                Part::Number(number) => line.number(*number),
-                Part::Errno(number) => line.errno(errno(*number)),
+            _ = match part {
+                Part::Value(text) => write!(line, "{}", Bytes(&text.bytes())),
+                Part::Quoted(text) => write!(line, "\"{}\"", Bytes(&text.bytes())),
+                Part::Number(number) => write!(line, "{number}"),
+                Part::Errno(number) => write!(line, "{}", Name(errno(*number))),
             };
         }
         for (at, value) in self.keys.iter().enumerate() {
@@ -62,7 +62,6 @@ impl Input {
                 Value::Number(number) => line.key_number(&key(at), *number),
             };
         }
-        line.send();
     }
 
     /// The message with everything escaped but printable text and the control characters in `kept`.
@@ -157,12 +156,6 @@ fn decode(rest: &str) -> (Vec<u8>, &str) {
     }
 }
 
-fn line(input: &Input, format: Format) -> String {
-    let mut lines = logged(format, false, |log| input.compose(log));
-    assert_eq!(lines.len(), 1, "one call logs one line");
-    lines.remove(0)
-}
-
 /// Returns true if `found` is the whole text, or the last value of the line and truncated.
 fn is_prefix(whole: &str, found: &str, is_last: bool) -> bool {
     let is_truncated = || {
@@ -174,7 +167,7 @@ fn is_prefix(whole: &str, found: &str, is_last: bool) -> bool {
 }
 
 fn check_text(input: &Input) {
-    let line = line(input, Format::Text);
+    let line = line(Format::Text, |line| input.compose(line));
     if !input.fits() {
         return;
     }
@@ -194,7 +187,7 @@ fn check_text(input: &Input) {
 
 fn check_json(input: &Input) {
     const KEPT: &str = "\n\t";
-    let line = line(input, Format::Json);
+    let line = line(Format::Json, |line| input.compose(line));
     let mut members = json(&line);
     let message = members.remove("message");
     let message = message

@@ -1,8 +1,8 @@
 //! `/proc/PID/cmdline` and names: matching in pieces gives the same as matching the whole.
 #![no_main]
 
-use config_reloader_sidecar::config::{CommaList, MAX_CMDLINE};
 use config_reloader_sidecar::config::Matcher;
+use config_reloader_sidecar::config::{CommaList, MAX_CMDLINE};
 use config_reloader_sidecar_fuzz::{Fixture, process};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;

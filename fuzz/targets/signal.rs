@@ -1,7 +1,7 @@
 //! Signals by name and number: a signal round-trips; anything else is an error with the nearest name.
 #![no_main]
 
-use config_reloader_sidecar::signal::{NotASignal, Signal};
+use config_reloader_sidecar::base::signal::{NotASignal, Signal};
 use libfuzzer_sys::fuzz_target;
 
 /// How many bytes of a text are compared with the names.
@@ -68,9 +68,9 @@ fuzz_target!(|data: &[u8]| {
         let NotASignal::Unknown { nearest } = error else {
             panic!("{error:?} for something other than a number");
         };
-        let found = Signal::parse(nearest).expect("the nearest name is a signal");
-        assert_eq!(bare(nearest), nearest);
-        let least = distance(nearest, bare(data));
+        let found = Signal::parse(nearest.as_bytes()).expect("the nearest name is a signal");
+        assert_eq!(bare(nearest.as_bytes()), nearest.as_bytes());
+        let least = distance(nearest.as_bytes(), bare(data));
         assert!(least > 0 || data.len() > COMPARED, "{:?}", found.name());
         // Names such as RTMIN+1 are not suggested.
         let is_own = |name: &&[u8]| !name.iter().any(|byte| b"+-".contains(byte));
