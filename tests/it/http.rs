@@ -357,6 +357,9 @@ fn a_thousand_idle_connections_do_not_block_a_request() {
     for _ in 0..10 {
         assert_eq!(listening.get("/metrics").status, "200 OK");
     }
+    // Delivers once, so that the stack has grown as far as it does.
+    let content = listening.config.change();
+    assert_eq!(target.signalled().1, content);
     listening.sidecar.wait_at_rest();
     let memory_before = listening.measure().0;
     let mut idle: Vec<TcpStream> = Vec::new();
