@@ -1,6 +1,6 @@
 //! Signals an application when its mounted Kubernetes configuration changes.
 //!
-//! One thread, one poll(2), no allocator. Every module uses only what stands below it:
+//! One thread, one poll(2), no allocator. Every module uses only what stands below it, or to its right:
 //!
 //! ```text
 //! top       main, command                          entry, one function a command
