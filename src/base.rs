@@ -1,4 +1,4 @@
-//! What everything else is built from. Knows nothing of reloading.
+//! The base of everything else. Knows nothing of reloading.
 
 pub mod comm;
 pub mod encode;

@@ -26,7 +26,7 @@ pub struct Parsed<'e> {
 /// One value for each of [`SETTINGS`], in their order.
 type Values<'e> = [&'e [u8]; SETTINGS.len()];
 
-/// What is wrong with each of them.
+/// The problem of each of them.
 type Problems = [Option<Problem>; SETTINGS.len()];
 
 const PROCESS_NAME: usize = table::index("PROCESS_NAME");
@@ -100,7 +100,7 @@ impl<'e> Parsed<'e> {
 /// Parses the settings of an environment as [`Parsed::of`] does.
 ///
 /// # Errors
-/// What is wrong, all at once.
+/// Every mistake at once.
 #[allow(clippy::result_large_err)] // There is nowhere to put it but the stack.
 pub fn parse<'e>(
     environment: &mut dyn Iterator<Item = &'e [u8]>,

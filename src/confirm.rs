@@ -20,9 +20,9 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use window::{Outcome, WINDOW, Window};
 
-/// How many signalled processes are watched for their end.
+/// The most signalled processes watched for their end.
 pub const TARGETS_MAX: usize = 8;
-/// How often a signal without effect is sent again.
+/// The number of times that a signal without effect is sent again.
 const RETRIES: u8 = 3;
 
 /// A process that was signalled a moment ago.
@@ -45,7 +45,7 @@ impl Target {
     }
 }
 
-/// What is watched after a signal.
+/// The watches after a signal.
 #[derive(Debug)]
 pub struct Confirm {
     mode: ConfirmMode,

@@ -133,11 +133,11 @@ const fn scramble(word: u64) -> u64 {
     word ^ word >> 47
 }
 
-/// What one entry adds to a fingerprint.
+/// The share of one entry in a fingerprint.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Entry(u64);
 
-/// What an entry is if its content is not read.
+/// The type of an entry whose content is not read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
     /// A directory. Its entries are added separately.

@@ -135,7 +135,7 @@ struct Connection {
     heard: u64,
 }
 
-/// What to do with a connection after reading from it.
+/// The fate of a connection after reading from it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Next {
     Keep,

@@ -189,7 +189,7 @@ impl Reload {
         let Some(change) = scan.disturbed else {
             return (note, First::Scan);
         };
-        // What changed after it had been read has had its event.
+        // A change after the reading has had its event.
         self.burst = Some(Burst {
             first: last,
             last: now,

@@ -1,4 +1,4 @@
-//! What the program says of itself. What can be said is one list, [`facts`]; a log line and metrics are two ways to say it.
+//! Everything that the program says of itself. It is one list, [`facts`]; a log line and metrics are two ways to say it.
 //!
 //! Whoever decides something hands over a fact and formats nothing:
 //!
@@ -33,9 +33,9 @@ pub trait Fact {
 /// The log and the metrics.
 #[derive(Debug)]
 pub struct Report {
-    /// Where log lines go.
+    /// Writes the log lines.
     pub log: Log,
-    /// What was counted so far.
+    /// The counts so far.
     pub metrics: Metrics,
 }
 

@@ -30,7 +30,7 @@ use status::{Pending, Status};
 pub const EXIT_STOPPED: i32 = 0;
 /// The operating system refused what the program cannot run without.
 pub const EXIT_REFUSED: i32 = 1;
-/// How often the content is compared where inotify does not tell of changes.
+/// The interval at which the content is compared where inotify misses changes.
 const AUTOMATIC_INTERVAL: Millis = Millis(5_000);
 
 /// Runs until asked to stop. Returns the exit code.

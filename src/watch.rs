@@ -160,7 +160,7 @@ impl Watch {
         self.events.gone = 0;
         if self.instance.open(now) {
             self.events.is_stale = false;
-            // With no watch set, arm every directory before the first file is read, which may take long.
+            // If no watch is set yet, arm every directory before the first file is read, which may take long.
             Pass::Arm
         } else {
             report.tell(&Watching::CallRefused);

@@ -1,4 +1,4 @@
-//! How bytes, errors and times are written as text. Pure.
+//! Writes bytes, errors and times as text. Pure.
 
 use super::text::Text;
 use core::fmt::{self, Display, Write};
@@ -44,7 +44,7 @@ impl Display for Printable<'_> {
     }
 }
 
-/// Where text goes, which decides how it is escaped.
+/// The destination of text, which decides how it is escaped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Quote {
     /// Inside a JSON string.

@@ -9,7 +9,7 @@ use core::fmt::{self, Display};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Signal(u8);
 
-/// What the kernel does with a signal that the process neither catches, blocks nor ignores; signal(7), "Standard signals".
+/// The kernel's action on a signal that the process neither catches, blocks nor ignores; signal(7), "Standard signals".
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum DefaultAction {
     /// The process ends.

@@ -43,7 +43,7 @@ pub fn protect_relocated() {
     use libc::{Elf64_Ehdr as FileHeader, Elf64_Phdr as Segment};
 
     unsafe extern "C" {
-        /// Where the linker put the file's header in memory; the program headers follow it.
+        /// The file's header in memory, named by the linker; the program headers follow it.
         static __ehdr_start: FileHeader;
     }
     // The linker aligns the segment to pages of this size. Where pages are larger the kernel refuses, and it stays writable.
@@ -97,7 +97,7 @@ impl Terminated {
         }
     }
 
-    /// What comes before the first NUL.
+    /// Returns the bytes before the first NUL.
     pub fn bytes(self) -> &'static [u8] {
         // SAFETY: made from a slice that lives for ever and has a NUL.
         unsafe { CStr::from_ptr(self.0.as_ptr()).to_bytes() }

@@ -9,7 +9,7 @@ use core::fmt::{self, Write};
 pub struct Text<const N: usize> {
     bytes: [u8; N],
     len: usize,
-    /// How many bytes may be used; 0 once the text is cut.
+    /// The number of bytes that may be used; 0 once the text is cut.
     room: usize,
 }
 

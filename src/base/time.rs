@@ -104,7 +104,7 @@ impl Deadline {
         }
     }
 
-    /// How long poll(2) may wait from `now` on; `None` for as long as it takes.
+    /// Returns the timeout of a poll(2) that begins `now`; `None` if there is no deadline.
     pub fn timeout(self, now: Instant) -> Option<Timespec> {
         let nanoseconds = self.0?.0.saturating_sub(now.0);
         Some(Timespec {

@@ -15,7 +15,7 @@ use core::fmt::{self, Display, Write};
 use rustix::io::Errno;
 use rustix::process::{Pid, getpid, test_kill_process};
 
-/// How many processes are named if none matches, so that the right name can be found among them.
+/// The most processes named if none matches, so that the right name can be found among them.
 const OTHERS_MAX: u32 = 20;
 
 /// Prints a line for each match, then what can be seen of other containers. Returns the first reason why a signal would not be
@@ -80,7 +80,7 @@ struct Candidate<'p> {
     process: &'p Process,
     uid: u32,
     age: Millis,
-    /// What the signal does in it, in a word.
+    /// The signal's disposition in it.
     disposition: &'static str,
     outcome: Outcome,
 }
@@ -123,7 +123,7 @@ fn number(pid: Option<Pid>) -> i32 {
     pid.map_or(0, |pid| pid.as_raw_nonzero().get())
 }
 
-/// What would come of a change for one process.
+/// The outcome of a change for one process.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Outcome {
     Signalled,
@@ -188,12 +188,12 @@ impl Display for Outcome {
     }
 }
 
-/// What `/proc` shows of other containers' processes.
+/// The view that `/proc` gives of other containers.
 struct Namespace {
     is_shared: bool,
     /// `/proc` hides the processes of other users.
     is_hidden: bool,
-    /// How many processes there are, other than the sidecar's own.
+    /// The number of processes other than the sidecar's own.
     others: u32,
 }
 

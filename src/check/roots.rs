@@ -117,7 +117,7 @@ impl Display for Root<'_> {
     }
 }
 
-/// How changes to a root are noticed.
+/// The way in which changes to a root are noticed.
 #[derive(Clone, Copy)]
 enum NoticedBy {
     Inotify,

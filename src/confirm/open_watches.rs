@@ -5,7 +5,7 @@ use core::mem::MaybeUninit;
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 
-/// How many directories and linked files are watched. An application that reads more of them reads these, too.
+/// The most directories and linked files watched. An application that reads more of them reads these, too.
 const WATCHES_MAX: u32 = 64;
 
 /// An inotify instance that watches for files being opened; inotify(7).

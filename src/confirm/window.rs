@@ -3,14 +3,14 @@
 use crate::base::time::{Instant, Millis};
 use crate::fingerprint::hash;
 
-/// How long after a signal to wait for an effect. A JVM takes a second or two.
+/// The time after a signal in which an effect is expected. A JVM takes a second or two.
 pub(super) const WINDOW: Millis = Millis(5_000);
-/// How long after the first opened file to count further ones.
+/// The time after the first opened file in which further ones are counted.
 const COUNTING: Millis = Millis(200);
-/// How many different files are counted.
+/// The most files counted.
 const FILES_MAX: usize = 64;
 
-/// What a window has shown.
+/// The outcome of a window.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Outcome {
     /// This many different files were opened, the first this long after the signal.

@@ -1,4 +1,4 @@
-//! What an attempt uses.
+//! The context of an attempt.
 
 use crate::config::Config;
 use crate::confirm::Confirm;
@@ -7,15 +7,15 @@ use crate::process::Proc;
 use crate::report::facts::delivering::Delivering;
 use crate::report::{Fact, Report};
 
-/// What an attempt uses.
+/// The objects that an attempt works with.
 pub struct Context<'m, 'c> {
     /// Which processes to signal, and how.
     pub config: &'m Config<'c>,
-    /// Where to find them.
+    /// The `/proc` in which to find them.
     pub proc: &'m Proc,
-    /// Where to log.
+    /// Receives what happens.
     pub report: &'m mut Report,
-    /// What watches the effect of each signal.
+    /// Watches the effect of each signal.
     pub confirm: &'m mut Confirm,
     /// The change that is being delivered, until it is logged.
     pub change: Option<ContentChange<'m>>,

@@ -5,7 +5,7 @@ use crate::process::{Proc, Process, Status};
 use rustix::fd::OwnedFd;
 use rustix::process::Pid;
 
-/// How many processes are remembered: those that have received the present content, so that none is signalled twice while
+/// The most processes remembered: those that have received the present content, so that none is signalled twice while
 /// another one is pending, and those of the last delivery, so that they can be signalled first. With more, some may be
 /// signalled twice.
 pub(super) const HELD_MAX: usize = 16;

@@ -5,7 +5,7 @@ use crate::base::text::pieces;
 /// The longest request line with its fields, in bytes. Only the current line is kept.
 pub const HEAD_MAX: u16 = 8192;
 
-/// How much of a line is kept, in bytes: enough for every name and value that matters.
+/// The most bytes kept of a line: enough for every name and value that matters.
 const LINE_MAX: usize = 64;
 
 /// The page that a request asks for, or what is wrong with the request.
@@ -41,7 +41,7 @@ impl Asked {
     }
 }
 
-/// How to answer a request.
+/// The answer to a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Answer {
     /// The page or the error to send.
@@ -55,7 +55,7 @@ pub struct Answer {
 /// A request whose head has come in part.
 #[derive(Debug)]
 pub struct Request {
-    /// How many bytes have come.
+    /// The number of bytes received.
     length: u16,
     /// The current line, as far as it fits.
     line: [u8; LINE_MAX],

@@ -12,7 +12,7 @@ pub type Page = Text<PATH_MAX>;
 /// The first line and the fields of an answer.
 pub(super) type Head = Text<256>;
 
-/// What `/readyz` answers.
+/// The answer of `/readyz`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Readiness {
     /// 200: changes are noticed and delivered.

@@ -15,7 +15,7 @@ pub(super) struct Burst {
     pub(super) limit: Instant,
     /// When to scan.
     pub(super) due: Instant,
-    /// What a scan without an event has found. Without events, only a second scan that finds the same shows that the writer is done.
+    /// The finding of a scan without an event. Without events, only a second scan that finds the same shows that the writer is done.
     pub(super) found: Option<Fingerprint>,
 }
 

@@ -79,7 +79,7 @@ impl Waiting {
 /// The result of an attempt to deliver.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Attempt {
-    /// How many processes were signalled.
+    /// The number of processes signalled.
     pub signalled: u32,
     /// Why the first process that could not be signalled was not.
     pub waiting: Option<Waiting>,
@@ -129,20 +129,20 @@ impl Order {
 /// The result of [`Action::Scan`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Scan {
-    /// What was seen.
+    /// The content seen.
     pub fingerprint: Fingerprint,
-    /// What changed during the scan, so that it is uncertain what was read.
+    /// A change during the scan, which makes the result uncertain.
     pub disturbed: Option<Change>,
     /// A watch was set that was not there before: what happened there until now has had no event.
     pub armed_new: bool,
 }
 
-/// What the machine takes in.
+/// The input of the machine.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Event {
     /// The first scan, made once everything was watched.
     Started {
-        /// What was seen.
+        /// The content seen.
         fingerprint: Fingerprint,
         /// When the content last changed, if a process from before then is to be signalled.
         catch_up: Option<Instant>,
@@ -166,7 +166,7 @@ pub enum Event {
     Stopped,
 }
 
-/// What to do next.
+/// The next thing to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Action {
     /// Nothing until an event or [`Reload::deadline`](super::Reload::deadline).
@@ -187,9 +187,9 @@ pub enum Action {
 pub enum Note {
     /// The content differs from what was last seen.
     Changed {
-        /// What was seen before.
+        /// The content seen before.
         before: Fingerprint,
-        /// What is seen now.
+        /// The content seen now.
         after: Fingerprint,
     },
     /// Events came, and the content is what was last delivered.

@@ -65,7 +65,7 @@ impl Pending {
         now: Instant,
     ) -> Option<Note> {
         let next = if let Some(at) = ready_at {
-            // That is the first process's time. Another may be ready sooner, at a time that nobody knows.
+            // This is the first process's time. Another may be ready sooner, at an unknown time.
             at.min(now.plus(LONGEST_PAUSE))
         } else {
             let next = now.plus(self.pause);

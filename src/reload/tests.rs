@@ -971,7 +971,7 @@ fn a_request_signals_every_process_at_once_though_nothing_changed() {
     let order = machine.delivers(scanned(1), 11);
     assert!(order.concerns(at(10)));
     assert_eq!(machine.sleeps(signalled(1), 11, None), None);
-    // That signal counts for the next change.
+    // The signal counts for the next change.
     machine.scans(COMPLETE, 500);
     machine.sleeps(scanned(2), 500, Some(1_011));
 }

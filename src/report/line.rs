@@ -17,7 +17,7 @@ pub const LINE_MAX: usize = 4096;
 /// Kept free for closing a line that was cut: `..."}` and the line feed, with room to spare.
 const RESERVE: usize = 16;
 
-/// How lines are written.
+/// The format of lines.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Format {
     /// For people: time, level, message, `key=value`.
@@ -28,7 +28,7 @@ pub enum Format {
     Plain,
 }
 
-/// How much a line matters.
+/// The importance of a line.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Level {
     /// A step on the way; only with `VERBOSE`.
@@ -75,7 +75,7 @@ impl Line {
         line.text.release(RESERVE);
         let (text, name) = (&mut line.text, level.name());
         let time = Timestamp(wall_ms);
-        // What begins a line always fits.
+        // The beginning of a line always fits.
         let _ = match format {
             Format::Plain if level >= Level::Warn => text.write_str("! "),
             Format::Plain => Ok(()),

@@ -1,4 +1,4 @@
-//! Where log lines go: one writev(2) each, which never blocks and never ends the program.
+//! Writes log lines, one writev(2) each, which never blocks and never ends the program.
 
 use super::line::{Format, Level, Line};
 use crate::base::sys;
@@ -11,7 +11,7 @@ use rustix::io::{Errno, IoSlice, writev};
 pub struct Log {
     pub(super) format: Format,
     pub(super) min_level: Level,
-    /// How many lines were dropped since that was last said.
+    /// The number of lines dropped since the last report of it.
     dropped: u64,
     /// The last line was written in part, as to a full disk: the next one begins with a line feed.
     is_torn: bool,

@@ -1,4 +1,4 @@
-//! What is counted, in the Prometheus text exposition format. Pure.
+//! Counters and gauges, in the Prometheus text exposition format. Pure.
 
 use core::fmt::{self, Write};
 

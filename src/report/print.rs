@@ -1,4 +1,4 @@
-//! What commands print on standard output.
+//! Standard output, for commands.
 
 use super::log::write_all;
 use crate::base::text::Text;

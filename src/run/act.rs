@@ -1,4 +1,4 @@
-//! What the state machine asks for: scans, deliveries and reports.
+//! Does what the state machine asks for: scans, deliveries and reports.
 
 use super::ready;
 use super::sidecar::Sidecar;

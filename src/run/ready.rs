@@ -1,4 +1,4 @@
-//! What the program waits for, and what has come.
+//! Waits for whatever comes first.
 
 use crate::base::sys;
 use crate::base::time::{Deadline, Instant, Millis};
@@ -17,7 +17,7 @@ const PAUSE: Timespec = Timespec {
     tv_nsec: 0,
 };
 
-/// What has come.
+/// The result of waiting.
 pub(super) struct Ready {
     /// The mount table has changed.
     pub(super) mounts: bool,

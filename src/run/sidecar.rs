@@ -89,7 +89,7 @@ impl<'c> Sidecar<'c> {
 /// Opens `/proc`, which nothing works without.
 ///
 /// # Errors
-/// What could not be done, to follow "cannot", and why.
+/// The failed attempt, to follow "cannot", with its error.
 pub fn open_proc() -> Result<Proc, (&'static str, Errno)> {
     Proc::own().map_err(|errno| ("read its own entry in /proc", errno))
 }

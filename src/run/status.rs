@@ -1,4 +1,4 @@
-//! What the HTTP pages show of the running sidecar.
+//! The HTTP pages' view of the running sidecar.
 
 use crate::base::encode::Bytes;
 use crate::base::time::{Instant, Millis};
@@ -9,7 +9,7 @@ use crate::report::line::{Format, Level, Line};
 use crate::report::metrics::Metrics;
 use core::fmt::{self, Write};
 
-/// How long a reload may be pending before the sidecar counts as not ready.
+/// The longest time that a reload may be pending before the sidecar counts as not ready.
 const PENDING_MAX: Millis = Millis(60_000);
 
 /// The state that the pages show.
@@ -30,7 +30,7 @@ pub(super) struct Status<'s, 'c> {
 pub(super) struct Pending<'c> {
     /// When the change began.
     pub(super) since: Instant,
-    /// What is in the way; `None` while it only waits for `RELOAD_MIN_INTERVAL`.
+    /// The obstacle; `None` while it only waits for `RELOAD_MIN_INTERVAL`.
     pub(super) obstacle: Option<Obstacle<'c>>,
 }
 

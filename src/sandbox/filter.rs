@@ -121,7 +121,7 @@ pub fn filter(signal: Signal) -> Filter {
         ALLOW,
         DENY,
     ];
-    // What no instruction before the last one allows is denied.
+    // A call that no instruction allowed is denied.
     let mut filter = [DENY; LENGTH];
     let (head, calls) = filter.split_at_mut(RULES);
     head.copy_from_slice(&rules);

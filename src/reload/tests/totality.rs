@@ -83,7 +83,7 @@ impl Observed {
                     // It came before its time.
                     (true, Some(settling)) if settling.due > self.now => put_off,
                     (true, _) => None,
-                    // What disturbed the scan is an event of its own if the scan counts all the same.
+                    // The disturbance is an event of its own if the scan counts all the same.
                     (false, _) => put_off.or(Some(self.now)),
                 };
             }
@@ -192,7 +192,7 @@ impl Observed {
         );
     }
 
-    /// How long it is until then. It makes no difference how long ago something was that is over.
+    /// Returns the time until `instant`. The past makes no difference, however long ago.
     fn until(&self, instant: Instant) -> u64 {
         instant
             .as_nanoseconds()

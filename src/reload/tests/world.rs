@@ -32,7 +32,7 @@ const TIMING: Timing = Timing {
     settle_max: Millis(2_000),
     min_interval: Millis(1_000),
 };
-/// How often the content is compared where there are no events.
+/// The interval at which the content is compared without events.
 const POLL: Millis = Millis(5_000);
 /// Long enough for everything that is not hindered: a burst, the minimum interval and the longest pause.
 const CALM: Millis = Millis(TIMING.settle_max.0 + TIMING.min_interval.0 + pending::LONGEST_PAUSE.0);
@@ -151,7 +151,7 @@ impl World {
         world
     }
 
-    /// Where inotify does not work.
+    /// A world in which inotify does not work.
     fn blind() -> Self {
         Self {
             blind: true,
@@ -335,7 +335,7 @@ impl World {
         }
         let armed_new = core::mem::take(&mut self.unheard);
         if armed_new {
-            // What was written there may have been written until now.
+            // The write may have happened at any time until now.
             self.last_event = self.now;
             for app in self.apps.iter_mut().flatten() {
                 app.stirred = true;

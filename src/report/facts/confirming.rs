@@ -8,12 +8,12 @@ use crate::report::line::{Level, Line};
 use crate::report::metrics::Metrics;
 use core::fmt::{self, Write};
 
-/// What happened in the seconds after a signal.
+/// Events in the seconds after a signal.
 #[derive(Clone, Copy, Debug)]
 pub enum Confirming {
     /// Watched files were opened.
     Confirmed {
-        /// How many different files.
+        /// The number of different files.
         files: u32,
         /// The time from the signal to the first.
         after: Millis,

@@ -9,7 +9,7 @@ use crate::report::line::{Level, Line};
 use crate::report::metrics::Metrics;
 use core::fmt::{self, Display, Write};
 
-/// What happens between a change and its signal.
+/// Events between a change and its signal.
 #[derive(Clone, Copy)]
 pub enum Delivering<'f> {
     /// The content has changed.

@@ -11,14 +11,14 @@ use crate::report::metrics::Metrics;
 use core::fmt::{self, Write};
 use rustix::io::Errno;
 
-/// What happens to the program itself.
+/// Events of the program itself.
 #[derive(Clone, Copy, Debug)]
 pub enum Lifecycle<'f> {
     /// The settings are valid and everything is open.
     Started {
         /// `CONFIG_DIR`.
         config_dir: &'f [u8],
-        /// How the process is found.
+        /// The settings that say which process to signal.
         wanted: Wanted<'f>,
         /// `LISTEN_ADDR`, if it is set.
         listen_addr: Option<&'f [u8]>,
@@ -31,7 +31,7 @@ pub enum Lifecycle<'f> {
     Sandboxed(&'f Sandboxed),
     /// Something the program needs was refused.
     Refused {
-        /// What it tried, after "cannot".
+        /// The attempt, to follow "cannot".
         what: &'static str,
         /// The system call's error.
         errno: Errno,
@@ -169,7 +169,7 @@ impl Fact for Lifecycle<'_> {
     }
 }
 
-/// What counts without a log line.
+/// Events that are counted but not logged.
 #[derive(Clone, Copy, Debug)]
 pub enum Counted {
     /// The content is compared without an event.

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 pub const NOT_SHARED: &str = "other containers' processes cannot be seen from here; set shareProcessNamespace: true in the Pod";
 /// The hint if only the sidecar's own processes are visible.
 pub const HIDDEN: &str = "/proc hides the processes of other users (hidepid)";
-/// What is wrong with a process file.
+/// The problem of a process file.
 pub const NO_PID_FILE: &str =
     "PROCESS_PID_FILE has no process id in its first line, or cannot be read";
 /// The hint if the process belongs to another user.
@@ -51,7 +51,7 @@ pub enum Obstacle<'f> {
     NoProcess {
         /// The probable cause, if there is one.
         hint: Option<&'static str>,
-        /// What was searched for.
+        /// The settings that say which process to signal.
         wanted: Wanted<'f>,
     },
     /// The process file cannot be read or does not begin with a process id.

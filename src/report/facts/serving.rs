@@ -6,7 +6,7 @@ use crate::report::line::{Level, Line};
 use core::fmt::{self, Write};
 use rustix::io::Errno;
 
-/// What happens at LISTEN_ADDR.
+/// Events at LISTEN_ADDR.
 #[derive(Clone, Copy, Debug)]
 pub enum Serving<'f> {
     /// The address cannot be listened on.

@@ -1,4 +1,4 @@
-//! What is wrong with the settings or the command line.
+//! Mistakes in the settings or on the command line.
 
 use crate::base::encode::Bytes;
 use crate::report::Fact;
@@ -14,7 +14,7 @@ pub enum Mistake<'f> {
         name: &'static str,
         /// Its value; empty if it is not set.
         value: &'f [u8],
-        /// What is wrong with it and what would be right, continuing the sentence.
+        /// The problem and its remedy, continuing the sentence.
         advice: &'f dyn Display,
     },
     /// No setting says which process to signal.

@@ -8,7 +8,7 @@ use crate::report::metrics::Metrics;
 use core::fmt::{self, Display, Write};
 use rustix::io::Errno;
 
-/// What happens to the tree and its watches.
+/// Events of the tree and its watches.
 #[derive(Clone, Copy)]
 pub enum Watching<'f> {
     /// inotify reported an event.
@@ -20,7 +20,7 @@ pub enum Watching<'f> {
         /// The names of the event's bits, as in inotify(7), separated by commas.
         events: &'f dyn Display,
     },
-    /// What the events read at once amount to.
+    /// The sum of the events read at once.
     Batch(&'static str),
     /// A scan begins.
     Scanning,
@@ -39,7 +39,7 @@ pub enum Watching<'f> {
     },
     /// Events cannot be read.
     Unreadable(Errno),
-    /// How many roots there are. Only counted.
+    /// The number of roots. Only counted.
     Roots {
         /// Paths in CONFIG_DIR.
         count: u64,
@@ -83,14 +83,14 @@ pub enum Gap<'f> {
     TooDeep {
         /// Its path.
         path: &'f dyn Display,
-        /// How many levels are watched.
+        /// The number of levels watched.
         levels: usize,
     },
     /// A root holds too many entries.
     TooMany {
         /// The first entry that is left out.
         path: &'f dyn Display,
-        /// How many are watched.
+        /// The number of entries watched.
         entries: u32,
     },
     /// Part of the tree is on a file system that other machines can change.
