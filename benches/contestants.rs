@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// What to watch, and which process to signal.
+/// The path to watch, and the process to signal.
 pub struct Job<'j> {
     pub root: &'j Path,
     pub name: &'j str,
@@ -29,7 +29,7 @@ pub enum Depth {
 pub struct Contestant {
     pub name: &'static str,
     pub programs: &'static [&'static str],
-    /// How long it may sleep although it has work to do.
+    /// The longest time it may sleep although it has work to do.
     pub pause: Duration,
     pub can_watch_trees: bool,
     start: fn(&Job) -> Talker,

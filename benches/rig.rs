@@ -41,7 +41,7 @@ impl Priority {
     }
 }
 
-/// Where the volume is.
+/// The file system of the volume.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Medium {
     /// As for Secret, projected and downwardAPI volumes.
@@ -60,7 +60,7 @@ impl Medium {
     }
 }
 
-/// What an update changes.
+/// The change that an update makes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// The content of a key.
@@ -69,7 +69,7 @@ pub enum Kind {
     Keys,
 }
 
-/// How the steps of an update are timed.
+/// The timing of an update's steps.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Pace {
     Fast,

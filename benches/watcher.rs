@@ -93,13 +93,13 @@ impl Watcher {
     }
 }
 
-/// What a contestant has used from its start to some moment.
+/// A contestant's use of resources from its start to some moment.
 pub struct Usage {
     /// The processor time of each thread, in nanoseconds; see Documentation/scheduler/sched-stats.rst.
     running: BTreeMap<PathBuf, f64>,
     /// The processor time of processes that have ended, in clock ticks.
     ended: f64,
-    /// How often each thread went to sleep, and so was woken.
+    /// The number of times that each thread went to sleep, and so was woken.
     sleeps: BTreeMap<PathBuf, f64>,
 }
 

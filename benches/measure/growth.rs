@@ -1,4 +1,4 @@
-//! How the times for arming and reading grow with the number of files.
+//! The growth of the times for arming and reading with the number of files.
 
 use super::{READ, READ_AND_HASH, Tree, arming, settings, shell, timed};
 use crate::report::Table;

@@ -1,4 +1,4 @@
-//! What a contestant uses while nothing happens: memory, threads and wake-ups.
+//! A contestant's memory, threads and wake-ups while nothing happens.
 
 use super::start::settle;
 use super::{Tree, job};

@@ -102,7 +102,7 @@ fn named(parsed: &Parsed) -> BTreeSet<String> {
     names
 }
 
-/// With the variables that the errors name replaced by right ones, nothing is wrong.
+/// Asserts that nothing is wrong once the variables that the errors name are replaced by right ones.
 fn check_errors(errors: &Parsed, entries: &[Vec<u8>]) {
     let mut wrong = named(errors);
     for name in [

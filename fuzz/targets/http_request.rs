@@ -4,7 +4,7 @@
 use config_reloader_sidecar::http::{Answer, Asked, HEAD_MAX, Request};
 use libfuzzer_sys::fuzz_target;
 
-/// How many bytes of a line are kept, including its carriage return.
+/// The most bytes kept of a line, including its carriage return.
 const LINE: usize = 64;
 
 /// The plain parser. Returns the answer to the first request and the text after it, or `None` if the request is incomplete.
@@ -82,7 +82,7 @@ fn field(line: &[u8]) -> Option<(String, String)> {
     is_name.then(|| (text(name), text(value)))
 }
 
-/// What is requested, whether by HEAD, and whether by HTTP/1.0.
+/// The page requested, true for HEAD, and true for HTTP/1.0.
 type First = (Asked, bool, bool);
 
 fn ends((name, value): &(String, String)) -> bool {

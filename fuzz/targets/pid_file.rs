@@ -11,7 +11,7 @@ thread_local! {
         LazyCell::new(|| (Fixture::new("cmdline"), Memory::new()));
 }
 
-/// How much of the file is read, in bytes.
+/// The most bytes read of the file.
 const READ: usize = 64;
 
 fn plain(content: &[u8]) -> Option<i32> {

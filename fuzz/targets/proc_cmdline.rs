@@ -17,7 +17,7 @@ struct Input {
     names: Option<Text>,
     text: Option<Text>,
     comm: [u8; 15],
-    /// How many bytes of `comm` are used.
+    /// The number of bytes of `comm` used.
     comm_length: u8,
     arguments: Vec<(Padding, Vec<u8>)>,
 }

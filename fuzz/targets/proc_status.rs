@@ -10,7 +10,7 @@ thread_local! {
     static FIXTURE: LazyCell<Fixture> = LazyCell::new(|| Fixture::new("status"));
 }
 
-/// How many bytes of a line are parsed. Only the list of groups is longer.
+/// The number of bytes parsed of a line. Only the list of groups is longer.
 const LINE: usize = 1024;
 
 fn plain(content: &[u8]) -> Status {

@@ -4,7 +4,7 @@
 use config_reloader_sidecar::base::signal::{NotASignal, Signal};
 use libfuzzer_sys::fuzz_target;
 
-/// How many bytes of a text are compared with the names.
+/// The number of bytes compared with the names.
 const COMPARED: usize = 15;
 
 fn distance(name: &[u8], typed: &[u8]) -> usize {

@@ -55,7 +55,7 @@ fn answers(pod: &Pod, client: &str, part: &str) {
     }
 }
 
-/// How to talk to one application.
+/// The means to talk to one application.
 pub struct App {
     /// A client to run in the application's container. Its output contains the current word.
     pub client: &'static str,

@@ -1,4 +1,4 @@
-//! What people do to a Pod with kubectl.
+//! kubectl commands that people use on a Pod.
 
 use crate::namespace::Namespace;
 use crate::pod::{Pod, target};

@@ -1,4 +1,4 @@
-//! What the kernel says of a container's confinement, compared with its manifest.
+//! A container's confinement as the kernel reports it, compared with its manifest.
 
 use crate::pod::{Pod, SIDECAR};
 use serde_json::{Value, json};

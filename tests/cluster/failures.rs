@@ -21,7 +21,7 @@ fn start<'n>(namespace: &'n Namespace, name: &str) -> Pod<'n> {
     Pod::start(namespace, &target(name, "word", &volume))
 }
 
-/// Whether it is killed before, during or after the update. Each Pod is killed once: after that the kubelet waits for longer and
+/// The sidecar is killed before, during or after the update. Each Pod is killed once: after that the kubelet waits for longer and
 /// longer before it restarts a container.
 #[test]
 fn sidecar_killed_amid_an_update_loses_nothing() {

@@ -24,7 +24,7 @@ pub struct Pod<'n> {
     pub app: String,
 }
 
-/// How a Pod ended.
+/// The end of a Pod.
 pub struct Ended {
     /// Time from the request to the end.
     pub after: Duration,

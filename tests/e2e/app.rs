@@ -25,7 +25,7 @@ pub trait Application: Sync {
     /// True if it reads its files again on the signal.
     const READS_AGAIN: bool = true;
 
-    /// How many instances start at once. Each mostly waits until it is old enough to be signalled.
+    /// The number of instances started at once. Each mostly waits until it is old enough to be signalled.
     const STARTS_AT_ONCE: usize = 8;
 
     /// Adds the sidecar's settings for it, except `CONFIG_DIR`.

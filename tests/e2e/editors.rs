@@ -101,7 +101,7 @@ impl Place {
     }
 }
 
-/// What the sidecar watches.
+/// The root that the sidecar watches.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Root {
     File,

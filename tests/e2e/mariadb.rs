@@ -43,7 +43,7 @@ impl Application for Mariadb {
 
     const READS_AGAIN: bool = false;
 
-    /// With next to no data to recover, it is ready after some seconds at most.
+    /// It has next to no data to recover, so it is ready after some seconds at most.
     fn set(&self, settings: Settings) -> Settings {
         recipe(Self::NAME)
             .set(settings)

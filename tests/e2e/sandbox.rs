@@ -76,7 +76,7 @@ fn works_in_a_container_with_a_profile() {
     }
 }
 
-/// With the default profile of podman, CRI-O and buildah, from which docker's and containerd's differs by a few calls.
+/// The default profile of podman, CRI-O and buildah, from which docker's and containerd's differs by a few calls.
 const PROFILE: &str = "/usr/share/containers/seccomp.json";
 
 #[test]

@@ -94,7 +94,7 @@ pub enum Operation {
     Request,
 }
 
-/// Where a new file or link is made before it takes its place.
+/// The place where a new file or link is made before it is renamed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Staging {
     InTheTree,

@@ -43,7 +43,7 @@ pub fn wait_until_idle(
     Err("the sidecar or the target never became idle".to_owned())
 }
 
-/// How long a sidecar has done nothing but compare at intervals.
+/// The time for which a sidecar has only compared at intervals.
 #[derive(Default)]
 struct Polls {
     switches: u64,

@@ -9,7 +9,7 @@ use std::iter::{once, repeat};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-/// What an operation consists of.
+/// The parts of an operation.
 pub struct Plan {
     pub actions: Vec<Paused>,
     /// Planned only once the actions are done.
@@ -28,13 +28,13 @@ pub fn content(number: usize) -> String {
     }
 }
 
-/// What planning needs to know beyond what is on disk.
+/// The state that planning needs beyond what is on disk.
 pub struct World {
     pub base: PathBuf,
     volumes: [Volume; 2],
     /// The number of the newest tree behind `current`.
     trees: usize,
-    /// How many temporary names are in use.
+    /// The number of temporary names in use.
     temporary: usize,
 }
 

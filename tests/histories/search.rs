@@ -19,7 +19,7 @@ pub struct Plan {
     pub histories: u64,
     /// No history begins after this.
     pub time: Option<Duration>,
-    /// How many histories run at once.
+    /// The number of histories run at once.
     pub jobs: usize,
     /// Shrinking a failure takes no longer than this.
     pub shrinking: Duration,

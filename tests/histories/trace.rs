@@ -1,4 +1,4 @@
-//! What happened in a history.
+//! The record of a history.
 
 use crate::history::Timing;
 
@@ -39,11 +39,11 @@ pub struct Life {
     /// A time after its start.
     pub running: Time,
     pub killed: bool,
-    /// What it printed.
+    /// The lines it printed.
     pub lines: Vec<String>,
 }
 
-/// What the sidecar uses while it is idle.
+/// The sidecar's use of resources while idle.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Usage {
     pub anonymous_kib: u64,

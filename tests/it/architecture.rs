@@ -338,7 +338,7 @@ fn no_files_use_each_other_in_a_ring() {
             .or_default()
             .extend(used.filter(|used| *used != from));
     }
-    // What uses only what was taken away already is in no ring.
+    // A file whose uses were all removed is in no ring.
     while let Some(leaf) = graph
         .iter()
         .find(|(_, used)| used.is_empty())

@@ -1,4 +1,4 @@
-//! What changed before the sidecar started is told to whoever had started before it (P8).
+//! Changes made before the sidecar started are caught up (P8).
 
 use crate::support::process::{Settings, Talker, Target};
 use crate::support::volume::{Order, Volume, let_age};

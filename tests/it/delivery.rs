@@ -140,7 +140,7 @@ fn p2_children_of_the_same_name_are_left_alone() {
         "{sent}"
     );
     drop(sidecar);
-    // With `all` the three of them get it; parent and children print to the same pipe.
+    // With `all`, all three are signalled; parent and children print to the same pipe.
     let _sidecar = config.settings(&name).set("PROCESS_SELECT", "all").start();
     let content = config.change();
     for _ in 0..3 {
@@ -493,7 +493,7 @@ fn p3_a_process_with_a_recycled_id_is_not_signalled() {
     sidecar.expect("reload pending: no process matches");
     assert_eq!(other.count(), 0);
     drop(other);
-    // The same one, restarted after that change and before the next: it was told of nothing yet.
+    // The same one, restarted between that change and the next: it was not signalled yet.
     let mut target = start(&name, &config);
     sidecar.expect("no signal needed: the process started after the change");
     let content = config.change();
@@ -637,7 +637,7 @@ fn p3_an_id_recycled_before_the_signal_is_not_signalled() {
     }
 }
 
-/// How long the sidecar sleeps, in milliseconds, as the kernel was told; `None` while it is awake or sleeps for ever.
+/// Returns the timeout of the sidecar's poll in milliseconds; `None` while it is awake or has no timeout.
 fn sleep_ms(sidecar: &Talker) -> Option<u64> {
     use std::os::unix::fs::FileExt;
     let sleep = || {

@@ -1,4 +1,4 @@
-//! Metrics and health by HTTP: what is told is true, and nobody who asks is in the way.
+//! Metrics and health by HTTP: the pages are true, and no client can block the sidecar (M1, S3).
 
 use crate::support::kernel::refuse;
 use crate::support::process::{Settings, Talker, Target, eventually};
@@ -13,7 +13,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream}
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-/// A port that nobody uses, and nobody is given by the kernel as the other end of a connection.
+/// Returns a free port outside the kernel's range for outgoing connections.
 fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = 10_000 + std::process::id() as u16 % 20_000;
@@ -405,7 +405,7 @@ fn l2_accept_is_retried_every_second_after_an_error() {
     listening
         .sidecar
         .expect("cannot accept a connection at LISTEN_ADDR: EMFILE; trying again every second");
-    // With a deadline, and not at once.
+    // It sleeps with a deadline.
     eventually("asleep", || {
         (listening.sidecar.sleeps_in(libc::SYS_ppoll)).is_some_and(|arguments| arguments[2] != 0)
     });
@@ -420,7 +420,7 @@ fn l2_accept_is_retried_every_second_after_an_error() {
     );
 }
 
-/// How much may be resident, with every page asked for.
+/// The most KiB that may be resident once every page was requested.
 const RESIDENT_KIB: u64 = 152;
 
 #[test]
@@ -519,7 +519,7 @@ fn health_asks_the_running_sidecar() {
 
 #[test]
 fn health_times_out() {
-    // The kernel takes the connection, and nobody ever answers.
+    // The kernel accepts the connection, but no answer ever comes.
     let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let config = Config::new();
     let settings = config.settings("nobody-http");

@@ -61,7 +61,7 @@ fn l1_a_scan_of_a_huge_tree_is_interrupted() {
             file.set_len(8 << 20).unwrap();
         }
     }
-    // Sixteen gigabytes to read: nobody waits for that.
+    // Sixteen gigabytes to read, which must not delay the end.
     let mut sidecar = Settings::new(config.path(), "nobody").launch();
     sidecar.expect("started");
     sidecar.signal(Signal::TERM);
@@ -188,7 +188,7 @@ fn pipe() -> (OwnedFd, OwnedFd) {
     rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap()
 }
 
-/// Whether `part` is among what can be read without taking it out: a pipe's content is copied by `tee`.
+/// Returns true if the pipe holds `part`. Nothing is taken out: tee(2) copies the content.
 fn holds(reader: &OwnedFd, part: &str) -> bool {
     let (copy, writer) = pipe();
     if rustix::pipe::tee(reader, &writer, 65536, rustix::pipe::SpliceFlags::NONBLOCK).is_err() {
@@ -274,7 +274,7 @@ fn l5_a_log_on_a_full_disk_continues_once_there_is_room() {
         change("there is room");
         let mut full = File::create(&ballast).unwrap();
         while full.write_all(&[0; 512]).is_ok() {}
-        // What is left of the last page is soon used up as well.
+        // The rest of the last page is soon used up as well.
         for round in 0..50 {
             change(&format!("there is none {round}"));
         }

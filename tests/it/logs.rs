@@ -79,7 +79,7 @@ fn the_readme_lists_every_key() {
     );
 }
 
-/// A sidecar's log of a change, of one that nobody is there for, and of a process that ends after the signal.
+/// A sidecar's log of a change, of one without a process, and of a process that ends after the signal.
 fn log(format: &str) -> (Vec<Event>, Vec<String>) {
     let mut config = Config::new();
     let name = unique_name();

@@ -1,4 +1,4 @@
-//! What the project promises of itself: size, memory, one place for `unsafe`, documents that tell the truth.
+//! The project's promises about itself: size, memory, one place for `unsafe`, true documentation.
 
 use crate::support::process::{Settings, eventually, example};
 use crate::support::recipes::{RECIPES, Recipe};
@@ -134,7 +134,7 @@ fn relocated_data_is_read_only() {
     assert_eq!(permissions, ["r--p", "r-xp", "r--p", "rw-p"], "{maps}");
 }
 
-/// How much of it may be resident: as the README says.
+/// The most KiB that may be resident, as stated in the README.
 const RESIDENT_KIB: u64 = 152;
 
 #[test]
@@ -299,7 +299,7 @@ fn the_picture_in_the_readme_shows_the_demo() {
     assert!(readme.contains("](tests/demo/demo.svg)"));
 }
 
-/// What is the same in every run.
+/// Strips the parts that differ between runs.
 fn without_numbers(line: &str) -> String {
     let mut kept = String::new();
     for character in line.trim().chars() {

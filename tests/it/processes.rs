@@ -335,7 +335,7 @@ fn p2_short_lived_children_are_left_alone() {
     let storm = stat.trim().parse().unwrap();
     assert_ne!(state(storm), 'Z', "still storming");
     assert_eq!(signalled_by(sidecar), [id(&target); 20]);
-    // A signal to a child would have been told, too.
+    // A signal to a child would have been printed, too.
     assert_eq!(target.count(), 20);
 }
 
@@ -408,8 +408,8 @@ impl ByNumber {
             .join("pid")
     }
 
-    /// With what `make` leaves in the file's place a change waits, and the log says `why`. When the file is right, it is
-    /// delivered.
+    /// While `make` leaves something wrong in the file's place, a change stays pending and the log says `why`. Once the file is
+    /// right, the change is delivered.
     #[track_caller]
     fn waits(&mut self, what: &str, why: &str, make: impl FnOnce(&Path)) {
         let before = self.target.count();

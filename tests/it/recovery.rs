@@ -1,4 +1,4 @@
-//! What a kernel refuses and a file system takes away: degraded while it lasts, said once, and mended by itself (W6 to W9, L2).
+//! Refusals by the kernel and losses of file systems: the sidecar degrades, logs it once, and recovers by itself (W6 to W9, L2).
 
 use crate::support::kernel::{
     At, can_hold_up, descriptors_to_leave, hold_up, keep_from_running, limit_descriptors, refuse,
@@ -23,7 +23,7 @@ fn mount_memory(at: &Path) {
     mount("none", at, "tmpfs", MountFlags::empty(), None).unwrap();
 }
 
-/// Lets go at once, though somebody may be looking at it.
+/// Detaches at once, even if it is in use.
 fn unmount_lazily(at: &Path) {
     unmount(at, UnmountFlags::DETACH).unwrap();
 }
@@ -142,7 +142,7 @@ fn w9_a_sub_path_in_a_root_is_reported_and_never_changes() {
         let log = sidecar.seen().join("\n");
         assert_eq!(log.matches(&warning).count(), 1, "{log}");
         assert_eq!(log.matches("subPath").count(), 1, "{log}");
-        // It is told because the volume is watched as well; what it sees is what the warning says.
+        // It is signalled because the volume is watched as well; what it reads confirms the warning.
         volume.update(&[("app.conf", "new")]);
         assert_eq!(target.signalled().1, "start");
     });
@@ -205,7 +205,7 @@ fn w7_exchanged_directories_are_read_at_their_new_places() {
     scene.changes("in that", "start", |scene| {
         fs::write(scene.path("root/sub/a"), "4").unwrap();
     });
-    // What was moved away is no longer watched.
+    // A directory that was moved away is no longer watched.
     fs::write(scene.path("other/a"), "5").unwrap();
     fs::write(scene.path("other/sub/a"), "6").unwrap();
     scene.changes("the end", "end", |scene| {
@@ -217,7 +217,7 @@ fn w7_exchanged_directories_are_read_at_their_new_places() {
 
 // inotify.
 
-/// How many events a queue holds. One test changes it for a moment, which another must not see.
+/// The length of an event queue. One test changes it briefly, which another must not see.
 static QUEUE_LIMIT: Mutex<&str> = Mutex::new("/proc/sys/fs/inotify/max_queued_events");
 
 /// More events than the queue takes, while the sidecar cannot take them.
@@ -484,8 +484,9 @@ fn flip(scene: &Scene) -> Target {
     second
 }
 
-/// Who started in a flip is told of it. Who was there before and never read anything else is not: told `before` times, as it was.
-fn is_told_of_the_flip(scene: Scene, mut second: Target, before: usize) {
+/// A process started during the brief change is signalled. One from before, which never read anything else, is not: it was
+/// signalled `before` times.
+fn is_signalled_after_the_brief_change(scene: Scene, mut second: Target, before: usize) {
     assert_eq!(second.signalled().1, "start");
     let mut ending = scene.finish();
     assert_eq!(ending.target.count(), before);
@@ -499,7 +500,7 @@ fn w10_a_process_started_in_a_brief_change_while_the_sidecar_was_stopped_is_sign
     scene.sidecar.signal(Signal::STOP);
     let second = flip(&scene);
     scene.sidecar.signal(Signal::CONT);
-    is_told_of_the_flip(scene, second, 0);
+    is_signalled_after_the_brief_change(scene, second, 0);
 }
 
 #[test]
@@ -523,7 +524,7 @@ fn w10_a_process_started_in_a_brief_change_during_a_request_is_signalled() {
     // On account of the flip, and not because it was found on request as well.
     scene.sidecar.expect("something was changed");
     scene.sidecar.expect("signal sent");
-    is_told_of_the_flip(scene, second.unwrap(), 1);
+    is_signalled_after_the_brief_change(scene, second.unwrap(), 1);
 }
 
 /// False if the sidecar had a processor in the flip after all: after a second the kernel sees to that.
@@ -544,7 +545,7 @@ fn is_told_of_a_flip_unseen(mut scene: Scene) -> bool {
         return false;
     }
     drop(hog);
-    is_told_of_the_flip(scene, second, 0);
+    is_signalled_after_the_brief_change(scene, second, 0);
     true
 }
 

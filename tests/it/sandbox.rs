@@ -1,4 +1,4 @@
-//! What the sidecar gives up after its start, and that all else stays as it was.
+//! The sandbox: the sidecar gives up what it does not need and keeps the rest (S2).
 #![allow(unsafe_code)]
 
 use crate::support::kernel::{refuse, with_own_mounts};
@@ -148,7 +148,7 @@ fn root_without_capabilities_has_no_privileges() {
 fn an_ambient_capability_still_permits_signals() {
     let mut config = Config::new();
     let mut target = others_target(&unique_name(), &config);
-    // What podman does for an added capability where the user is another than root.
+    // podman does this for a capability added to a user other than root.
     let settings = config.settings(&target.name).through(&[
         "setpriv",
         "--reuid=65532",

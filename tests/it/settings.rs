@@ -267,7 +267,7 @@ fn a_wrong_setting_sends_no_signal() {
         .set("RELOAD_SETTLE", "x")
         .output();
     assert_eq!(code, Some(2));
-    // What was signalled before this would come before it.
+    // An earlier signal would arrive before this one.
     target.talker.signal(rustix::process::Signal::USR2);
     assert_eq!(target.signalled().0, "SIGUSR2");
 }

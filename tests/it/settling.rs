@@ -1,4 +1,4 @@
-//! When what has changed is looked at and told: bursts, slow writers, storms, and what is put back in time (W10).
+//! The timing of scans and signals: bursts, slow writers, storms, and changes put back in time (W10).
 
 use crate::support::process::{Settings, Talker, Target, eventually};
 use crate::support::scene::{Ending, Scene, whole};
@@ -92,7 +92,7 @@ fn storm(signals: usize, adapt: impl FnOnce(Settings) -> Settings) -> Ending {
 fn w10_in_an_endless_storm_a_signal_comes_every_settle_maximum() {
     const SETTLE_MAX: Duration = Duration::from_millis(200);
     let mut ending = storm(5, |settings| {
-        // It is hardly ever quiet for so long: what is told is told for the longest time's sake.
+        // It is hardly ever quiet for so long: signals come because of the settle maximum.
         settings
             .set("RELOAD_SETTLE", "200ms")
             .set("RELOAD_SETTLE_MAX", "200ms")
@@ -146,7 +146,7 @@ fn w3_a_storm_without_a_change_sends_no_signal_and_is_scanned_rarely() {
 
 // There and back.
 
-/// The log of a sidecar that has come to rest says that `told` alone was signalled.
+/// Asserts, once the sidecar is idle, that its log has `told` alone as signalled.
 #[track_caller]
 fn expect_only(told: &Target, mut sidecar: Talker) {
     sidecar.wait_at_rest();
@@ -161,7 +161,7 @@ fn expect_only(told: &Target, mut sidecar: Talker) {
 
 #[test]
 fn w10_a_change_put_back_concerns_only_processes_started_meanwhile() {
-    // What is being written is not looked at before it is closed, however long it takes to start a process.
+    // A file being written is not scanned before it is closed, however long it takes to start a process.
     let mut scene = Scene::with(whole, |settings| {
         settings
             .set("RELOAD_SETTLE", "0")
@@ -178,7 +178,7 @@ fn w10_a_change_put_back_concerns_only_processes_started_meanwhile() {
     drop(file);
     assert_eq!(meanwhile.signalled().1, "start");
     scene.sidecar.expect("signal sent");
-    // Once told, it is one like the others.
+    // Once signalled, it is like the others.
     scene.changes_nothing("there and back again", |_| {
         let mut file = overwrite(&path);
         file.write_all(b"other").unwrap();

@@ -1,4 +1,4 @@
-//! What an application can read below a root, however it gets there (W1, W3, W4, W5).
+//! Everything that an application can read below a root, however it gets there (W1, W3, W4, W5).
 
 use crate::support::is_root;
 use crate::support::process::{Settings, Target};
@@ -458,7 +458,7 @@ fn w1_mounts_below_the_root_are_watched_and_mount_cycles_are_cut() {
     assert_eq!(scene.finish().signals("end"), 3);
 }
 
-// What cannot be read, and what changes while it is.
+// Unreadable entries, and changes during a scan.
 
 #[test]
 fn w4_an_unreadable_directory_is_logged_once_and_read_when_it_can_be() {

@@ -11,7 +11,7 @@ use std::thread;
 
 const ORDERS: [Order; 2] = [Order::LinksFirst, Order::SwapFirst];
 
-/// A volume with `app.conf`, a target that reads it and a sidecar, told to signal as often as there are updates.
+/// A volume with `app.conf`, a target that reads it, and a sidecar without a minimum interval.
 fn scene(
     order: Order,
     adapt: impl FnOnce(Settings) -> Settings,
@@ -28,7 +28,7 @@ fn scene(
     (directory, volume, target, sidecar)
 }
 
-/// Quiet is waited for as good as for ever: whatever is told is told because an update's last step was seen.
+/// With a settle time this long, a signal can only come from an update's last step.
 fn at_the_last_step(settings: Settings) -> Settings {
     settings
         .set("RELOAD_SETTLE", "1h")
@@ -177,7 +177,7 @@ fn w2_an_update_that_the_kubelet_skips_writes_nothing() {
 fn w2_a_new_directory_with_the_same_payload_is_no_signal() {
     let (_directory, volume, mut target, mut sidecar) =
         scene(Order::SwapFirst, |settings| settings);
-    // What a restarted kubelet may do: the same keys and values under a new name.
+    // A restarted kubelet may write the same keys and values under a new name.
     replay(&volume.path);
     sidecar.expect("the content is the same");
     volume.update(&[("app.conf", "real")]);
@@ -278,14 +278,14 @@ fn w4_keys_that_become_readable_after_the_swap_are_read_in_the_end() {
         &[("key", "start")],
     );
     let mut sidecar = Settings::new(&volume.path, "nobody").unprivileged().start();
-    // What kubernetes#114461 is about: for a moment the new files are not yet the group's that `fsGroup` gives them to.
+    // kubernetes#114461: for a moment the new files do not yet belong to the `fsGroup`.
     volume.mode = 0;
     volume.update(&[("key", "update")]);
     let unread = fingerprint_after(&sidecar.expect("content changed"));
     fs::set_permissions(volume.path.join("key"), Permissions::from_mode(0o644)).unwrap();
     let read = fingerprint_after(&sidecar.expect("content changed"));
     assert_ne!(read, unread);
-    // What was read is what anybody reads who comes now.
+    // A sidecar started now reads the same.
     let mut fresh = Settings::new(&volume.path, "nobody").unprivileged().start();
     volume.update(&[("key", "another")]);
     let line = fresh.expect("content changed");
@@ -302,7 +302,7 @@ fn w2_re_owning_files_after_an_update_is_no_second_signal() {
         scene(Order::SwapFirst, |settings| settings);
     for content in ["one", "two"] {
         volume.update(&[("app.conf", content)]);
-        // What `fsGroup` makes the kubelet do.
+        // The kubelet does this for `fsGroup`.
         let data = fs::canonicalize(volume.path.join("..data")).unwrap();
         for path in [&data, &data.join("app.conf"), &volume.path] {
             let mode = fs::metadata(path).unwrap().permissions().mode();
@@ -344,14 +344,14 @@ fn w2_a_projected_volume_of_nested_keys_gives_one_signal_for_each_update_of_any_
         ],
         // A nested directory goes, and a source with all its keys.
         &[("app.conf", "3"), ("etc/a/c.conf", "1"), ("token", "t2")],
-        // What was a directory is a file now, and the other way round.
+        // A directory has become a file, and the other way round.
         &[("app.conf", "4"), ("etc", "1"), ("token/t", "t2")],
         // Nothing but one key is left.
         &[("app.conf", "5")],
     ];
     for order in ORDERS {
         // However slowly the steps follow each other, there is no quiet between them. Nor is it waited for, but where the end of
-        // a nested directory is told after the last step, because somebody held it open.
+        // a nested directory is reported after the last step, because another process held it open.
         let (_directory, volume, mut target, mut sidecar) =
             scene(order, |settings| settings.set("RELOAD_SETTLE", "1s"));
         for update in updates {
@@ -378,7 +378,7 @@ fn w2_a_volume_below_the_root_and_a_key_linked_in_from_another_give_one_signal_a
         Order::SwapFirst,
         &[("app.conf", "0"), ("beside", "0")],
     );
-    // What is done in the place of a `subPath`.
+    // The usual replacement for a `subPath`.
     symlink(outside.path.join("app.conf"), root.join("linked.conf")).unwrap();
     let mut target = Target::start(&root.join("linked.conf"));
     let settings = Settings::new(&root, &target.name).set("RELOAD_MIN_INTERVAL", "0");

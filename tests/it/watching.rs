@@ -326,7 +326,7 @@ fn w4_fifos_are_never_opened() {
         symlink("fifo", directory.join("link")).unwrap();
         directory.to_owned()
     });
-    // A FIFO that somebody reads can be opened for writing without waiting.
+    // A FIFO with a reader can be opened for writing without waiting.
     let writer = rustix::fs::open(
         scene.path("fifo"),
         rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::NONBLOCK,
@@ -418,7 +418,7 @@ fn w4_names_of_any_bytes_are_accepted() {
 
 #[test]
 fn a_slow_writer_delays_the_signal_until_it_closes_the_file() {
-    // With no quiet time at all, whatever counts as finished is looked at on the spot.
+    // Without any quiet time, a finished change is scanned at once.
     let mut scene = Scene::with(whole, |settings| {
         settings
             .set("RELOAD_SETTLE", "0")

@@ -18,7 +18,7 @@ pub const WORDS: [&str; 3] = ["green", "red", "white"];
 pub struct App {
     /// The shell command of a client in the application's container, which prints the word.
     pub client: &'static str,
-    /// What the application logs when it is ready for the next signal, if that is after it answers.
+    /// The application's log line when it is ready for the next signal, if that is after it answers.
     pub ready: Option<&'static str>,
 }
 

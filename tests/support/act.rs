@@ -1,11 +1,11 @@
-//! What is done to files, one small step at a time: as a system call or two, and as a line of shell.
+//! Small operations on files, each as a system call or two and as a line of shell.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use std::path::PathBuf;
 
-/// How the bytes get into the file.
+/// The way in which the bytes get into the file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum How {
     /// It is emptied first, or made.
@@ -65,13 +65,13 @@ impl Act {
         }
     }
 
-    /// Whether this cannot change what anybody reads.
+    /// Returns true if this cannot change the content.
     pub fn is_harmless(&self) -> bool {
         matches!(self, Self::Chmod(..) | Self::Touch(_))
     }
 
-    /// Whether somebody who reads meanwhile may find something that is there neither before nor after: a file emptied and not
-    /// yet written. Asked before it is done.
+    /// Returns true if a reader may see a state that exists neither before nor after, such as a truncated file. Call it before
+    /// the operation.
     pub fn has_a_middle(&self) -> bool {
         matches!(self, Self::Write(path, _, How::Anew) if path.exists())
     }
@@ -97,7 +97,7 @@ impl Act {
     }
 }
 
-/// A FIFO that nobody reads is refused and not waited for.
+/// A FIFO without a reader is refused instead of waited for.
 pub fn open(path: &PathBuf, how: How) -> io::Result<File> {
     OpenOptions::new()
         .write(true)

@@ -1,8 +1,8 @@
 //! Everything that can be read below some roots, as one number: read in another way than the program under test reads it, so
 //! that they do not share their mistakes.
 //!
-//! What counts is what the contract says (W4): relative names, types, contents through links. The entries of a volume that
-//! begin with two dots are its writer's own.
+//! It covers relative names, types, and contents through links (W4). The entries of a volume that begin with two dots belong to
+//! its writer.
 
 use std::fs::{self, Metadata, OpenOptions};
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -15,7 +15,7 @@ pub struct Event {
 #[derive(Debug)]
 pub struct Row {
     pub level: String,
-    /// What stands between the words that stand for something else.
+    /// The constant parts between the placeholders.
     pub pieces: Vec<String>,
     pub keys: Vec<String>,
 }
@@ -65,7 +65,7 @@ fn row(line: &str) -> Option<Row> {
 }
 
 impl Row {
-    /// Whether an event is one of these: its keys are among the row's, in their order.
+    /// Returns true if the row describes the event: its keys are among the row's, in order.
     pub fn is(&self, event: &Event) -> bool {
         let mut keys = self.keys.iter();
         self.level == event.level

@@ -1,5 +1,5 @@
-//! What a process gets from its kernel: signals that are not ignored, system calls that fail or are held up, mounts and process ids
-//! of a test's own.
+//! Prepared kernels: signals that are not ignored, system calls that fail or are delayed, and mounts and process ids of a test's
+//! own.
 #![allow(unsafe_code)]
 
 use super::DEADLINE;
@@ -23,7 +23,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-/// Ahead of `main`: whoever runs the tests may ignore signals, as nohup(1) does, and what is started inherits that.
+/// Runs before `main`: signals may be ignored, as under nohup(1), and started processes would inherit that.
 #[used]
 #[unsafe(link_section = ".init_array")]
 static SIGNALS_AS_IN_A_CONTAINER: extern "C" fn() = {
@@ -126,14 +126,14 @@ impl PidNamespace {
     }
 }
 
-/// Where in a system call.
+/// A point in a system call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum At {
     Entry,
     Exit,
 }
 
-/// Whether the program's calls are its own, and nobody else traces it.
+/// Returns true if the program makes its own system calls and is not traced already.
 pub fn can_hold_up() -> bool {
     let it_can = runner().is_none();
     if !it_can {

@@ -1,5 +1,5 @@
-//! What the tests and the demo share: a volume written as the kubelet writes it, a target that tells of its signals, and the
-//! sidecar as a process whose log can be waited for.
+//! Shared by the tests and the demo: a volume written as by the kubelet, a target that reports its signals, and the sidecar as a
+//! process whose log can be waited for.
 #![allow(dead_code)]
 
 pub mod act;
@@ -42,7 +42,7 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// What runs the program, if it is not run by itself.
+/// Returns the program that runs the sidecar, such as qemu, if there is one.
 pub fn runner() -> Option<PathBuf> {
     std::env::var_os("SIDECAR_RUNNER").map(PathBuf::from)
 }

@@ -301,7 +301,7 @@ impl Target {
         line.splitn(3, ' ').nth(2)
     }
 
-    /// How many signals have come so far.
+    /// Returns the number of signals received so far.
     pub fn count(&mut self) -> usize {
         self.talker
             .seen()

@@ -6,9 +6,9 @@ use super::process::Settings;
 /// One application, or one way of running it.
 pub struct Recipe {
     pub application: &'static str,
-    /// What is to be set besides `CONFIG_DIR`.
+    /// The settings besides `CONFIG_DIR`.
     pub settings: &'static [(&'static str, &'static str)],
-    /// What whoever runs it should know.
+    /// A remark for users.
     pub remark: &'static str,
 }
 

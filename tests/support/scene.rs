@@ -40,7 +40,7 @@ impl Scene {
         self.directory.path().join(name)
     }
 
-    /// What `action` does is one change. It is told to the target, which reads `app.conf` and sees `content` in it.
+    /// Asserts that `action` is one change: the target is signalled, and reads `content` in `app.conf`.
     #[track_caller]
     pub fn changes(&mut self, what: &str, content: &str, action: impl FnOnce(&Self)) {
         let before = self.target.count();
@@ -53,7 +53,7 @@ impl Scene {
         assert_eq!(self.target.count(), before + 1, "{what}: one signal");
     }
 
-    /// What `action` does gives events, and they are found to change nothing.
+    /// Asserts that `action` causes events but no change.
     #[track_caller]
     pub fn changes_nothing(&mut self, what: &str, action: impl FnOnce(&Self)) {
         let before = self.target.count();
@@ -90,7 +90,7 @@ impl Scene {
     }
 }
 
-/// What is left of a scene when its sidecar has ended.
+/// The remains of a scene after its sidecar has ended.
 pub struct Ending {
     pub target: Target,
     pub log: Vec<String>,
@@ -98,7 +98,7 @@ pub struct Ending {
 }
 
 impl Ending {
-    /// How many lines of the log hold `part`.
+    /// Returns the number of log lines that contain `part`.
     pub fn count(&self, part: &str) -> usize {
         self.log.iter().filter(|line| line.contains(part)).count()
     }
@@ -117,7 +117,7 @@ impl Ending {
         times.windows(2).map(pause).min().expect("two such lines")
     }
 
-    /// How many signals were sent, and that the target saw `content` when the last one came.
+    /// Returns the number of signals sent, and asserts that the target saw `content` at the last one.
     #[track_caller]
     pub fn signals(&mut self, content: &str) -> usize {
         let log = self.log.join("\n");

@@ -27,7 +27,7 @@ pub struct Volume {
     pub order: Order,
     /// The permissions of the files.
     pub mode: u32,
-    /// What was written last: the same is not written again.
+    /// The payload last written: the same is not written again.
     last: RefCell<BTreeMap<String, String>>,
 }
 
@@ -87,7 +87,7 @@ impl Volume {
         steps
     }
 
-    /// What was written last.
+    /// Returns the payload last written.
     pub fn payload(&self) -> BTreeMap<String, String> {
         self.last.borrow().clone()
     }

@@ -1,8 +1,8 @@
 //! The application of the tests and of the demo: it prints `ready`, then every signal with the configuration it sees at that
 //! moment, as `SIGHUP <nanoseconds since boot> <content>`. Of a directory it prints the names in it.
 //!
-//! With `--tree 1` CONFIG is a list as in `CONFIG_DIR`, everything below it is read, and what is printed stands for that: after
-//! `ready`, too.
+//! With `--tree 1`, CONFIG is a list like `CONFIG_DIR`, everything below it is read, and a digest of that is printed, after `ready`
+//! too.
 //!
 //! usage: target CONFIG [OPTION VALUE]...
 //!
@@ -14,7 +14,7 @@
 //! `--become NAME` is what it calls itself once SIGUSR2 has come.
 //! `--again 1` executes itself anew after each signal but SIGUSR2. `--daemon 1`, which comes first, starts another one and ends.
 //! `--crowd N` forks N children that do nothing, `--storm N` forks N children one after the other that end at once.
-//! What does not begin with two hyphens is passed over: a script's name, where this program is its interpreter.
+//! Arguments that do not begin with two hyphens are ignored, such as a script's name if this program is its interpreter.
 //!
 //! It catches every other signal that can be caught but SIGTERM, SIGINT and SIGCHLD, and ends when it loses its parent: with
 //! `--stay 1` when its standard input ends, as its children do then.
@@ -34,7 +34,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// What the arguments ask for.
+/// The options.
 #[derive(Default)]
 struct Options {
     config: String,
@@ -99,7 +99,7 @@ impl Options {
         options
     }
 
-    /// What does not wait for the signals.
+    /// Starts the processes that do not handle signals.
     fn start_others(&self) {
         fork_crowd(self.crowd);
         fork_storm(self.storm);
@@ -176,7 +176,7 @@ fn main() {
     let pipe = writer.as_raw_fd();
     let caught = |signal: &i32| !forbidden.contains(signal) && !options.left.contains(signal);
     catch_all(&(1..=64).filter(caught).collect::<Vec<_>>(), pipe);
-    // With the handlers: a signal to any of them is told as well.
+    // They inherit the handlers, so that a signal to any of them is printed as well.
     options.start_others();
     if options.is_tree {
         println!("ready {}", options.read());
@@ -282,7 +282,7 @@ fn set_title(title: &[u8]) {
     }
 }
 
-/// What is in a file; the names in a directory.
+/// Returns the content of a file, or the names in a directory.
 fn content(config: &Path) -> io::Result<String> {
     if !config.is_dir() {
         return fs::read_to_string(config);
@@ -294,7 +294,7 @@ fn content(config: &Path) -> io::Result<String> {
 }
 
 /// Catches all of these. One that comes between the kernel's knowing of the handler and the handler's knowing what to do would be
-/// nobody's, so they are held up until all is set.
+/// unset, so they are blocked until everything is set.
 fn catch_all(signals: &[i32], pipe: i32) {
     let block = |how| {
         // SAFETY: a set on the stack, made empty before it is used; the mask is this thread's own.

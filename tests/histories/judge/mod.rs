@@ -24,7 +24,7 @@ const TICK: Time = 10 * MS;
 /// The first link, the first signal, or another level of directories deepens the stack: 8 pages.
 const STACK_KIB: u64 = 32;
 
-/// What the sidecar promises.
+/// A promise of the sidecar.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Promise {
     /// In the end, the target runs what is on disk.
