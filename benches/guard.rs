@@ -26,7 +26,7 @@ fn figures() -> Vec<(&'static str, f64)> {
     let updates: Vec<_> = kinds.map(|kind| rig.update(kind, Pace::Slow)).collect();
     let [updated, _] = rig.watcher.memory();
     // For five seconds after a signal, the sidecar waits for the files to be read.
-    rig.watcher.0.wait_at_rest();
+    rig.watcher.0.wait_until_idle();
     let before = rig.watcher.usage();
     sleep(IDLE);
     let wake_ups = rig.watcher.usage().wake_ups_since(&before);

@@ -38,6 +38,15 @@ pub struct Reload {
     generation: u32,
 }
 
+/// The reason for a scan.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    /// Events came.
+    Events,
+    /// The content is compared without an event.
+    Comparison,
+}
+
 /// The one that goes first when a scan and a delivery are both due.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum First {
@@ -156,7 +165,11 @@ impl Reload {
         if let Some(burst) = self.burst.as_mut().filter(|_| scan.armed_new) {
             burst.last = now;
         }
-        let has_events = self.burst.is_some();
+        let cause = if self.burst.is_some() {
+            Cause::Events
+        } else {
+            Cause::Comparison
+        };
         let limit = now.plus(self.timing.settle_max);
         let scanned_before = core::mem::replace(&mut self.scanned_at, now);
         let burst = self.burst.get_or_insert(Burst {
@@ -172,10 +185,9 @@ impl Reload {
             burst.last = now;
         }
         let change = scan.disturbed.or(differs.then_some(Change::Finished));
-        let is_open = if has_events {
-            burst.is_open(change, now)
-        } else {
-            differs
+        let is_open = match cause {
+            Cause::Events => burst.is_open(change, now),
+            Cause::Comparison => differs,
         };
         if is_open && !self.is_requested {
             if let Some(change) = change {
@@ -185,7 +197,7 @@ impl Reload {
         }
         let Burst { first, last, .. } = *burst;
         self.burst = None;
-        let note = self.settled(scan, has_events, first, last, now);
+        let note = self.settled(scan, cause, first, last, now);
         let Some(change) = scan.disturbed else {
             return (note, First::Scan);
         };
@@ -204,7 +216,7 @@ impl Reload {
     fn settled(
         &mut self,
         scan: Scan,
-        has_events: bool,
+        cause: Cause,
         first: Instant,
         last: Instant,
         now: Instant,
@@ -225,7 +237,7 @@ impl Reload {
         match &mut self.pending {
             // It stays pending for the same processes, and for those that started while the content was another for a moment.
             Some(pending) if !is_new => {
-                if has_events {
+                if cause == Cause::Events {
                     pending.order.extend(first, last);
                 }
                 note
@@ -236,7 +248,7 @@ impl Reload {
                 Some(Note::Reverted)
             }
             // The content may have been another for a moment, and a process may have started in it.
-            None if !is_new && has_events => {
+            None if !is_new && cause == Cause::Events => {
                 self.require(first, Some(first), last);
                 Some(Note::Unchanged)
             }

@@ -90,9 +90,9 @@ impl Sidecar<'_> {
             self.take_events(ready.slept_until.filter(|_| !signals.is_resumed), report);
             let now = sys::now();
             self.wake_if_due(now, report);
-            self.compare_if_due(ready.mounts, now, report);
+            self.compare_if_due(&ready, now, report);
             self.confirm_if_due(now, report);
-            self.serve(ready.http, now, report);
+            self.serve(&ready, now, report);
         }
     }
 
@@ -201,15 +201,15 @@ impl Sidecar<'_> {
     }
 
     /// Compares the content without an event: at an interval, or because something was mounted or unmounted.
-    fn compare_if_due(&mut self, mounts_changed: bool, now: Instant, report: &mut Report) {
-        if mounts_changed {
+    fn compare_if_due(&mut self, ready: &Ready, now: Instant, report: &mut Report) {
+        if ready.mounts {
             report.tell(&Watching::MountsChanged);
         }
         let is_due = is_due(self.compare_at(), now);
         if is_due {
             report.tell(&Counted::Polled);
         }
-        if mounts_changed || is_due {
+        if ready.mounts || is_due {
             self.watch.invalidate();
             self.handle(Event::PollDue, report);
         }
@@ -234,8 +234,8 @@ impl Sidecar<'_> {
         }
     }
 
-    fn serve(&mut self, has_request: bool, now: Instant, report: &mut Report) {
-        if !has_request && !is_due(self.http.deadline(), now) {
+    fn serve(&mut self, ready: &Ready, now: Instant, report: &mut Report) {
+        if !ready.http && !is_due(self.http.deadline(), now) {
             return;
         }
         let pending = self.reload.pending_since();

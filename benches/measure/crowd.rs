@@ -44,7 +44,7 @@ fn beside(count: usize, rounds: usize) -> Vec<Value> {
     let mut writes = 0;
     let mut seen_before = || {
         writes += 1;
-        sidecar.wait_at_rest();
+        sidecar.wait_until_idle();
         until_handled(&mut target, || fs::write(file, writes.to_string()).unwrap())
     };
     let mut never_seen = || {
@@ -52,7 +52,7 @@ fn beside(count: usize, rounds: usize) -> Vec<Value> {
         let name = unique_name();
         let mut sidecar = without_pauses(directory.path(), &name);
         let mut target = Target::start_as(&name, &file, &[]);
-        sidecar.wait_at_rest();
+        sidecar.wait_until_idle();
         until_handled(&mut target, || fs::write(&file, "1").unwrap())
     };
     let mut by_command = Target::start(file);

@@ -24,7 +24,7 @@ fn change(tree: &Tree, rounds: usize) -> Sample {
     let settings = settings(tree.root(), &target.name).set("RELOAD_MIN_INTERVAL", "0");
     let mut sidecar = settings.start();
     let times = (0..=rounds).map(|round| {
-        sidecar.wait_at_rest();
+        sidecar.wait_until_idle();
         fs::write(&tree.file, format!("{round}\n")).unwrap();
         let closed = now();
         let (_, handled, content) = target.signalled_at();

@@ -21,7 +21,7 @@ pub fn measure(writes: usize) -> Table {
         let mut target = Target::start(&tree.file);
         let mut sidecar = Watcher(launch(settings(tree.root(), &target.name)));
         sidecar.0.expect("watching");
-        sidecar.0.wait_at_rest();
+        sidecar.0.wait_until_idle();
         let before = sidecar.usage();
         let start = Instant::now();
         for count in 1..=writes {
@@ -30,7 +30,7 @@ pub fn measure(writes: usize) -> Table {
             writeln!(file, "{count:06}").unwrap();
         }
         let writing = start.elapsed().as_secs_f64();
-        sidecar.0.wait_at_rest();
+        sidecar.0.wait_until_idle();
         let until_idle = start.elapsed().as_secs_f64();
         let used = sidecar.usage().seconds_since(&before);
         let last = format!("{writes:06}");

@@ -52,6 +52,15 @@ impl Level {
     }
 }
 
+/// A position in a line.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Position {
+    /// Inside a string, which must be closed before anything else.
+    InString,
+    /// Between the items of the line.
+    Between,
+}
+
 /// A line being composed. As [`Write`] it takes the message.
 #[derive(Debug)]
 pub struct Line {
@@ -95,18 +104,18 @@ impl Line {
         let quote = match self.format {
             Format::Json => Quote::Json,
             Format::Text | Format::Plain if is_plain(value) => {
-                self.keep(start, false);
+                self.keep(start, Position::Between);
                 self.text.push(value);
                 return self;
             }
             Format::Text | Format::Plain => Quote::Value,
         };
         self.text.push(b"\"");
-        self.keep(start, true);
+        self.keep(start, Position::InString);
         push_escaped_bytes(&mut self.text, value, quote);
         let end = self.text.len();
         self.text.push(b"\"");
-        self.keep(end, false);
+        self.keep(end, Position::Between);
         self
     }
 
@@ -119,7 +128,7 @@ impl Line {
     pub fn key_number(&mut self, key: &str, value: u64) -> &mut Self {
         let start = self.open_key(key);
         self.text.push_number(value, 0);
-        self.keep(start, false);
+        self.keep(start, Position::Between);
         self
     }
 
@@ -156,10 +165,10 @@ impl Line {
     }
 
     /// Takes back what was added from `start` on unless all of it fits.
-    fn keep(&mut self, start: usize, in_string: bool) {
+    fn keep(&mut self, start: usize, position: Position) {
         self.text.keep_whole(start);
         if !self.text.is_cut() {
-            self.in_string = in_string;
+            self.in_string = position == Position::InString;
         }
     }
 }

@@ -87,7 +87,7 @@ fn main() -> ExitCode {
         is_right &= update(&timeline, &volume, &mut app, &mut sidecar, colour);
     }
     // Once idle, the sidecar sends no second signal for the same update.
-    sidecar.wait_at_rest();
+    sidecar.wait_until_idle();
     sidecar.signal(Signal::TERM);
     let (status, _) = sidecar.finish();
     let signals = app.count();

@@ -213,7 +213,7 @@ impl<A: Application> App<A> {
     /// reported each time whether the files were read again.
     #[track_caller]
     pub fn expect_reloads(&mut self, reloads: usize, mut sidecar: Talker) -> Vec<String> {
-        sidecar.wait_at_rest();
+        sidecar.wait_until_idle();
         let (status, log) = sidecar.end();
         assert_eq!(status.code(), Some(0));
         self.is_running();

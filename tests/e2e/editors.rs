@@ -323,10 +323,10 @@ fn session(root: Root, words: &[&str], save: &str, leave: &str) -> usize {
     let (mut scene, place) = scene(root, |settings| settings.set("RELOAD_SETTLE", "1s"));
     let mut editor = place.on_terminal(words);
     editor.shows("start");
-    scene.sidecar.wait_at_rest();
+    scene.sidecar.wait_until_idle();
     place.saves(|| editor.keys(save));
     while scene.target.signalled().1 != "new" {}
-    scene.sidecar.wait_at_rest();
+    scene.sidecar.wait_until_idle();
     editor.keys(leave);
     editor.ends();
     let signals = scene.finish().signals("new");

@@ -99,7 +99,7 @@ fn git(directory: &Path, arguments: &[&str]) -> String {
 
 /// Waits until a sidecar is idle. Returns the number of signals that it has sent.
 fn signals(mut sidecar: Talker) -> usize {
-    sidecar.wait_at_rest();
+    sidecar.wait_until_idle();
     let (_, log) = sidecar.end();
     log.iter()
         .filter(|line| line.contains("signal sent"))
@@ -128,9 +128,9 @@ fn synced(commits: usize, link: &str, root: impl FnOnce(&Path) -> PathBuf) -> us
             repository.sync(&repository.commit(&content), &link),
         );
         while target.signalled().1 != content {}
-        sidecar.wait_at_rest();
+        sidecar.wait_until_idle();
         repository.clean_up(&old);
-        sidecar.wait_at_rest();
+        sidecar.wait_until_idle();
     }
     let count = signals(sidecar);
     assert_eq!(target.last(), Some(&*format!("commit {}", commits - 1)));

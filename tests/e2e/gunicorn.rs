@@ -144,7 +144,7 @@ fn a_signal_to_every_process_kills_workers_and_drops_a_request() {
     let slow = backend.slow_request(&app);
     app.update("two");
     sidecar.expect("the process ended after the signal");
-    sidecar.wait_at_rest();
+    sidecar.wait_until_idle();
     assert_eq!(slow.finish(), "", "dropped");
     eventually("a worker killed", || app.count(KILLED) > 0);
     app.is_running();

@@ -168,7 +168,7 @@ fn are_in_time(medium: &Path) -> bool {
     // The first requests touch memory that stays in use.
     finish(load(port, 1));
     let quiet = update(&mut sidecar, &mut floor, |rounds| rounds == 100);
-    sidecar.watcher.wait_at_rest();
+    sidecar.watcher.wait_until_idle();
     let before = memory();
 
     let mut load = load(port, SECONDS);
@@ -179,7 +179,7 @@ fn are_in_time(medium: &Path) -> bool {
     println!("{}: {requests} requests", medium.display());
     print("without load", &quiet);
     print("under load", &loaded);
-    sidecar.watcher.wait_at_rest();
+    sidecar.watcher.wait_until_idle();
     assert_eq!(memory(), before);
     assert!(requests >= RATE * SECONDS, "{requests} requests");
     let (_, lines) = sidecar.watcher.end();

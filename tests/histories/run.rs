@@ -210,10 +210,11 @@ impl Run {
             } else {
                 guard.get_or_insert_with(no_forks);
             }
-            let has_a_middle = matches!(&action, Action::File(act) if act.has_a_middle());
+            let has_intermediate_state =
+                matches!(&action, Action::File(act) if act.has_intermediate_state());
             if self.carry_out(writer, &action) {
                 step.shell.push(action.shell(writer, &self.world.base));
-                step.middle |= has_a_middle;
+                step.middle |= has_intermediate_state;
                 step.files |= action.touches_files();
                 changes += usize::from(!matches!(&action, Action::File(act) if act.is_harmless()));
             }

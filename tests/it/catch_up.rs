@@ -27,7 +27,7 @@ fn started_after_a_change(set: &[(&str, &str)]) -> (tempfile::TempDir, Target, T
 fn p8_a_process_from_before_the_newest_change_is_signalled_once_at_start() {
     let (_directory, mut target, mut sidecar) = started_after_a_change(&[]);
     assert_eq!(target.signalled().1, "new");
-    sidecar.wait_at_rest();
+    sidecar.wait_until_idle();
     let (_, log) = sidecar.end();
     let log = log.join("\n");
     assert_eq!(log.matches("signal sent").count(), 1, "{log}");
@@ -50,7 +50,7 @@ fn p8_a_process_from_after_the_newest_change_is_left_alone() {
     let mut sidecar = Settings::new(&path, &target.name)
         .set("RELOAD_CATCH_UP", "true")
         .start();
-    sidecar.wait_at_rest();
+    sidecar.wait_until_idle();
     let (_, log) = sidecar.end();
     let log = log.join("\n");
     assert!(
@@ -67,7 +67,7 @@ fn p8_without_a_process_at_startup_nothing_is_caught_up() {
     let mut sidecar = Settings::new(directory.path(), "nobody")
         .set("RELOAD_CATCH_UP", "true")
         .start();
-    sidecar.wait_at_rest();
+    sidecar.wait_until_idle();
     let (_, log) = sidecar.end();
     assert!(!log.iter().any(|line| line.contains("pending")), "{log:?}");
 }
@@ -110,7 +110,7 @@ fn p8_catching_up_waits_for_a_process_that_is_not_ready() {
 fn p8_catching_up_can_be_turned_off() {
     let (_directory, mut target, mut sidecar) =
         started_after_a_change(&[("RELOAD_CATCH_UP", "false")]);
-    sidecar.wait_at_rest();
+    sidecar.wait_until_idle();
     sidecar.end();
     assert_eq!(target.count(), 0);
 }

@@ -53,7 +53,7 @@ fn a1_a_file_that_is_opened_after_the_signal_confirms_the_reload() {
         let line = scene.sidecar.expect("reload confirmed");
         assert!(line.contains("files=1 after_ms="), "{line}");
     }
-    scene.sidecar.wait_at_rest();
+    scene.sidecar.wait_until_idle();
     let (_, log) = scene.sidecar.end();
     let log = log.join("\n");
     assert_eq!(log.matches("reload confirmed").count(), 2, "{log}");
@@ -78,7 +78,7 @@ fn a1_a_directory_without_files_needs_no_confirmation() {
         .start();
     fs::create_dir(directory.path().join("conf.d")).unwrap();
     assert_eq!(target.signalled().1, "conf.d");
-    sidecar.wait_at_rest();
+    sidecar.wait_until_idle();
     let (_, log) = sidecar.end();
     assert!(!log.iter().any(|line| is_warning(line)), "{log:?}");
 }
@@ -108,7 +108,7 @@ fn a1_an_update_that_was_read_long_before_its_last_step_is_confirmed() {
         .set("RELOAD_SETTLE_MAX", "10s")
         .set("VERBOSE", "true")
         .start();
-    sidecar.wait_at_rest();
+    sidecar.wait_until_idle();
     volume.update_with(&[("app.conf", "new")], |_| {
         sidecar.expect("reading everything");
         eventually("asleep until the update is complete", || {
@@ -132,7 +132,7 @@ fn a1_a_process_that_opens_nothing_is_reported() {
         line.contains(" warn ") && line.ends_with("signal=SIGHUP"),
         "{line}"
     );
-    scene.sidecar.wait_at_rest();
+    scene.sidecar.wait_until_idle();
     let (_, log) = scene.sidecar.end();
     let log = log.join("\n");
     assert_eq!(log.matches("none of the watched files").count(), 1, "{log}");
@@ -153,7 +153,7 @@ fn a1_retry_signals_again_until_the_files_are_read() {
     scene.sidecar.expect("signal sent");
     assert_eq!(scene.target.signalled().1, "one");
     scene.sidecar.expect("reload confirmed");
-    scene.sidecar.wait_at_rest();
+    scene.sidecar.wait_until_idle();
     let (_, log) = scene.sidecar.end();
     let log = log.join("\n");
     assert_eq!(log.matches("signal sent").count(), 2, "{log}");
@@ -168,7 +168,7 @@ fn a1_retry_gives_up_after_three_more_signals() {
     }
     let last = scene.sidecar.expect("none of the watched files");
     assert!(!last.contains("Sending"), "{last}");
-    scene.sidecar.wait_at_rest();
+    scene.sidecar.wait_until_idle();
     let (_, log) = scene.sidecar.end();
     assert_eq!(
         log.iter()
@@ -214,7 +214,7 @@ fn a2_a_process_that_is_meant_to_end_is_no_error() {
     let mut scene = scene("root/app.conf", &[], &[("RELOAD_SIGNAL", "TERM")]);
     update(&scene, "new");
     scene.sidecar.expect("signal sent");
-    scene.sidecar.wait_at_rest();
+    scene.sidecar.wait_until_idle();
     let (_, log) = scene.sidecar.end();
     assert!(!log.iter().any(|line| line.contains(" error ")), "{log:?}");
 }
@@ -224,7 +224,7 @@ fn a1_confirmation_can_be_turned_off() {
     let mut scene = scene("elsewhere", &[], &[("RELOAD_CONFIRM", "off")]);
     update(&scene, "one");
     scene.target.signalled();
-    scene.sidecar.wait_at_rest();
+    scene.sidecar.wait_until_idle();
     scene.sidecar.signal(Signal::TERM);
     let (_, log) = scene.sidecar.finish();
     assert!(!log.iter().any(|line| is_warning(line)), "{log:?}");
@@ -247,7 +247,7 @@ fn l4_a_confirmed_reload_leaves_no_descriptor_behind() {
     let measure = |scene: &mut Scene, content: &str| {
         update(scene, content);
         while scene.target.signalled().1 != content {}
-        scene.sidecar.wait_at_rest();
+        scene.sidecar.wait_until_idle();
         watches(&scene.sidecar)
     };
     let first = measure(&mut scene, "first");
@@ -289,7 +289,7 @@ fn a1_every_one_of_many_updates_is_confirmed() {
     }
     volume.update(&[("app.conf", "last")]);
     while target.signalled().1 != "last" {}
-    sidecar.wait_at_rest();
+    sidecar.wait_until_idle();
     let (_, log) = sidecar.end();
     let outcome = log.iter().rev().find(|line| {
         line.contains("reload confirmed") || line.contains("none of the watched files")

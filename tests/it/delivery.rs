@@ -498,7 +498,7 @@ fn p3_a_process_with_a_recycled_id_is_not_signalled() {
     sidecar.expect("no signal needed: the process started after the change");
     let content = config.change();
     assert_eq!(target.signalled().1, content);
-    sidecar.wait_at_rest();
+    sidecar.wait_until_idle();
     assert_eq!(target.count(), 1);
 }
 
@@ -524,7 +524,7 @@ fn p3_a_worker_with_a_recycled_master_id_is_still_a_worker() {
     let content = config.change();
     assert_eq!(master.signalled().1, content);
     sidecar.expect(&format!("signal sent signal=SIGHUP pid={} ", ID + 1));
-    sidecar.wait_at_rest();
+    sidecar.wait_until_idle();
     drop(master);
     let mut master = start(&config, ID, "1");
     master.talker.expect("ready");
@@ -537,7 +537,7 @@ fn p3_a_worker_with_a_recycled_master_id_is_still_a_worker() {
     let content = config.change();
     assert_eq!(master.signalled().1, content);
     sidecar.expect(&format!("signal sent signal=SIGHUP pid={ID} "));
-    sidecar.wait_at_rest();
+    sidecar.wait_until_idle();
     assert_eq!(master.count(), 1, "and of the worker nothing");
 }
 
@@ -551,7 +551,7 @@ fn p3_a_process_that_executes_another_program_before_the_signal_is_not_signalled
     // Its first argument says nothing of either.
     let options = ["--title", "x", "--comm", &name, "--become", &later];
     let mut sidecar = config.settings(&name).start();
-    sidecar.wait_at_rest();
+    sidecar.wait_until_idle();
     // Of one that is known the descriptor is open already.
     let mut target = Target::start_as(&unique_name(), &config.file(), &options);
     let change = || {
@@ -607,7 +607,7 @@ fn p3_an_id_recycled_before_the_signal_is_not_signalled() {
             });
             let mut sidecar = settings.launch_by(|command| namespace.spawn(command));
             sidecar.expect("watching");
-            sidecar.wait_at_rest();
+            sidecar.wait_until_idle();
             let target = known.unwrap_or_else(|| start(&name));
             // The new one has the old one's name, and differs by its start alone; or it is another program.
             let mut new = None;
@@ -683,7 +683,7 @@ fn p6_the_pauses_between_attempts_grow() {
     target.talker.signal(Signal::USR2);
     assert_eq!(target.signalled().0, "SIGUSR2");
     assert_eq!(target.signalled(), ("SIGHUP".to_owned(), content));
-    sidecar.wait_at_rest();
+    sidecar.wait_until_idle();
     let (_, log) = sidecar.end();
     let said = |part: &str| log.iter().filter(|line| line.contains(part)).count();
     assert_eq!(said("reload pending"), 1, "{log:#?}");
@@ -718,7 +718,7 @@ fn p6_a_crash_looping_process_gets_no_needless_signal() {
     let content = config.change();
     while target.signalled().1 != content {}
     let mut sidecar = sidecar;
-    sidecar.wait_at_rest();
+    sidecar.wait_until_idle();
     let (_, log) = sidecar.end();
     // For one change the same reason is said once.
     let changes = log.split(|line| line.contains("content changed"));
@@ -756,7 +756,7 @@ fn p7_a_reload_without_permission_arrives_once_the_sidecar_runs_as_the_right_use
     });
     let mut sidecar = right.start();
     assert_eq!(target.signalled().1, content);
-    sidecar.wait_at_rest();
+    sidecar.wait_until_idle();
     assert_eq!(target.count(), 1);
 }
 
@@ -781,6 +781,6 @@ fn p7_an_application_restarted_as_the_sidecars_user_gets_the_next_change() {
     sidecar.expect("no signal needed: the process started after the change");
     let content = config.change();
     assert_eq!(right.signalled().1, content);
-    sidecar.wait_at_rest();
+    sidecar.wait_until_idle();
     assert_eq!(right.count(), 1);
 }

@@ -286,7 +286,7 @@ fn a_client_that_reads_no_answers_does_not_block_the_sidecar() {
             .is_err_and(|error| error.kind() != std::io::ErrorKind::WouldBlock)
     });
     assert_eq!(listening.get("/healthz").status, "200 OK");
-    listening.sidecar.wait_at_rest();
+    listening.sidecar.wait_until_idle();
 }
 
 #[test]
@@ -312,7 +312,7 @@ fn clients_that_disconnect_leave_no_descriptor_behind() {
     }
     assert_eq!(listening.get("/healthz").status, "200 OK");
     eventually("closed", || listening.measure().1 == before);
-    listening.sidecar.wait_at_rest();
+    listening.sidecar.wait_until_idle();
 }
 
 #[test]
@@ -330,7 +330,7 @@ fn input_after_the_final_response_is_ignored() {
         for _ in 0..100 {
             stream.write_all(&[b'x'; 1000]).unwrap();
         }
-        listening.sidecar.wait_at_rest();
+        listening.sidecar.wait_until_idle();
         assert_eq!(read_response(&mut stream, false).status, "400 Bad Request");
         expect_end(&mut stream);
     }
@@ -360,7 +360,7 @@ fn a_thousand_idle_connections_do_not_block_a_request() {
     // Delivers once, so that the stack has grown as far as it does.
     let content = listening.config.change();
     assert_eq!(target.signalled().1, content);
-    listening.sidecar.wait_at_rest();
+    listening.sidecar.wait_until_idle();
     let memory_before = listening.measure().0;
     let mut idle: Vec<TcpStream> = Vec::new();
     for at in 0..1000 {
@@ -381,7 +381,7 @@ fn a_thousand_idle_connections_do_not_block_a_request() {
     let content = listening.config.change();
     assert_eq!(target.signalled().1, content);
     // L3: at rest with all of them.
-    listening.sidecar.wait_at_rest();
+    listening.sidecar.wait_until_idle();
     let (memory, descriptors) = listening.measure();
     assert_eq!(memory, memory_before);
     assert!(descriptors <= descriptors_before + 8, "{descriptors}");

@@ -97,7 +97,7 @@ fn l1_a_settling_change_is_logged_as_undelivered() {
 fn l3_an_idle_sidecar_makes_no_system_call() {
     let config = config();
     let mut sidecar = Settings::new(config.path(), "nobody").start();
-    sidecar.wait_at_rest();
+    sidecar.wait_until_idle();
     let switches = || {
         let status =
             fs::read_to_string(format!("/proc/{}/status", sidecar.pid().as_raw_nonzero())).unwrap();

@@ -24,7 +24,7 @@ fn tell(config: &mut Config, target: &mut Target) {
 /// Ends the sidecar when it has done all that it was to do. Returns the ids of those that it signalled.
 #[track_caller]
 fn signalled_by(mut sidecar: Talker) -> Vec<i32> {
-    sidecar.wait_at_rest();
+    sidecar.wait_until_idle();
     let (_, log) = sidecar.end();
     let sent = log.iter().filter(|line| line.contains("signal sent"));
     let pid = |line: &String| {
@@ -240,7 +240,7 @@ fn p2_a_child_is_signalled_once_its_matching_parent_has_ended() {
     let mut sidecar = config.settings(&name).start();
     tell(&mut config, &mut family);
     // While it still looks at the others the child could take the parent's place in the same delivery.
-    sidecar.wait_at_rest();
+    sidecar.wait_until_idle();
     family.talker.signal(Signal::KILL);
     eventually("ended", || state(id(&family)) == 'Z');
     tell(&mut config, &mut family);

@@ -496,7 +496,7 @@ fn is_signalled_after_the_brief_change(scene: Scene, mut second: Target, before:
 #[test]
 fn w10_a_process_started_in_a_brief_change_while_the_sidecar_was_stopped_is_signalled() {
     let mut scene = Scene::new(whole);
-    scene.sidecar.wait_at_rest();
+    scene.sidecar.wait_until_idle();
     scene.sidecar.signal(Signal::STOP);
     let second = flip(&scene);
     scene.sidecar.signal(Signal::CONT);
@@ -509,7 +509,7 @@ fn w10_a_process_started_in_a_brief_change_during_a_request_is_signalled() {
         return;
     }
     let mut scene = Scene::new(whole);
-    scene.sidecar.wait_at_rest();
+    scene.sidecar.wait_until_idle();
     let request = || scene.sidecar.signal(Signal::USR1);
     let mut second = None;
     // It has looked for others since it signalled the one that it knew, and asks for the time next.
@@ -534,7 +534,7 @@ fn is_told_of_a_flip_unseen(mut scene: Scene) -> bool {
         let schedstat = fs::read_to_string(&schedstat).unwrap();
         schedstat.split(' ').next().unwrap().to_owned()
     };
-    scene.sidecar.wait_at_rest();
+    scene.sidecar.wait_until_idle();
     let Some(hog) = keep_from_running(scene.sidecar.pid()) else {
         eprintln!("it takes a second processor, and real-time priority");
         return true;

@@ -149,7 +149,7 @@ fn w3_a_storm_without_a_change_sends_no_signal_and_is_scanned_rarely() {
 /// Asserts, once the sidecar is idle, that its log has `told` alone as signalled.
 #[track_caller]
 fn expect_only(told: &Target, mut sidecar: Talker) {
-    sidecar.wait_at_rest();
+    sidecar.wait_until_idle();
     let (_, log) = sidecar.end();
     let sent: Vec<_> = log
         .iter()

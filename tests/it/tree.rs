@@ -245,7 +245,7 @@ fn w1_roots_that_overlap_are_one_change_each_time() {
     assert_eq!(target.signalled().1, "renamed");
     fs::write(path("sub/app.conf"), "written again").unwrap();
     assert_eq!(target.signalled().1, "written again");
-    sidecar.wait_at_rest();
+    sidecar.wait_until_idle();
     let (_, log) = sidecar.end();
     assert_eq!(log.join("\n").matches("signal sent").count(), 3, "{log:#?}");
 }

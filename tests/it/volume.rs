@@ -140,7 +140,7 @@ fn w2_the_signal_follows_the_last_step_at_once() {
         for content in ["one", "two"] {
             volume.update(&[("app.conf", content)]);
             assert_eq!(target.signalled().1, content, "{order:?}");
-            sidecar.wait_at_rest();
+            sidecar.wait_until_idle();
         }
     }
 }
@@ -309,7 +309,7 @@ fn w2_re_owning_files_after_an_update_is_no_second_signal() {
             fs::set_permissions(path, Permissions::from_mode(mode | 0o070)).unwrap();
         }
         assert_eq!(target.signalled().1, content);
-        sidecar.wait_at_rest();
+        sidecar.wait_until_idle();
     }
     let (_, log) = sidecar.end();
     assert_eq!(log.join("\n").matches("signal sent").count(), 2, "{log:#?}");
@@ -357,7 +357,7 @@ fn w2_a_projected_volume_of_nested_keys_gives_one_signal_for_each_update_of_any_
         for update in updates {
             volume.update(update);
             assert_eq!(target.signalled().1, update[0].1, "{order:?}");
-            sidecar.wait_at_rest();
+            sidecar.wait_until_idle();
         }
         let (_, log) = sidecar.end();
         assert_eq!(
@@ -394,7 +394,7 @@ fn w2_a_volume_below_the_root_and_a_key_linked_in_from_another_give_one_signal_a
         sidecar.expect("the content is the same");
         expected += 2;
     }
-    sidecar.wait_at_rest();
+    sidecar.wait_until_idle();
     let (_, log) = sidecar.end();
     assert_eq!(
         log.join("\n").matches("signal sent").count(),
@@ -423,7 +423,7 @@ fn w2_a_volume_first_written_later_gives_one_signal_then_and_for_every_update() 
             volume.update(&[("app.conf", content), (content, "")]);
             assert_eq!(target.signalled().1, content, "there before: {exists}");
         }
-        sidecar.wait_at_rest();
+        sidecar.wait_until_idle();
         let (_, log) = sidecar.end();
         let log = log.join("\n");
         assert_eq!(log.matches("signal sent").count(), 3, "{log}");
@@ -460,7 +460,7 @@ fn two_volumes_written_by_two_kubelets_at_once_end_on_the_newest_content_of_both
             });
         }
     });
-    sidecar.wait_at_rest();
+    sidecar.wait_until_idle();
     for target in &mut targets {
         eventually("read the last update", || {
             target.last() == Some(&UPDATES.to_string())

@@ -72,7 +72,7 @@ impl Act {
 
     /// Returns true if a reader may see a state that exists neither before nor after, such as a truncated file. Call it before
     /// the operation.
-    pub fn has_a_middle(&self) -> bool {
+    pub fn has_intermediate_state(&self) -> bool {
         matches!(self, Self::Write(path, _, How::Anew) if path.exists())
     }
 

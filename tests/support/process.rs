@@ -119,7 +119,7 @@ impl Talker {
     /// Waits until the sidecar sleeps in `poll` without a deadline, which it does when nothing is settling and nothing is owed.
     /// Whatever was done to its files before is dealt with then: an event wakes it before the call that caused it returns.
     #[track_caller]
-    pub fn wait_at_rest(&mut self) {
+    pub fn wait_until_idle(&mut self) {
         let deadline = Instant::now() + DEADLINE;
         // ppoll(descriptors, count, timeout, signals, size)
         while self

@@ -73,7 +73,7 @@ impl Scene {
     /// returned, holds every signal that it ever sent.
     #[track_caller]
     pub fn finish(mut self) -> Ending {
-        self.sidecar.wait_at_rest();
+        self.sidecar.wait_until_idle();
         self.stop()
     }
 
