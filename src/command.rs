@@ -15,13 +15,13 @@ use core::fmt::{self, Write};
 use rustix::fd::AsRawFd;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
-/// Asked to stop, or all is well.
+/// The exit code if all is well.
 const EXIT_WELL: i32 = 0;
-/// The operating system refused, or not all is well.
+/// The exit code if the operating system refused something, or not all is well.
 const EXIT_NOT_WELL: i32 = 1;
-/// Settings or usage wrong.
+/// The exit code if the settings or the usage are wrong.
 const EXIT_WRONG: i32 = 2;
-/// A panic: 128 + SIGABRT, as a shell reports any program that aborts.
+/// The exit code after a panic: 128 + SIGABRT, as a shell reports any program that aborts.
 pub const EXIT_PANICKED: i32 = 134;
 
 /// A command.
@@ -105,7 +105,7 @@ impl Command {
     }
 }
 
-/// Does what the arguments after the program's name ask for. Returns the exit code.
+/// Runs the command named by the arguments, without the program's own name. Returns the exit code.
 pub fn main(
     arguments: &mut dyn Iterator<Item = &'static [u8]>,
     environment: &mut dyn Iterator<Item = &'static [u8]>,
@@ -148,9 +148,9 @@ fn settings(
 ) -> Option<Config<'static>> {
     let parsed = Parsed::of(environment);
     set_report(report, parsed.config());
-    let mut are_right = true;
+    let mut is_valid = true;
     for mistake in parsed.mistakes() {
-        are_right = false;
+        is_valid = false;
         report.tell(&match mistake {
             config::Mistake::NoTarget => Mistake::NoTarget,
             config::Mistake::Value {
@@ -164,7 +164,7 @@ fn settings(
             },
         });
     }
-    are_right.then(|| parsed.config().clone())
+    is_valid.then(|| parsed.config().clone())
 }
 
 /// Lets the report follow `LOG_FORMAT` and `VERBOSE`.
@@ -188,7 +188,7 @@ fn with_settings(command: Command, config: &Config<'_>, report: &mut Report) -> 
     if command == Command::Health && config.listen.is_none() {
         return reject(Mistake::NoHealthEndpoint, report);
     }
-    // Their output is for the person who ran them.
+    // The output of the other commands is for the person who ran them.
     report.set(Format::Plain, Level::Info);
     let is_well = match config.listen {
         Some(listen) if command == Command::Health => http::health(&listen.address, report),

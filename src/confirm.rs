@@ -1,7 +1,7 @@
 //! Watches what happens after a signal: whether the files are read again, and whether the process survives.
 //!
-//! A scan arms an [`OpenWatches`] for every directory and linked file that it reads. Whoever opens a file there after the
-//! signal is taken for the application. The sidecar's own scans open files as well, so events that came before the end of a
+//! A scan arms an [`OpenWatches`] for every directory and linked file that it reads. A process that opens a file there after
+//! the signal is taken for the application. The sidecar's own scans open files as well, so events that came before the end of a
 //! scan are discarded, and a window that overlaps with a scan ends without a warning.
 
 mod open_watches;
@@ -45,7 +45,7 @@ impl Target {
     }
 }
 
-/// The watches after a signal.
+/// The state of the watch on the effect of signals.
 #[derive(Debug)]
 pub struct Confirm {
     mode: ConfirmMode,
@@ -83,7 +83,7 @@ impl Confirm {
 
     /// Prepares for a scan and returns the watches that it arms.
     pub fn before_scan(&mut self, now: Instant) -> &mut OpenWatches {
-        // Whoever opens a file during the scan cannot be told from the scan itself.
+        // Files that others open during the scan cannot be told from those that the scan opens.
         self.record(now);
         // Some of the watches may be on files that are gone, and they count towards the limit.
         if self.open_watches.is_full() {
@@ -92,7 +92,7 @@ impl Confirm {
         &mut self.open_watches
     }
 
-    /// Takes in how many files a scan has found; `None` if it was interrupted.
+    /// Takes the number of files that a scan has found; `None` if it was interrupted.
     pub fn after_scan(&mut self, files: Option<u32>) {
         self.has_files = files.map_or(self.has_files, |files| files > 0);
         self.discard();
@@ -168,7 +168,7 @@ impl Confirm {
         targets.chain(opened).map(AsFd::as_fd)
     }
 
-    /// Reports the effect of the signal, as far as it is known by now. Returns true if the signal should be sent again.
+    /// Reports the effect of the signal, as far as it is clear by now. Returns true if the signal should be sent again.
     pub fn conclude(&mut self, now: Instant, report: &mut Report) -> bool {
         self.check_targets(now, report);
         self.record(now);
@@ -211,7 +211,7 @@ impl Confirm {
             }
         }
         if one_has_ended && self.targets.iter().all(Option::is_none) {
-            // Nobody is left to open a file.
+            // No process is left to open a file.
             self.window = None;
         }
     }

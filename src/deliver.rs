@@ -37,12 +37,12 @@ pub struct Delivery<'c> {
     obstacle: Option<Obstacle<'c>>,
 }
 
-/// One attempt and what it has done so far.
+/// One attempt and its progress.
 struct Round<'c> {
     order: Order,
     changed_at: Instant,
     signalled: u32,
-    /// The first obstacle, and when it passes if that is known.
+    /// The first obstacle, and when it passes, if known.
     obstacle: Option<Obstacle<'c>>,
     ready_at: Option<Instant>,
 }

@@ -23,7 +23,7 @@ impl Fingerprint {
         self.0 = self.0.wrapping_add(other.0);
     }
 
-    /// Returns what was added since `before`.
+    /// Returns the fingerprint of the entries added since `before`.
     #[must_use]
     pub const fn since(self, before: Self) -> Self {
         Self(self.0.wrapping_sub(before.0))

@@ -56,14 +56,14 @@ impl Http {
         Ok(())
     }
 
-    /// Returns what to poll: once one of them is readable, [`serve`](Self::serve).
+    /// Returns the descriptors to poll; when one is readable, call [`serve`](Self::serve).
     pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let connections = self.connections.iter().map(|connection| &connection.fd);
         let listener = self.paused.is_none().then_some(&self.listener);
         connections.chain(listener).flatten().map(AsFd::as_fd)
     }
 
-    /// Returns when to [`serve`](Self::serve) at the latest.
+    /// Returns when to call [`serve`](Self::serve) at the latest.
     pub const fn deadline(&self) -> Option<Instant> {
         self.paused
     }

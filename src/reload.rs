@@ -24,7 +24,7 @@ use pending::Pending;
 #[derive(Clone, Debug)]
 pub struct Reload {
     timing: Timing,
-    /// The content that every process has been told of or has read at its start; `None` if they may differ.
+    /// The content that every process was signalled for or has read at its start; `None` if they may differ.
     delivered: Option<Fingerprint>,
     seen: Fingerprint,
     scanned_at: Instant,
@@ -57,7 +57,7 @@ enum First {
 }
 
 impl Reload {
-    /// Nothing seen, nothing delivered: the first event must be [`Event::Started`].
+    /// Returns the machine at startup. Its first event must be [`Event::Started`].
     pub fn new(timing: Timing) -> Self {
         Self {
             timing,
@@ -73,7 +73,7 @@ impl Reload {
         }
     }
 
-    /// Returns when [`Event::Woke`] is due. `None`: only an event can change anything.
+    /// Returns when [`Event::Woke`] is due; `None` if there is nothing to do until another event comes.
     pub fn deadline(&self) -> Option<Instant> {
         match (&self.burst, &self.pending) {
             (Some(burst), _) => Some(burst.due),
@@ -87,7 +87,7 @@ impl Reload {
         self.pending.as_ref().map(|pending| pending.since)
     }
 
-    /// The same, but only if some process is known to wait for it: at the start none need be there.
+    /// Returns the same if a process is certain to need the change. The catch-up at startup may concern none.
     pub fn pending_since(&self) -> Option<Instant> {
         let pending = self.pending.as_ref()?;
         (pending.order.is_for_everyone() || pending.reported.is_some()).then_some(pending.since)
@@ -143,12 +143,12 @@ impl Reload {
         self.delivered = catch_up.is_none().then_some(fingerprint);
         self.scanned_at = now;
         if let Some(changed_at) = catch_up {
-            // No process need be there: one that starts later reads what is there now.
+            // There may be no such process, which is fine: one that starts later reads the current content.
             self.require(now, Some(Instant::BOOT), changed_at);
         }
     }
 
-    /// Events came, the earliest of them no earlier than `since`.
+    /// Takes events, none of them earlier than `since`.
     fn changed(&mut self, change: Change, since: Instant, now: Instant) {
         let limit = now.plus(self.timing.settle_max);
         let burst = self.burst.get_or_insert(Burst {
@@ -201,7 +201,7 @@ impl Reload {
         let Some(change) = scan.disturbed else {
             return (note, First::Scan);
         };
-        // A change after the reading has had its event.
+        // The change that disturbed the scan gives no further event, so another scan is due.
         self.burst = Some(Burst {
             first: last,
             last: now,
@@ -212,7 +212,7 @@ impl Reload {
         (note, First::Delivery)
     }
 
-    /// A scan counts: the content changed, if at all, between `first` and `last`.
+    /// Takes a scan that counts. The content changed, if at all, between `first` and `last`.
     fn settled(
         &mut self,
         scan: Scan,
@@ -230,12 +230,12 @@ impl Reload {
             after: scan.fingerprint,
         });
         if core::mem::take(&mut self.is_requested) {
-            // Whoever starts from now on reads what is there now.
+            // A process that starts from now on reads the current content.
             self.require(now, None, now).is_requested = true;
             return note;
         }
         match &mut self.pending {
-            // It stays pending for the same processes, and for those that started while the content was another for a moment.
+            // It stays pending for the same processes, and for those that started while the content may have differed briefly.
             Some(pending) if !is_new => {
                 if cause == Cause::Events {
                     pending.order.extend(first, last);
@@ -247,7 +247,7 @@ impl Reload {
                 self.require(first, Some(since), last);
                 Some(Note::Reverted)
             }
-            // The content may have been another for a moment, and a process may have started in it.
+            // The content may have differed briefly, and a process may have started meanwhile.
             None if !is_new && cause == Cause::Events => {
                 self.require(first, Some(first), last);
                 Some(Note::Unchanged)

@@ -1,9 +1,9 @@
-//! Everything that the program says of itself. It is one list, [`facts`]; a log line and metrics are two ways to say it.
+//! The log and the metrics. Both come from one list of [`facts`].
 //!
-//! Whoever decides something hands over a fact and formats nothing:
+//! The code that makes a decision reports it as a fact, and formats nothing:
 //!
 //! ```text
-//! report.tell(Delivering::Sent { signal, process, after })
+//! report.tell(&Delivering::Sent { signal, subject, after })
 //!   -> 2026-11-23T15:16:27.123Z info  signal sent signal=SIGHUP pid=7 process=nginx after_ms=3
 //!   -> reloader_signals_total 1
 //! ```
@@ -22,7 +22,7 @@ use metrics::Metrics;
 
 /// Something worth a log line, a metric, or both.
 pub trait Fact {
-    /// Returns how much it matters; `None` if it is only counted.
+    /// Returns the level to log it at; `None` if it is only counted.
     fn level(&self) -> Option<Level>;
     /// Writes the message and adds its keys.
     fn describe(&self, line: &mut Line) -> fmt::Result;
@@ -48,13 +48,13 @@ impl Report {
         }
     }
 
-    /// Sets how lines are written from now on, and which matter enough.
+    /// Sets the format of the lines from now on, and the lowest level to log.
     pub const fn set(&mut self, format: Format, min_level: Level) {
         self.log.format = format;
         self.log.min_level = min_level;
     }
 
-    /// Counts a fact and logs it, if it matters enough.
+    /// Counts a fact, and logs it unless its level is too low.
     pub fn tell(&mut self, fact: &dyn Fact) {
         fact.count(&mut self.metrics);
         let Some(level) = fact.level().filter(|level| *level >= self.log.min_level) else {

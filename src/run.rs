@@ -11,7 +11,6 @@ use crate::base::signal::Signal;
 use crate::base::sys;
 use crate::base::time::{Deadline, Instant, Millis, TICK};
 use crate::config::{Config, PollInterval};
-
 use crate::mount;
 use crate::reload::{Action, Change, Event};
 use crate::report::Report;
@@ -26,10 +25,10 @@ use sidecar::Sidecar;
 pub use sidecar::open_proc;
 use status::{Pending, Status};
 
-/// Asked to stop.
-pub const EXIT_STOPPED: i32 = 0;
-/// The operating system refused what the program cannot run without.
-pub const EXIT_REFUSED: i32 = 1;
+/// The exit code after SIGTERM or SIGINT.
+const EXIT_STOPPED: i32 = 0;
+/// The exit code if the operating system refused something that the program cannot run without.
+const EXIT_REFUSED: i32 = 1;
 /// The interval at which the content is compared where inotify misses changes.
 const AUTOMATIC_INTERVAL: Millis = Millis(5_000);
 
@@ -96,14 +95,14 @@ impl Sidecar<'_> {
         }
     }
 
-    /// Makes the first scan. If a signal interrupts it, nothing is lost: no process has to be told of what was there before.
+    /// Makes the first scan. If a signal interrupts it, it is made again later: until then there is no change to deliver.
     fn start(&mut self, report: &mut Report) {
         self.is_watching = self.scan(report);
         if !self.is_watching {
             return;
         }
         let found = *self.watch.last();
-        // Everything is new: that says nothing about the first change.
+        // Every watch is new at startup, which must not affect the first change.
         self.watch.take_armed_new();
         self.changes.accept();
         self.delivery.prepare(self.config, &self.proc);
@@ -112,7 +111,7 @@ impl Sidecar<'_> {
             directories: found.directories,
         });
         let catch_up = self.config.catch_up.then(|| {
-            // A process that started within the tick after it may have read what was there before.
+            // Times are coarse: a process that seems to have started within a tick after the change may have started before it.
             let newest = found.newest_ms + TICK.0;
             sys::now().minus(Millis(sys::wall_ms().saturating_sub(newest)))
         });
@@ -169,11 +168,11 @@ impl Sidecar<'_> {
         self.handle(Event::Requested, report);
     }
 
-    /// Takes inotify's events. They do not say when they happened: not before the queue was last empty, nor, if the program has
-    /// slept, before it woke.
+    /// Takes inotify's events. They carry no time, so they count from when the queue was last empty or, if the program has slept
+    /// since, from when it woke.
     fn take_events(&mut self, slept_until: Option<Instant>, report: &mut Report) {
-        // The second time round is for an update that has become visible but is not complete: reading it ahead of its last step
-        // leaves nothing to do then but to signal.
+        // The second round is for an update that is visible but not complete: it is scanned ahead of its last step, so that only
+        // the signal is left to do then.
         for _ in 0..2 {
             let drained_at = core::mem::replace(&mut self.drained_at, sys::now());
             let since = slept_until.map_or(drained_at, |woke| drained_at.max(woke));

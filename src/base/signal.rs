@@ -141,7 +141,7 @@ impl Signal {
         self.0
     }
 
-    /// Returns what it does to a process that has not prepared for it. Real-time signals end the process.
+    /// Returns its default action. That of the real-time signals is to end the process.
     pub fn default_action(self) -> DefaultAction {
         TABLE
             .iter()
@@ -154,7 +154,7 @@ impl Signal {
         Word::of(&self)
     }
 
-    /// Returns true if whoever configures this signal wants the process to end or stop.
+    /// Returns true if sending the signal is meant to end or stop the process.
     pub fn is_meant_to_end(self) -> bool {
         matches!(
             self.number().into(),
@@ -211,7 +211,7 @@ fn number(digits: &[u8]) -> Option<u32> {
     })
 }
 
-/// Returns the Levenshtein distance without regard to case, over at most the first 15 bytes of what was typed.
+/// Returns the Levenshtein distance without regard to case, over at most the first 15 bytes of `typed`.
 fn distance(name: &str, typed: &[u8]) -> u8 {
     const WIDTH: usize = 16;
     let typed = &typed[..typed.len().min(WIDTH - 1)];

@@ -14,17 +14,17 @@ impl Millis {
     /// No time at all.
     pub const ZERO: Self = Self(0);
 
-    /// This many seconds.
+    /// Returns a span of this many seconds.
     pub const fn from_secs(seconds: u64) -> Self {
         Self(seconds * 1000)
     }
 
-    /// Whole seconds, rounded down.
+    /// Returns the whole seconds, rounded down.
     pub const fn as_secs(self) -> u64 {
         self.0 / 1000
     }
 
-    /// `factor` times as long.
+    /// Returns a span `factor` times as long.
     #[must_use]
     pub const fn times(self, factor: u64) -> Self {
         Self(self.0.saturating_mul(factor))
@@ -49,17 +49,17 @@ impl Instant {
     /// After everything that happens.
     pub const NEVER: Self = Self(u64::MAX);
 
-    /// The instant this many nanoseconds after boot.
+    /// Returns the instant this many nanoseconds after boot.
     pub const fn from_nanoseconds(nanoseconds: u64) -> Self {
         Self(nanoseconds)
     }
 
-    /// Nanoseconds since boot.
+    /// Returns the nanoseconds since boot.
     pub const fn as_nanoseconds(self) -> u64 {
         self.0
     }
 
-    /// The instant `span` later.
+    /// Returns the instant `span` later.
     #[must_use]
     // Not inlined: it is called in many places.
     #[inline(never)]
@@ -67,19 +67,19 @@ impl Instant {
         Self(self.0.saturating_add(span.0.saturating_mul(1_000_000)))
     }
 
-    /// The instant `span` earlier, but not before boot.
+    /// Returns the instant `span` earlier, but not before boot.
     #[must_use]
     pub const fn minus(self, span: Millis) -> Self {
         self.minus_nanoseconds(span.0.saturating_mul(1_000_000))
     }
 
-    /// The instant this many nanoseconds earlier, but not before boot.
+    /// Returns the instant this many nanoseconds earlier, but not before boot.
     #[must_use]
     pub const fn minus_nanoseconds(self, nanoseconds: u64) -> Self {
         Self(self.0.saturating_sub(nanoseconds))
     }
 
-    /// The time since `earlier`; zero if that is not earlier.
+    /// Returns the time since `earlier`; zero if that is not earlier.
     // Not inlined: it is called in many places.
     #[inline(never)]
     pub const fn since(self, earlier: Self) -> Millis {
@@ -87,7 +87,7 @@ impl Instant {
     }
 }
 
-/// When to wake up at the latest, if ever.
+/// The latest time to wake up, if there is one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Deadline(Option<Instant>);
 
@@ -95,7 +95,7 @@ impl Deadline {
     /// Nothing is due at any time.
     pub const NONE: Self = Self(None);
 
-    /// The earlier of this deadline and `other`, if there is one.
+    /// Returns the earlier of this deadline and `other`, if there is one.
     #[must_use]
     pub fn or_earlier(self, other: Option<Instant>) -> Self {
         match (self.0, other) {

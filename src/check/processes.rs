@@ -54,7 +54,7 @@ pub(super) fn print(
     })
 }
 
-/// Prints what was looked for, and the names of processes that exist.
+/// Prints the settings that no process matches, and the names of processes that exist.
 fn print_others(config: &Config<'_>, proc: &Proc, printer: &mut Printer) -> fmt::Result {
     let mut line = Line::new(Format::Plain, Level::Info, 0);
     line.write_str("  none matches")?;

@@ -8,7 +8,7 @@ pub(super) fn parse(text: &[u8]) -> Option<SocketAddress> {
     let colon = text.iter().rposition(|byte| *byte == b':')?;
     let (host, port) = (text.get(..colon)?, text.get(colon + 1..)?);
     let port = u16::try_from(parse_number(port, 10)?).ok()?;
-    // The kernel would choose a port for 0, and nobody would know which.
+    // For 0 the kernel would choose a port, which no client could guess.
     if port == 0 {
         return None;
     }

@@ -43,7 +43,7 @@ pub struct Config<'e> {
 }
 
 impl Config<'_> {
-    /// Returns what the fields hold before any value is parsed. The real defaults stand in the table.
+    /// Returns a configuration of which no value is parsed yet. The defaults are in the table.
     pub(super) const fn blank() -> Self {
         Self {
             roots: CommaList::new(b""),

@@ -98,7 +98,7 @@ impl OpenWatches {
         let mut reader = Reader::new(inotify, &mut buffer);
         while let Ok(event) = reader.next() {
             let events = event.events();
-            // A directory is also opened by whoever writes the next update.
+            // The writer of the next update opens directories, too.
             if events.contains(ReadFlags::OPEN) && !events.contains(ReadFlags::ISDIR) {
                 let name = event.file_name().map_or(&b""[..], |name| name.to_bytes());
                 visit(event.wd(), name);

@@ -9,11 +9,11 @@ use crate::report::{Fact, Report};
 
 /// The objects that an attempt works with.
 pub struct Context<'m, 'c> {
-    /// Which processes to signal, and how.
+    /// The settings.
     pub config: &'m Config<'c>,
     /// The `/proc` in which to find them.
     pub proc: &'m Proc,
-    /// Receives what happens.
+    /// Receives the facts.
     pub report: &'m mut Report,
     /// Watches the effect of each signal.
     pub confirm: &'m mut Confirm,

@@ -1,4 +1,4 @@
-//! Turns what went wrong into an obstacle.
+//! Turns errors into obstacles.
 
 use crate::config::{CommaList, Config};
 use crate::process::Process;

@@ -30,7 +30,7 @@ pub enum Asked {
 }
 
 impl Asked {
-    /// Returns true if there is no telling where the next request begins.
+    /// Returns true if it is unclear where the next request begins.
     const fn ends_connection(self) -> bool {
         match self {
             Self::Malformed | Self::LongTarget | Self::LongHead => true,
@@ -126,7 +126,7 @@ impl Request {
         self.line_length += 1;
     }
 
-    /// Parses the current line. Returns what is asked for if it is the last line or a wrong one.
+    /// Parses the current line. Returns the page if the line ends the head, or the error if it is wrong.
     fn end_line(&mut self) -> Option<Asked> {
         let whole = self.line.get(..usize::from(self.line_length));
         let line = whole.unwrap_or(&self.line);

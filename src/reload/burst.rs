@@ -4,18 +4,18 @@ use super::event::{Change, Timing};
 use crate::base::time::Instant;
 use crate::fingerprint::Fingerprint;
 
-/// Events have come and the scan for them is still to be made.
+/// Events that no scan has followed yet.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Burst {
-    /// Nothing happened earlier than this.
+    /// The earliest time at which the content may have changed.
     pub(super) first: Instant,
     /// The last event.
     pub(super) last: Instant,
-    /// The scan is not put off any longer than this.
+    /// The latest time for the scan.
     pub(super) limit: Instant,
     /// When to scan.
     pub(super) due: Instant,
-    /// The finding of a scan without an event. Without events, only a second scan that finds the same shows that the writer is done.
+    /// The content found by a scan without an event. Only a second scan that finds the same shows that the writer is done.
     pub(super) found: Option<Fingerprint>,
 }
 

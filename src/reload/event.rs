@@ -3,12 +3,12 @@
 use crate::base::time::{Instant, Millis, TICK};
 use crate::fingerprint::Fingerprint;
 
-/// The settings that the machine works by.
+/// The settings of the machine.
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {
     /// Quiet time after the last event before a scan.
     pub settle: Millis,
-    /// A scan is made at the latest this long after the first event.
+    /// The longest time from the first event to a scan.
     pub settle_max: Millis,
     /// Least time between two signals.
     pub min_interval: Millis,
@@ -44,7 +44,7 @@ pub enum Change {
     Gone,
     /// A file was written to and is still open, so more is likely to come: the quiet time does not end this.
     Writing,
-    /// Something was finished: closed, renamed, made, removed.
+    /// A change is finished: something was closed, renamed, created or removed.
     Finished,
     /// The last step of an AtomicWriter update: there is nothing to wait for.
     Complete,
@@ -63,7 +63,7 @@ pub enum Waiting {
     TooYoung,
     /// The signal would end or stop the process.
     Guarded,
-    /// The process ignores the signal and has started not long ago.
+    /// The process ignores the signal and started only recently.
     Ignored,
     /// The system call failed in another way, or `/proc` cannot be read.
     Failed,
@@ -87,20 +87,20 @@ pub struct Attempt {
     pub ready_at: Option<Instant>,
 }
 
-/// Which processes to signal: those that may have read something else than what is there now.
+/// The processes to signal: those that may have read other content than the current one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Order {
-    /// When the content last changed: a process that started before has read something older.
+    /// When the content last changed. A process that started before that has read older content.
     pub started_before: Instant,
-    /// While the content was another: a process that started in between may have read that.
+    /// The beginning and end of a time in which the content may have differed. A process that started within it may have read that.
     pub started_between: Option<(Instant, Instant)>,
-    /// Goes up with each new content, so that no process is signalled twice for the same one.
+    /// Increases with each new content, so that no process is signalled twice for the same one.
     pub generation: u32,
 }
 
 impl Order {
-    /// Returns true if a process that started at `start` is to be signalled. Start times are cut to the clock tick; where that leaves
-    /// it open, the process gets a signal too many rather than none.
+    /// Returns true if a process that started at `start` is to be signalled. Start times are rounded down to the clock tick; in case
+    /// of doubt the process is signalled.
     pub fn concerns(&self, start: Instant) -> bool {
         start <= self.started_before
             || self
@@ -108,7 +108,7 @@ impl Order {
                 .is_some_and(|(first, last)| first < start.plus(TICK) && start <= last)
     }
 
-    /// Returns true if processes needed a signal even if none is there any more.
+    /// Returns true if every process from before a change needs the signal, not only those that started during one.
     pub(super) fn is_for_everyone(&self) -> bool {
         self.started_before > Instant::BOOT
     }
@@ -133,11 +133,11 @@ pub struct Scan {
     pub fingerprint: Fingerprint,
     /// A change during the scan, which makes the result uncertain.
     pub disturbed: Option<Change>,
-    /// A watch was set that was not there before: what happened there until now has had no event.
+    /// The scan set a new watch. Changes there until now gave no event.
     pub armed_new: bool,
 }
 
-/// The input of the machine.
+/// An input of the machine.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Event {
     /// The first scan, made once everything was watched.

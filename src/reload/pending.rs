@@ -1,4 +1,4 @@
-//! A delivery that is due, and when to attempt it again. Pure.
+//! A delivery that is not complete, and the time of its next attempt. Pure.
 
 use super::event::{Note, Order, Waiting};
 use crate::base::time::{Instant, Millis};
@@ -7,23 +7,23 @@ use crate::base::time::{Instant, Millis};
 /// while it never is.
 const FIRST_PAUSE: Millis = Millis(100);
 pub(super) const LONGEST_PAUSE: Millis = Millis(5_000);
-/// A process from before the sidecar's start has its name this long after it: some set theirs when they are ready.
+/// The time after the sidecar's start in which an older process may still take its name: some do so once they are ready.
 const NAMING_TIME: Millis = Millis(10_000);
-/// The same reason is not reported again sooner than this.
+/// The least time between two reports of the same reason.
 const REPEAT: Millis = Millis(60_000);
 
-/// A process may not know the content last seen.
+/// A delivery that is not complete: some process may not have read the content last seen.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pending {
     /// Which processes to signal.
     pub(super) order: Order,
-    /// The first event of the change.
+    /// When the change began.
     pub(super) since: Instant,
-    /// The next attempt.
+    /// When to attempt it next.
     pub(super) next: Instant,
     /// The pause after the next attempt that fails.
     pub(super) pause: Millis,
-    /// The reason last reported, and when.
+    /// The reason last reported, and when that was.
     pub(super) reported: Option<(Waiting, Instant)>,
     /// Some process was signalled for content seen since the last complete delivery.
     pub(super) is_partial: bool,
@@ -51,13 +51,13 @@ impl Pending {
 
     /// Returns true if an attempt that failed for `reason` is worth another one.
     pub(super) fn waits_for(&self, reason: Waiting, now: Instant) -> bool {
-        // There may be no process that could have read something else, or one that is about to take its name.
+        // If no process matches, there may be none that has read other content, or one that is about to take its name.
         !reason.is_nobody()
             || self.order.is_for_everyone()
             || self.order.is_since_boot() && now.since(self.since) < NAMING_TIME
     }
 
-    /// Sets the time of the next attempt. Returns what is worth reporting.
+    /// Sets the time of the next attempt. Returns a note if the reason is worth reporting.
     pub(super) fn postpone(
         &mut self,
         reason: Waiting,
@@ -76,7 +76,7 @@ impl Pending {
         let is_repeated = self
             .reported
             .is_some_and(|(reported, at)| reported == reason && now.since(at) < REPEAT);
-        // If it is not known whether any process is there, that there is none is no news.
+        // The order may concern no process at all, and then it is not worth reporting that there is none.
         if is_repeated || (reason.is_nobody() && !self.order.is_for_everyone()) {
             return None;
         }
@@ -84,7 +84,7 @@ impl Pending {
         Some(Note::StillWaiting(reason))
     }
 
-    /// Returns what is worth reporting once every process that needed a signal has got it.
+    /// Returns the note, if any, for when every process that needed a signal has received it.
     pub(super) fn outcome(&self, now: Instant) -> Option<Note> {
         if !self.is_partial {
             self.order.is_for_everyone().then_some(Note::NotNeeded)

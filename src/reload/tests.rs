@@ -99,7 +99,7 @@ fn changed(before: usize, after: usize) -> Note {
 struct Machine(Reload);
 
 impl Machine {
-    /// Has seen content 0 at 0 ms.
+    /// Returns a machine that has seen content 0 at 0 ms.
     fn started() -> Self {
         Self::with(TIMING)
     }
@@ -120,13 +120,13 @@ impl Machine {
         machine
     }
 
-    /// A deadline passes and a scan is made.
+    /// Lets a deadline pass and a scan be made.
     fn scans_and_delivers(&mut self, scanned: Event, ms: u64) -> Order {
         self.scans(WOKE, ms);
         self.delivers(scanned, ms)
     }
 
-    /// Has seen content 0, pending for processes that started before `ms`.
+    /// Returns a machine that has seen content 0, pending for processes that started before `ms`.
     fn catching_up(ms: u64) -> (Self, Order) {
         let mut machine = Self(Reload::new(TIMING));
         let started = Event::Started {
@@ -137,7 +137,7 @@ impl Machine {
         (machine, order)
     }
 
-    /// Signalled at 0 ms, when content 1 came.
+    /// Returns a machine that signalled at 0 ms, when content 1 came.
     fn signalled() -> Self {
         let mut machine = Self::started();
         machine.scans(COMPLETE, 0);
@@ -146,7 +146,7 @@ impl Machine {
         machine
     }
 
-    /// Content 1 came at 0 ms and cannot be delivered; the next attempt is due at 100 ms.
+    /// Returns a machine to which content 1 came at 0 ms. It cannot be delivered, and the next attempt is due at 100 ms.
     fn waiting(reason: Waiting) -> Self {
         let mut machine = Self::started();
         machine.scans(COMPLETE, 0);
@@ -794,7 +794,7 @@ fn a_change_without_an_event_is_delivered_when_a_second_scan_finds_the_same() {
     assert_eq!(
         machine.0.changed_since(),
         Some(at(0)),
-        "it lies between two looks"
+        "it lies between two scans"
     );
 }
 
@@ -917,7 +917,7 @@ fn events_from_while_the_program_was_stopped_may_be_as_old_as_the_last_scan() {
     );
     let order = machine.scans_and_delivers(scanned(0), 60_100);
     assert!(order.concerns(at(30_000)));
-    // Something was settling when it was stopped.
+    // A burst was open when it was stopped.
     let mut machine = Machine::started();
     machine.sleeps(FINISHED, 10_000, Some(10_100));
     machine.scans(Event::Changed(Change::Finished, at(0)), 60_000);
@@ -1064,7 +1064,7 @@ fn without_a_process_older_than_the_newest_change_nothing_is_pending() {
     let (mut machine, _) = Machine::catching_up(0);
     assert_eq!(machine.sleeps(signalled(0), 0, None), None);
     for reason in [Waiting::NoProcess, Waiting::PidFile] {
-        // One that is there may get its name a moment later. Nothing is said about that.
+        // A process that runs may take its name a moment later. Nothing is reported.
         let (mut machine, _) = Machine::catching_up(0);
         assert_eq!(machine.sleeps(waiting(reason), 9_999, Some(10_099)), None);
         machine.delivers(WOKE, 10_099);
@@ -1117,7 +1117,7 @@ fn a_stop_knows_whether_a_change_is_undelivered() {
     );
     let mut machine = Machine::started();
     machine.sleeps(FINISHED, 0, Some(100));
-    assert!(machine.leaves_undelivered(50), "settling");
+    assert!(machine.leaves_undelivered(50), "a burst is open");
     let mut machine = Machine::signalled();
     machine.scans(COMPLETE, 100);
     machine.sleeps(scanned(2), 100, Some(1_000));

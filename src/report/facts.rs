@@ -1,4 +1,4 @@
-//! The list of what can be said, by topic. Each fact holds its level, its sentence, its keys and what it counts.
+//! The facts that can be reported, by topic. Each defines its level, its message with its keys, and the metrics it changes.
 
 pub mod confirming;
 pub mod delivering;

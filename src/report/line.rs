@@ -24,7 +24,7 @@ pub enum Format {
     Text,
     /// For log pipelines: one object a line.
     Json,
-    /// For whoever ran a command: message and keys alone.
+    /// For a terminal: message and keys alone.
     Plain,
 }
 
@@ -164,7 +164,7 @@ impl Line {
         start
     }
 
-    /// Takes back what was added from `start` on unless all of it fits.
+    /// Keeps the text from `start` on if all of it fits, and removes it if not.
     fn keep(&mut self, start: usize, position: Position) {
         self.text.keep_whole(start);
         if !self.text.is_cut() {

@@ -2,9 +2,8 @@
 
 use core::fmt::{self, Write};
 
-/// The metrics by their names without the prefix `reloader_`. What each stands for is in [`Metrics::write`].
+/// The metrics, named without the prefix `reloader_`. `ROWS` describes each.
 #[derive(Clone, Debug, Default)]
-#[allow(missing_docs)]
 pub struct Metrics {
     pub reloads_total: u64,
     pub reloads_failed_total: u64,
@@ -30,7 +29,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Nothing has happened, and nothing has failed.
+    /// Returns the metrics at startup.
     pub const fn new() -> Self {
         Self {
             reloads_total: 0,
@@ -57,7 +56,7 @@ impl Metrics {
         }
     }
 
-    /// The longest that each can be written.
+    /// The values that take the most space.
     #[cfg(test)]
     pub const MAX: Self = Self {
         reloads_total: u64::MAX,
@@ -83,7 +82,7 @@ impl Metrics {
         log_lines_dropped_total: u64::MAX,
     };
 
-    /// Writes all of them with their help and types.
+    /// Writes all metrics with their help and types.
     pub fn write(&self, output: &mut dyn Write) -> fmt::Result {
         const VERSION: &str = concat!("{version=\"", env!("CARGO_PKG_VERSION"), "\"}");
         write_row(

@@ -46,8 +46,8 @@ impl Sidecar<'_> {
         }
     }
 
-    /// Reports a note; a change of the content is returned instead, because the application must not wait for the log: with a
-    /// delivery due, the change is reported after the first signal.
+    /// Reports a note. Returns a change of the content unreported, because the application must not wait for the log: if a
+    /// delivery is due, the change is reported after the first signal.
     fn take_note(&mut self, note: Option<Note>, report: &mut Report) -> Option<Change> {
         match note? {
             Note::Changed { before, after } => {
@@ -64,7 +64,7 @@ impl Sidecar<'_> {
     }
 
     fn tell_change(&mut self, change: Option<Change>, report: &mut Report) {
-        if let Some(change) = named(change, &mut self.changes) {
+        if let Some(change) = with_names(change, &mut self.changes) {
             change.tell(report);
         }
     }
@@ -86,7 +86,7 @@ impl Sidecar<'_> {
         })
     }
 
-    /// Reads everything. Returns false if a signal to the sidecar came, which goes first.
+    /// Scans the roots. Returns false if a signal to the sidecar interrupted it, which must be handled first.
     pub(super) fn scan(&mut self, report: &mut Report) -> bool {
         let signals = self.signals.as_fd();
         let interrupted = || ready::is_readable(signals);
@@ -105,7 +105,7 @@ impl Sidecar<'_> {
         let files = is_whole.then_some(self.watch.last().files);
         self.confirm.after_scan(files);
         self.last_scan = sys::now();
-        // A signal that came at the end counts too: after SIGCONT it is unknown what was read when.
+        // A signal that came at the end counts too: after SIGCONT it is unclear when the content was read.
         let is_valid = is_whole && !interrupted();
         if !is_valid {
             self.watch.invalidate();
@@ -120,7 +120,7 @@ impl Sidecar<'_> {
             proc: &self.proc,
             report: &mut *report,
             confirm: &mut self.confirm,
-            change: named(change, &mut self.changes),
+            change: with_names(change, &mut self.changes),
         };
         let attempt = self.delivery.attempt(order, since, &mut context);
         if self.waiting.is_some() && self.reload.pending_since().is_some() {
@@ -139,7 +139,7 @@ impl Sidecar<'_> {
             self.changes.accept();
         }
         report.tell(&match note {
-            // Reported with the names of what changed, once that is known.
+            // Reported by `tell_change`, with the names of the changed entries.
             Note::Changed { .. } => return,
             Note::Unchanged => Delivering::Unchanged,
             Note::Reverted => Delivering::Reverted,
@@ -154,7 +154,8 @@ impl Sidecar<'_> {
     }
 }
 
-fn named(change: Option<Change>, changes: &mut Changes) -> Option<ContentChange<'_>> {
+/// Adds the names of the changed entries.
+fn with_names(change: Option<Change>, changes: &mut Changes) -> Option<ContentChange<'_>> {
     change.map(|(before, after)| ContentChange {
         before,
         after,

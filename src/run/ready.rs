@@ -1,4 +1,4 @@
-//! Waits for whatever comes first.
+//! Waits in poll(2) until a descriptor is ready or a deadline has passed.
 
 use crate::base::sys;
 use crate::base::time::{Deadline, Instant, Millis};
@@ -11,17 +11,17 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 
-/// The pause after poll(2) has failed: out of memory, perhaps, so that it is not expected to work at once.
+/// The pause after poll(2) has failed, perhaps for lack of memory: trying again at once would fail as well.
 const PAUSE: Timespec = Timespec {
     tv_sec: 1,
     tv_nsec: 0,
 };
 
-/// The result of waiting.
+/// The result of the wait.
 pub(super) struct Ready {
     /// The mount table has changed.
     pub(super) mounts: bool,
-    /// An HTTP client wants something.
+    /// An HTTP client has connected or sent something.
     pub(super) http: bool,
     /// When the program woke, if it has slept.
     pub(super) slept_until: Option<Instant>,
@@ -45,7 +45,7 @@ impl<'s> Waits<'s> {
         self.add(fds, PollFlags::IN);
     }
 
-    // Nothing else is waited for with PRI and RDNORM, so that these tell what has come.
+    // PRI and RDNORM are used for one kind of descriptor each, so that the result shows which kind is ready.
 
     pub(super) fn for_mounts(&mut self, fds: impl IntoIterator<Item = BorrowedFd<'s>>) {
         self.add(fds, PollFlags::PRI);
@@ -70,7 +70,7 @@ impl<'s> Waits<'s> {
         let slept_from = sys::now();
         let descriptors = &mut self.descriptors[..self.count];
         let result = poll(descriptors, deadline.timeout(slept_from).as_ref());
-        // When there was something to do; a processor to do it may have come later.
+        // Something was ready before the program got a processor: leave out the time that it waited for one.
         let late = proc.waited_for_processor().wrapping_sub(had_waited);
         let woke = sys::now().minus_nanoseconds(late);
         let mut events = PollFlags::empty();

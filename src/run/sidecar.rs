@@ -1,4 +1,4 @@
-//! All that the program holds while it runs.
+//! The state of the running program.
 
 use crate::base::sys;
 use crate::base::time::Instant;
@@ -36,6 +36,10 @@ pub(super) struct Sidecar<'c> {
 }
 
 impl<'c> Sidecar<'c> {
+    /// Opens everything but the listener.
+    ///
+    /// # Errors
+    /// The failed attempt, to follow "cannot", with its error.
     #[inline(never)]
     pub(super) fn open(config: &'c Config<'c>) -> Result<Self, (&'static str, Errno)> {
         let signals =
@@ -73,6 +77,7 @@ impl<'c> Sidecar<'c> {
             .map_err(|errno| (listen.text, errno))
     }
 
+    /// Logs the settings that matter most.
     pub(super) fn introduce(&self, report: &mut Report) {
         report.tell(&Lifecycle::Started {
             config_dir: self.config.roots.as_bytes(),
@@ -86,7 +91,7 @@ impl<'c> Sidecar<'c> {
     }
 }
 
-/// Opens `/proc`, which nothing works without.
+/// Opens `/proc`, without which nothing works.
 ///
 /// # Errors
 /// The failed attempt, to follow "cannot", with its error.

@@ -74,7 +74,7 @@ impl Pages for Status<'_, '_> {
     }
 }
 
-/// Returns a line of plain text, which escapes what it is given.
+/// Returns a line of plain text, which escapes control characters.
 fn line() -> Line {
     Line::new(Format::Plain, Level::Info, 0)
 }

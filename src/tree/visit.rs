@@ -73,7 +73,7 @@ pub trait Visit {
     fn was_read(&mut self, fd: BorrowedFd<'_>);
     /// Takes a directory or file on another file system than the one before it.
     fn entered_file_system(&mut self, fd: BorrowedFd<'_>);
-    /// Takes the part of the fingerprint that an entry and everything below it make up. Called for what is below it first.
+    /// Takes an entry's part of the fingerprint, which includes everything below it. Entries below it come first.
     fn fingerprinted(&mut self, name: &[u8], level: usize, part: Fingerprint);
     /// Returns true when the walk should stop early. Called for every entry.
     fn is_interrupted(&mut self) -> bool;

@@ -1,4 +1,4 @@
-//! The walk itself: directories, their entries and what links lead to.
+//! The walk itself: directories, their entries and the targets of links.
 
 use super::directory::Directory;
 use super::open::{READING, is_gone, kind_of, open};
@@ -20,9 +20,10 @@ pub const LEVELS: usize = 16;
 pub const ENTRIES_MAX: u32 = 1 << 18;
 /// The size of the buffer for directory entries, of which there is one for each level. The longest entry takes 280 bytes.
 const ENTRIES_SIZE: usize = 512;
+
 /// The result of walking one root.
 pub struct Walked {
-    /// Stands for everything that was found.
+    /// The fingerprint of everything found.
     pub fingerprint: Fingerprint,
     /// Why the root cannot be read.
     pub outcome: io::Result<()>,
@@ -83,7 +84,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Adds what a path leads to. Returns ENOENT if it leads nowhere, and other errors if it cannot be followed.
+    /// Adds the target of a path. Returns ENOENT if it leads nowhere, and other errors if it cannot be followed.
     fn target(&mut self, base: Base<'_>, path: &[u8], key: Key, level: usize) -> io::Result<()> {
         let found = match resolve(&mut *self.visit, base, path) {
             Err(errno) if is_gone(errno) => return self.dangling(key),
@@ -103,7 +104,7 @@ impl Walk<'_> {
             }
         };
         match added {
-            // It went while it was being resolved.
+            // It was removed while it was being resolved.
             Err(errno) if is_gone(errno) => self.dangling(key),
             Err(errno) => {
                 let entry = read::unreadable(&found.fd, key);

@@ -1,7 +1,7 @@
 //! The watches that the last scan relied on, so that other events cost no scan. Pure.
 //!
-//! Events of watches that the last scan did not come across are about what an update has replaced, and say nothing about what was
-//! read.
+//! Watches that the last scan did not use are on files that an update has replaced, so their events say nothing about the content
+//! that was read.
 
 use crate::fingerprint::Fingerprint;
 use crate::tree::{Role, Volume};

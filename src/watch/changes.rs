@@ -39,7 +39,7 @@ impl Changes {
         self.level = 0;
     }
 
-    /// Takes the part of the fingerprint that an entry and everything below it make up; what is below it comes first. Names the
+    /// Takes an entry's part of the fingerprint, which includes everything below it; entries below it come first. Names the
     /// entry if that part is new, unless an entry below it explains why.
     pub fn add(&mut self, name: &[u8], level: usize, part: Fingerprint) {
         let hash = part.number();

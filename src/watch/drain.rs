@@ -1,4 +1,4 @@
-//! Taking events from inotify, and what they add up to.
+//! Takes events from inotify and adds them up.
 
 use super::cache::Cache;
 use super::event::{Names, change, is_swap, makes_stale};

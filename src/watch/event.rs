@@ -9,7 +9,7 @@ pub(super) fn change(events: ReadFlags, name: &[u8]) -> Option<Change> {
     let is_old_volume =
         events.contains(ReadFlags::DELETE | ReadFlags::ISDIR) && name.starts_with(b"..");
     if events.contains(ReadFlags::IGNORED) {
-        // The end of a watch. What ended it has an event of its own.
+        // The end of a watch. Its cause has an event of its own.
         None
     } else if is_old_volume {
         // Removing the previous timestamped directory is AtomicWriter's last step.

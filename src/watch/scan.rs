@@ -1,4 +1,4 @@
-//! One scan while it runs: arms what the walk comes across, counts it, and reports what cannot be read.
+//! One scan while it runs: arms and counts the entries of the walk, and reports those that cannot be read.
 
 use super::cache::Cache;
 use super::changes::Changes;

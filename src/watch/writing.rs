@@ -1,4 +1,4 @@
-//! Which files are open for writing, as far as events tell. Pure.
+//! Tracks which files are open for writing, by the events alone. Pure.
 
 use crate::fingerprint::hash;
 use rustix::fs::inotify::ReadFlags;

@@ -1,5 +1,5 @@
-//! Every sequence of events, whether or not it makes sense, up to a depth. States that nothing can tell apart from now on are
-//! taken as one; that nothing can is a test of its own.
+//! Tries every sequence of events, whether or not it makes sense, up to a depth. States that behave alike from now on are merged;
+//! a test of its own checks that they do.
 
 use super::super::*;
 use super::{
@@ -19,7 +19,7 @@ const TIMING: Timing = Timing {
     min_interval: Millis(500),
 };
 
-/// A machine with what an observer knows of it.
+/// A machine and an observer's record of it.
 #[derive(Clone, Debug)]
 struct Observed {
     reload: Reload,
@@ -28,7 +28,7 @@ struct Observed {
     /// The first event since the last scan that counted.
     first_event: Option<Instant>,
     last_signal: Option<Instant>,
-    /// The first scan was taken.
+    /// The first scan was made.
     is_started: bool,
     /// SIGUSR1 came and no process has been signalled since.
     requested: bool,
@@ -58,8 +58,8 @@ impl Observed {
 
     fn step(&mut self, event: Event) {
         let asked = self.action;
-        let machine_demanded = self.reload.is_requested;
-        let settling = self.reload.burst;
+        let was_requested = self.reload.is_requested;
+        let burst = self.reload.burst;
         let before = self.path.take();
         self.path = Some(Rc::new(Step(before, self.now.since(at(0)).0, event)));
         self.action = self.reload.step(event, self.now).0;
@@ -75,13 +75,13 @@ impl Observed {
                 let steady = disturbed.is_none();
                 let put_off = self
                     .first_event
-                    .filter(|first| first.plus(TIMING.settle_max) > self.now && !machine_demanded);
-                let found = self.reload.burst.and_then(|settling| settling.found);
-                self.first_event = match (steady, settling) {
+                    .filter(|first| first.plus(TIMING.settle_max) > self.now && !was_requested);
+                let found = self.reload.burst.and_then(|burst| burst.found);
+                self.first_event = match (steady, burst) {
                     // Without an event, another scan has to find the same.
                     _ if found.is_some() => put_off.or(Some(self.now)),
-                    // It came before its time.
-                    (true, Some(settling)) if settling.due > self.now => put_off,
+                    // The scan came early.
+                    (true, Some(burst)) if burst.due > self.now => put_off,
                     (true, _) => None,
                     // The disturbance is an event of its own if the scan counts all the same.
                     (false, _) => put_off.or(Some(self.now)),
@@ -118,37 +118,37 @@ impl Observed {
 
     fn check(&mut self, event: Event) {
         let Reload {
-            burst: settling,
-            pending: owed,
+            burst,
+            pending,
             delivered,
             seen,
-            is_unsure: unsure,
+            is_unsure,
             ..
         } = self.reload;
-        // Before the first scan nothing is known and nothing is pending.
+        // Before the first scan nothing is seen and nothing is pending.
         let is_delivered = delivered == Some(seen) || seen == Fingerprint::default();
         let deadline = self.reload.deadline();
         self.must(
-            deadline.is_some() == (settling.is_some() || owed.is_some()),
+            deadline.is_some() == (burst.is_some() || pending.is_some()),
             "a deadline while there is something to do, and only then",
         );
         self.must(
-            is_delivered || owed.is_some() || unsure,
-            "what is not delivered is owed",
+            is_delivered || pending.is_some() || is_unsure,
+            "undelivered content is pending",
         );
         self.must(
-            !unsure || settling.is_some() || owed.is_some(),
-            "what is not sure is scanned at or owed",
+            !is_unsure || burst.is_some() || pending.is_some(),
+            "while unsure, a scan or a delivery is due",
         );
         self.must(
-            self.reload.changed_since().is_some() == owed.is_some(),
-            "what is owed has a beginning",
+            self.reload.changed_since().is_some() == pending.is_some(),
+            "a pending delivery has a beginning",
         );
         if let (Some(first), false) = (self.first_event, self.action == Action::Scan) {
             let limit = first.plus(TIMING.settle_max).max(self.now.plus(Millis(1)));
             self.must(
                 deadline.is_some_and(|deadline| deadline <= limit),
-                "a look follows after the longest time",
+                "a scan follows within the settle maximum",
             );
         }
         match self.action {
@@ -162,7 +162,7 @@ impl Observed {
                     .is_none_or(|last| last.plus(TIMING.min_interval) <= self.now);
                 self.must(
                     interval_is_over || self.requested,
-                    "two signals keep the least interval",
+                    "two signals keep the minimum interval",
                 );
                 let (generation, content) = self
                     .delivering
@@ -174,49 +174,49 @@ impl Observed {
                 );
             }
             Action::Scan => self.must(
-                settling.is_some() || event == Event::PollDue,
-                "a look has a cause",
+                burst.is_some() || event == Event::PollDue,
+                "a scan has a cause",
             ),
             Action::Exit { undelivered } => {
                 // Only an attempt shows whether any process needs the catch-up.
-                let catching_up = owed.is_some_and(|owed| !owed.order.is_for_everyone());
+                let catching_up = pending.is_some_and(|pending| !pending.order.is_for_everyone());
                 self.must(
-                    undelivered || settling.is_none() && (is_delivered || catching_up),
-                    "what is not delivered is said",
+                    undelivered || burst.is_none() && (is_delivered || catching_up),
+                    "a stop reports undelivered content",
                 );
             }
         }
         self.must(
             (event == Event::Stopped) == matches!(self.action, Action::Exit { .. }),
-            "it ends when it is asked to",
+            "it exits when stopped, and only then",
         );
     }
 
-    /// Returns the time until `instant`. The past makes no difference, however long ago.
+    /// Returns the time until `instant`: 0 if that is past, however long ago.
     fn until(&self, instant: Instant) -> u64 {
         instant
             .as_nanoseconds()
             .saturating_sub(self.now.as_nanoseconds())
     }
 
-    /// All that what comes next depends on. Of what is past, that is only that it is past: when a change began and ended is
-    /// handed on in orders and notes, and decides nothing here.
+    /// Returns everything that the next steps depend on. Of an instant in the past, that is only that it is past: the times at
+    /// which a change began and ended are passed on in orders and notes, and decide nothing here.
     fn key(&self) -> [u64; 12] {
         const NONE: u64 = u64::MAX;
         let machine = &self.reload;
         let number = |it: Option<Fingerprint>| it.map_or(NONE, Fingerprint::number);
         let until = |it: Option<Instant>| it.map_or(NONE, |it| self.until(it));
         let interval = |it: Instant| it.plus(TIMING.min_interval);
-        let (settling, owed) = (machine.burst, machine.pending);
+        let (burst, pending) = (machine.burst, machine.pending);
         let of_this_generation = (self.delivering)
             .filter(|(generation, _)| *generation == machine.generation)
             .map(|(_, content)| content);
         let flags = [
-            settling.is_some(),
-            owed.is_some_and(|it| it.order.is_for_everyone()),
-            owed.is_some_and(|it| it.reported.is_some()),
-            owed.is_some_and(|it| it.is_partial),
-            owed.is_some_and(|it| it.is_requested),
+            burst.is_some(),
+            pending.is_some_and(|it| it.order.is_for_everyone()),
+            pending.is_some_and(|it| it.reported.is_some()),
+            pending.is_some_and(|it| it.is_partial),
+            pending.is_some_and(|it| it.is_requested),
             machine.is_requested,
             machine.is_unsure,
             self.is_started,
@@ -226,11 +226,11 @@ impl Observed {
             matches!(self.action, Action::Exit { .. }),
         ];
         [
-            until(settling.map(|it| it.limit)),
-            until(settling.map(|it| it.due)),
-            number(settling.and_then(|it| it.found)),
-            until(owed.map(|it| it.next)),
-            owed.map_or(NONE, |it| it.pause.0),
+            until(burst.map(|it| it.limit)),
+            until(burst.map(|it| it.due)),
+            number(burst.and_then(|it| it.found)),
+            until(pending.map(|it| it.next)),
+            pending.map_or(NONE, |it| it.pause.0),
             number(machine.delivered),
             number(Some(machine.seen)),
             until(machine.last_signal.map(interval)),
@@ -241,7 +241,7 @@ impl Observed {
         ]
     }
 
-    /// Everything there is to a state, as seen from now. (Orders are numbered; that they differ is what counts.)
+    /// Returns the whole state relative to now, but for the numbers of the orders, of which it matters only whether they differ.
     fn identity(&self) -> impl Eq + Hash + use<> {
         let machine = &self.reload;
         let ago = |instant: Instant| {
@@ -268,8 +268,8 @@ impl Observed {
         )
     }
 
-    /// The states that can follow: each event let through, at once, soon, and at the deadline.
-    fn successors(&self, lets_through: LetsThrough, mut visit: impl FnMut(Self)) {
+    /// Visits the states that can follow: after each possible event, at once, soon, and at the deadline.
+    fn successors(&self, can_come: CanCome, mut visit: impl FnMut(Self)) {
         let to_deadline_ms = (self.reload.deadline()).map_or(0, |at| at.since(self.now).0);
         let mut waits_ms = [0, SOON.0, to_deadline_ms];
         waits_ms.sort_unstable();
@@ -278,7 +278,7 @@ impl Observed {
                 continue;
             }
             let now = self.now.plus(Millis(ms));
-            for event in alphabet(now).filter(|event| lets_through(self, event)) {
+            for event in alphabet(now).filter(|event| can_come(self, event)) {
                 let mut next = self.clone();
                 next.now = now;
                 next.step(event);
@@ -288,13 +288,13 @@ impl Observed {
     }
 }
 
-/// Less than any of the times that the machine works by.
+/// Less than any of the machine's settings.
 const SOON: Millis = Millis(30);
 
-/// Which event may come in which state.
-type LetsThrough = fn(&Observed, &Event) -> bool;
+/// Returns true if an event can come in a state.
+type CanCome = fn(&Observed, &Event) -> bool;
 
-/// Before the first scan, and after it.
+/// Returns the states from which to explore: before the first scan, and after it.
 fn beginnings() -> Vec<Observed> {
     let started = |catch_up| {
         let mut observed = Observed::new();
@@ -307,33 +307,33 @@ fn beginnings() -> Vec<Observed> {
     vec![Observed::new(), started(None), started(Some(at(0)))]
 }
 
-/// Tries every sequence of `depth` events. Returns how many states there are, by `key`, and how many steps were taken.
+/// Tries every sequence of `depth` events. Returns the number of states, by `key`, and the number of steps.
 fn explore<K: Eq + Hash>(
     depth: usize,
-    lets_through: LetsThrough,
+    can_come: CanCome,
     key: impl Fn(&Observed) -> K,
     mut visit: impl FnMut(&Observed),
 ) -> (usize, usize) {
     let mut frontier = beginnings();
-    let mut known: HashSet<K> = frontier.iter().map(&key).collect();
+    let mut visited: HashSet<K> = frontier.iter().map(&key).collect();
     let mut steps = 0;
     for _ in 0..depth {
         let mut next = Vec::new();
         for observed in &frontier {
             visit(observed);
-            observed.successors(lets_through, |successor| {
+            observed.successors(can_come, |successor| {
                 steps += 1;
-                if known.insert(key(&successor)) {
+                if visited.insert(key(&successor)) {
                     next.push(successor);
                 }
             });
         }
         frontier = next;
     }
-    (known.len(), steps)
+    (visited.len(), steps)
 }
 
-/// Every event, as it may come now.
+/// Returns every event, with times relative to now.
 fn alphabet(now: Instant) -> impl Iterator<Item = Event> {
     static SEEN_FIRST: LazyLock<Fingerprint> = LazyLock::new(|| content(0));
     static TIMELESS: LazyLock<Vec<Event>> = LazyLock::new(|| {
@@ -377,25 +377,25 @@ fn alphabet(now: Instant) -> impl Iterator<Item = Event> {
     TIMELESS.iter().copied().chain(timed)
 }
 
-/// Anything but a first scan: there is one, and it comes first.
+/// Returns true unless the event is a first scan: there is only one, and it comes first.
 fn anything(_: &Observed, event: &Event) -> bool {
     !matches!(event, Event::Started { .. })
 }
 
-/// The events that can come while the loop carries out the last action.
-fn answers(observed: &Observed, event: &Event) -> bool {
-    let is_of_a_look = matches!(event, Event::Scanned(Scan { .. }));
-    let is_of_a_delivery = matches!(event, Event::Attempted(_));
+/// Returns true if the event can come while the loop carries out the last action.
+fn follows_action(observed: &Observed, event: &Event) -> bool {
+    let is_scan = matches!(event, Event::Scanned(Scan { .. }));
+    let is_delivery = matches!(event, Event::Attempted(_));
     if !observed.is_started && !matches!(observed.action, Action::Exit { .. }) {
-        // The first scan was broken off for a signal, for which any other scan is broken off as well. Nothing was sent yet.
-        return !is_of_a_look && !is_of_a_delivery && *event != Event::Unconfirmed;
+        // A signal interrupted the first scan, and interrupts any other scan as well. Nothing was sent yet.
+        return !is_scan && !is_delivery && *event != Event::Unconfirmed;
     }
     match observed.action {
         _ if matches!(event, Event::Started { .. }) => false,
-        Action::Sleep => !is_of_a_look && !is_of_a_delivery,
-        // A scan is broken off for a signal, and then the loop comes round to anything else.
-        Action::Scan => !is_of_a_delivery,
-        Action::Deliver(_) => is_of_a_delivery,
+        Action::Sleep => !is_scan && !is_delivery,
+        // A signal may interrupt the scan, and then any other event may come.
+        Action::Scan => !is_delivery,
+        Action::Deliver(_) => is_delivery,
         Action::Exit { .. } => false,
     }
 }
@@ -408,14 +408,14 @@ fn any_event_may_come_in_any_state() {
 
 #[test]
 fn any_event_may_come_in_any_state_that_the_loop_can_bring_about() {
-    let (states, steps) = explore(8, answers, Observed::key, |_| ());
+    let (states, steps) = explore(8, follows_action, Observed::key, |_| ());
     println!("{states} states, {steps} steps");
     assert!(states > 200_000 && steps > 2_000_000, "{states}, {steps}");
 }
 
-/// Of states that are taken as one the same comes, or the exploration would leave out what begins with the others.
+/// States with the same key must behave alike, or the exploration would miss the successors of all but one.
 #[test]
-fn states_that_are_taken_as_one_behave_as_one() {
+fn states_with_the_same_key_behave_alike() {
     let mut behaviours = HashMap::new();
     let mut merged = 0;
     explore(4, anything, Observed::identity, |observed| {
@@ -430,6 +430,6 @@ fn states_that_are_taken_as_one_behave_as_one() {
             }
         }
     });
-    println!("{merged} taken as others");
+    println!("{merged} merged");
     assert!(merged > 1_000, "{merged}");
 }

@@ -1,15 +1,15 @@
-//! The machine in a world of its own: a disk with one of three contents, up to two processes that read it when they start and
-//! when they are signalled, and an observer that carries out what the machine asks for, as `run.rs` and `deliver.rs` do.
+//! A simulation of the machine and its surroundings: a disk with one of three contents, up to two processes that read it when
+//! they start and when they are signalled, and an observer that carries out the actions as `run.rs` and `deliver.rs` do.
 //!
 //! These rules hold after every sequence of operations tried:
 //! - **No change is lost.** Some seconds after the last event every process that may be signalled has last read what is on disk.
 //!   When all may be, the machine is asleep without a deadline.
-//! - **No signal without a cause.** Since the process last read, the content changed or there was an event that might have
-//!   meant so, or SIGUSR1 came.
-//! - **No signal without a need.** The process last read something else than what is on disk, or SIGUSR1 came. The exceptions
-//!   are those where what it read cannot be known:
-//!   - it started amid a burst, within the clock tick of an event, or while a reload was pending, and the content has been
-//!     another since: what was there in between is not remembered;
+//! - **No signal without a cause.** Since the process last read, the content may have changed, as an event shows, or SIGUSR1
+//!   came.
+//! - **No signal without a need.** The process last read other content than is on disk, or SIGUSR1 came. The exceptions are the
+//!   cases in which the machine cannot tell what the process has read:
+//!   - it started amid a burst, within the clock tick of an event, or while a reload was pending, and the content has changed
+//!     since: earlier content is not remembered;
 //!   - it started after the last scan, the sidecar was stopped later, and there was an event until it was continued;
 //!   - another process was signalled for such content and this one was not: the delivery is pending for both;
 //!   - the content changed while it was being scanned, or there are no events.
@@ -17,10 +17,10 @@
 //! - **A stop that leaves a process behind says so**, but for one that started in a burst which ended as it began.
 //! - **The machine never spins**: asleep, its deadline lies ahead.
 //!
-//! Processes read at once here. One that takes its time may read what is there for a moment after its start or its signal; if that
-//! is gone before the machine scans, nothing shows it. That is the price of sending no signal for a file written and put back.
+//! Processes here read at once. A slower one may read content that is there only briefly after its start or its signal. If that is
+//! gone before the next scan, it goes unnoticed: the price of sending no signal for a file that is written and put back.
 
-// An observer's knowledge is a list of yes and no.
+// The observer keeps track of many independent conditions.
 #![allow(clippy::struct_excessive_bools)]
 
 use super::super::*;
@@ -46,24 +46,24 @@ enum Op {
     Begin(usize),
     /// The content is exchanged as `AtomicWriter` does it.
     Update(usize),
-    /// The content is written while the next scan is taken: after it was read, or before and not yet heard of.
+    /// The content is written during the next scan: after it was read, or before, with the event still to come.
     WriteDuringScan(usize),
     WriteBeforeReading(usize),
-    /// The content is written where nothing is armed yet, as in a directory that was made in this burst.
-    WriteUnheard(usize),
+    /// The content is written where nothing is armed yet, as in a directory created in this burst.
+    WriteUnwatched(usize),
     /// An event that changes nothing.
     Touch,
     /// The process starts, or ends, or ends and starts again.
     Start(usize),
     End(usize),
     Restart(usize),
-    /// It may no longer be signalled, or may again.
+    /// The process may no longer be signalled, or may again.
     Deny(usize),
     Allow(usize),
-    /// SIGUSR1; the same in the midst of the next scan, which is broken off.
-    Demand,
-    DemandDuringLook,
-    /// The time to compare without an event.
+    /// SIGUSR1; the same during the next scan, which it interrupts.
+    Request,
+    RequestDuringScan,
+    /// It is time to compare the content without an event.
     Poll,
     /// Time passes, in milliseconds; the same while the sidecar gets no processor time.
     Pass(u64),
@@ -73,8 +73,8 @@ enum Op {
     Continue,
 }
 use Op::{
-    Allow, Begin, Continue, Demand, DemandDuringLook, Deny, End, Freeze, Pass, Poll, Restart,
-    Start, Stop, Touch, Update, Write, WriteBeforeReading, WriteDuringScan, WriteUnheard,
+    Allow, Begin, Continue, Deny, End, Freeze, Pass, Poll, Request, RequestDuringScan, Restart,
+    Start, Stop, Touch, Update, Write, WriteBeforeReading, WriteDuringScan, WriteUnwatched,
 };
 
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -84,14 +84,14 @@ struct App {
     start: Instant,
     read: usize,
     read_at: Instant,
-    /// Something happened to the content since it read, as far as its start time tells.
-    stirred: bool,
+    /// The content may have changed since it read, as far as its start time tells.
+    may_be_outdated: bool,
     /// Since it read, SIGUSR1 came.
     requested: bool,
     /// It started amid a burst, or in the tick of an event, or while a reload was pending.
     amid: bool,
-    /// It read what was not there when it was scanned, and there was no event to tell.
-    hidden: bool,
+    /// It read content that no scan saw, and that gave no event.
+    read_unseen: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -100,15 +100,15 @@ struct World {
     now: Instant,
     min_age: Millis,
     disk: usize,
-    /// There are no events: what changed is found by comparing at intervals.
+    /// There are no events: changes are found by comparing at intervals.
     blind: bool,
     last_scan: Instant,
-    /// It is stopped; what has come since waits.
+    /// The sidecar is stopped, and later events wait.
     is_stopped: bool,
     waiting: Option<Change>,
     seen: usize,
-    /// Something was written where nothing was armed.
-    unheard: bool,
+    /// Content was written where nothing was armed.
+    unwatched: bool,
     /// Happens during the next scan.
     during: Option<Op>,
     apps: [Option<App>; 2],
@@ -117,7 +117,7 @@ struct World {
     signalled: Vec<u32>,
     generation: u32,
     last_event: Instant,
-    last_demand: Instant,
+    last_request: Instant,
     last_signal: Option<Instant>,
     /// SIGUSR1 came and no process has been signalled since.
     requested: bool,
@@ -128,7 +128,7 @@ struct World {
 }
 
 impl World {
-    /// One process runs that has read what is there.
+    /// Returns a world with one process, which has read the current content.
     fn new(min_age: Millis) -> Self {
         let mut world = Self::before_start(min_age);
         world.handle(Event::Started {
@@ -138,7 +138,7 @@ impl World {
         world
     }
 
-    /// One process runs that has read what was there before the sidecar started.
+    /// Returns a world with one process, which has read older content than there is when the sidecar starts.
     fn behind() -> Self {
         let mut world = Self::before_start(Millis(0));
         world.apps[0].as_mut().unwrap().read = 2;
@@ -151,7 +151,7 @@ impl World {
         world
     }
 
-    /// A world in which inotify does not work.
+    /// Returns a world in which inotify does not work.
     fn blind() -> Self {
         Self {
             blind: true,
@@ -171,7 +171,7 @@ impl World {
             is_stopped: false,
             waiting: None,
             seen: 0,
-            unheard: false,
+            unwatched: false,
             during: None,
             apps: [None; 2],
             denied: [false; 2],
@@ -179,7 +179,7 @@ impl World {
             signalled: Vec::new(),
             generation: 0,
             last_event: Instant::BOOT,
-            last_demand: Instant::BOOT,
+            last_request: Instant::BOOT,
             last_signal: None,
             requested: false,
             partly: false,
@@ -204,14 +204,16 @@ impl World {
             Write(new) => self.write(new, Change::Finished),
             Begin(new) => self.write(new, Change::Writing),
             Update(new) => self.write(new, Change::Complete),
-            WriteDuringScan(_) | WriteBeforeReading(_) | DemandDuringLook => self.during = Some(op),
-            WriteUnheard(new) => {
+            WriteDuringScan(_) | WriteBeforeReading(_) | RequestDuringScan => {
+                self.during = Some(op)
+            }
+            WriteUnwatched(new) => {
                 // The scan that is due arms it.
                 if self.reload.burst.is_none() || self.blind {
                     return false;
                 }
-                self.stir(new);
-                self.unheard = true;
+                self.change_content(new);
+                self.unwatched = true;
             }
             Touch => self.write(self.disk, Change::Finished),
             Start(at) if self.apps[at].is_none() => self.start(at),
@@ -223,21 +225,21 @@ impl World {
             Continue if self.is_stopped => {
                 self.is_stopped = false;
                 if let Some(change) = self.waiting.take() {
-                    // When it happened nobody knows: between the last scan and now.
+                    // It happened at some time between the last scan and now.
                     self.last_event = self.now;
                     for app in self.apps.iter_mut().flatten() {
                         let uncertain = app.start.plus(TICK) > self.last_scan;
-                        app.stirred |= uncertain;
+                        app.may_be_outdated |= uncertain;
                         app.amid |= uncertain;
                     }
                     self.handle(Event::Changed(change, self.last_scan));
                 }
                 self.pass(0);
             }
-            Demand | Poll if self.is_stopped => return false,
+            Request | Poll if self.is_stopped => return false,
             Start(_) | End(_) | Restart(_) | Deny(_) | Allow(_) | Stop | Continue => return false,
-            Demand => {
-                self.demand();
+            Request => {
+                self.request();
                 self.handle(Event::Requested);
             }
             Poll => self.handle(Event::PollDue),
@@ -247,9 +249,9 @@ impl World {
         true
     }
 
-    fn demand(&mut self) {
+    fn request(&mut self) {
         self.requested = true;
-        self.last_demand = self.now;
+        self.last_request = self.now;
         for app in self.apps.iter_mut().flatten() {
             app.requested = true;
         }
@@ -263,26 +265,26 @@ impl World {
             start,
             read: self.disk,
             read_at: self.now,
-            stirred: start <= self.last_event,
-            requested: start <= self.last_demand,
+            may_be_outdated: start <= self.last_event,
+            requested: start <= self.last_request,
             amid: start <= self.last_event || self.reload.deadline().is_some(),
-            hidden: false,
+            read_unseen: false,
         });
         self.next_pid += 1;
     }
 
-    fn stir(&mut self, new: usize) {
+    fn change_content(&mut self, new: usize) {
         self.disk = new;
         self.last_event = self.now;
         for app in self.apps.iter_mut().flatten() {
-            app.stirred = true;
+            app.may_be_outdated = true;
             // Its start may as well have come after this.
             app.amid |= app.start.plus(TICK) > self.now;
         }
     }
 
     fn write(&mut self, new: usize, change: Change) {
-        self.stir(new);
+        self.change_content(new);
         if self.blind {
             return;
         }
@@ -314,31 +316,31 @@ impl World {
     }
 
     /// Makes a scan.
-    fn look(&mut self) -> Event {
-        let looked_before = core::mem::replace(&mut self.last_scan, self.now);
+    fn scan(&mut self) -> Event {
+        let scanned_before = core::mem::replace(&mut self.last_scan, self.now);
         let during = self.during.take();
-        if let Some(DemandDuringLook) = during {
-            self.demand();
+        if let Some(RequestDuringScan) = during {
+            self.request();
             return Event::Requested;
         }
         if let Some(WriteBeforeReading(new)) = during {
-            self.stir(new);
+            self.change_content(new);
         }
         let fingerprint = content(self.disk);
         if core::mem::replace(&mut self.seen, self.disk) == self.disk && self.blind {
             for app in self.apps.iter_mut().flatten() {
-                app.hidden |= app.read != self.disk && app.read_at >= looked_before;
+                app.read_unseen |= app.read != self.disk && app.read_at >= scanned_before;
             }
         }
         if let Some(WriteDuringScan(new)) = during {
-            self.stir(new);
+            self.change_content(new);
         }
-        let armed_new = core::mem::take(&mut self.unheard);
+        let armed_new = core::mem::take(&mut self.unwatched);
         if armed_new {
             // The write may have happened at any time until now.
             self.last_event = self.now;
             for app in self.apps.iter_mut().flatten() {
-                app.stirred = true;
+                app.may_be_outdated = true;
                 app.amid = true;
             }
         }
@@ -365,7 +367,7 @@ impl World {
                     }
                     return;
                 }
-                Action::Scan => self.look(),
+                Action::Scan => self.scan(),
                 Action::Deliver(order) => Event::Attempted(self.attempt(order)),
                 Action::Exit { .. } => return self.must(false, "ends only when asked to"),
             }
@@ -383,9 +385,9 @@ impl World {
             waiting: None,
             ready_at: None,
         };
-        let mut places = [0, 1];
-        places.sort_by_key(|at| self.apps[*at].map(|app| app.pid));
-        for at in places {
+        let mut by_pid = [0, 1];
+        by_pid.sort_by_key(|at| self.apps[*at].map(|app| app.pid));
+        for at in by_pid {
             let Some(app) = self.apps[at]
                 .filter(|app| !self.signalled.contains(&app.pid) && order.concerns(app.start))
             else {
@@ -414,7 +416,7 @@ impl World {
                 .is_none_or(|last| last.plus(TIMING.min_interval) <= self.now);
             self.must(
                 interval_is_over || self.requested,
-                "two signals keep the least interval",
+                "two signals keep the minimum interval",
             );
             self.last_signal = Some(self.now);
             self.requested = false;
@@ -425,9 +427,9 @@ impl World {
 
     fn signal(&mut self, at: usize) {
         let Some(app) = self.apps[at] else { return };
-        // Without events and in a scan that was disturbed there is no knowing what the process read.
+        // Without events, and after a disturbed scan, it is unclear what the process read.
         let needed = app.read != self.disk || app.requested || self.unsteady || self.blind;
-        self.must(needed || app.stirred, "no signal without a cause");
+        self.must(needed || app.may_be_outdated, "no signal without a cause");
         self.must(
             needed || app.amid || self.partly,
             "no signal without a need",
@@ -435,19 +437,19 @@ impl World {
         self.apps[at] = Some(App {
             read: self.disk,
             read_at: self.now,
-            stirred: false,
+            may_be_outdated: false,
             requested: false,
             amid: false,
-            hidden: self.blind && self.seen != self.disk,
+            read_unseen: self.blind && self.seen != self.disk,
             ..app
         });
     }
 
-    /// The rules that are about what comes later. What was broken before is left as it is.
+    /// Checks the rules about what happens later. A rule that is already broken stays so.
     fn check(&mut self) {
         let mut ended = self.reload.clone();
         if self.is_stopped {
-            // It hears of nothing before it is continued.
+            // It notices nothing before it is continued.
         } else if let (Action::Exit { undelivered: false }, _) =
             ended.step(Event::Stopped, self.now)
         {
@@ -465,13 +467,13 @@ impl World {
         later.during = None;
         later.apply(Continue);
         later.pass((CALM + POLL + self.min_age).0);
-        later.all_know(self.denied);
+        later.check_all_read(self.denied);
         later.denied = [false; 2];
         if later.apps == [None; 2] {
             later.start(0);
         }
         later.pass((CALM + self.min_age).0);
-        later.all_know([false; 2]);
+        later.check_all_read([false; 2]);
         later.must(
             later.reload.deadline().is_none(),
             "idle, the machine is asleep without a deadline",
@@ -479,10 +481,10 @@ impl World {
         self.broken = later.broken;
     }
 
-    fn all_know(&mut self, denied: [bool; 2]) {
+    fn check_all_read(&mut self, denied: [bool; 2]) {
         for (app, denied) in self.apps.into_iter().zip(denied) {
             self.must(
-                denied || app.is_none_or(|app| app.read == self.disk || app.hidden),
+                denied || app.is_none_or(|app| app.read == self.disk || app.read_unseen),
                 "no change is lost",
             );
         }
@@ -532,7 +534,7 @@ fn every_short_story_of_one_process_ends_well() {
         Restart(0),
         Deny(0),
         Allow(0),
-        Demand,
+        Request,
         Pass(3),
         Pass(100),
         Pass(1_000),
@@ -556,7 +558,7 @@ fn every_short_story_of_two_processes_ends_well() {
         WriteDuringScan(0),
         WriteDuringScan(1),
         Touch,
-        WriteUnheard(1),
+        WriteUnwatched(1),
         End(0),
         Start(1),
         Restart(1),
@@ -565,7 +567,7 @@ fn every_short_story_of_two_processes_ends_well() {
         Deny(0),
         Deny(1),
         Allow(0),
-        Demand,
+        Request,
         Poll,
         Pass(50),
         Pass(2_000),
@@ -613,18 +615,18 @@ fn any(random: &mut Random) -> Op {
         11 => Restart(at),
         12 => Deny(at),
         13 => Allow(at),
-        14 => Demand,
-        15 => DemandDuringLook,
+        14 => Request,
+        15 => RequestDuringScan,
         16 => Poll,
         17 => Freeze([5, 300, 3_000][random.below(3)]),
         18 => Stop,
         19 => Continue,
-        20 => WriteUnheard(content),
+        20 => WriteUnwatched(content),
         _ => Pass([3, 7, 50, 100, 500, 1_000, 2_000, 6_000, 70_000][random.below(9)]),
     }
 }
 
-/// Leaves out whatever is not needed for breaking a rule.
+/// Removes the operations that are not needed to break a rule.
 fn shortest(world: &World, mut ops: Vec<Op>) -> Vec<Op> {
     let mut at = 0;
     while at < ops.len() {

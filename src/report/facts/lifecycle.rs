@@ -54,7 +54,7 @@ pub enum Lifecycle<'f> {
     PollFailed(Errno),
     /// SIGTERM or SIGINT came.
     Stopped(Signal),
-    /// It came before a change was delivered.
+    /// SIGTERM or SIGINT came before a change was delivered.
     StoppedUndelivered,
     /// A bug.
     Panicked,
@@ -176,13 +176,13 @@ pub enum Counted {
     Polled,
     /// The same reload is attempted again.
     Retried,
-    /// The present state, for metrics that can go down.
+    /// The current state, for the gauges.
     State {
         /// inotify watches set.
         watches: u64,
         /// The content is compared at an interval.
         polling: bool,
-        /// When the change began that is to be delivered, in seconds since the epoch; 0 if there is none.
+        /// When the pending change began, in seconds since the epoch; 0 if none is pending.
         pending_since: u64,
     },
 }

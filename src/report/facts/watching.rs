@@ -102,7 +102,7 @@ pub enum Gap<'f> {
     },
 }
 
-/// Returns what to do about an error, continuing the sentence; inotify(7), `/proc` interfaces.
+/// Returns advice on an error, to continue the sentence; inotify(7), `/proc` interfaces.
 fn advice(errno: Errno) -> Option<&'static str> {
     match errno {
         Errno::MFILE => Some(". Raise the limit of open files"),
@@ -114,7 +114,7 @@ fn advice(errno: Errno) -> Option<&'static str> {
     }
 }
 
-/// Returns what to do when inotify itself is refused.
+/// Returns advice for when inotify itself is refused.
 fn inotify_advice(errno: Errno) -> Option<&'static str> {
     if errno == Errno::MFILE {
         Some(". Raise fs.inotify.max_user_instances on the node, or the limit of open files")
