@@ -1,10 +1,10 @@
-//! The program's only `unsafe` code: what rustix has no safe call for.
+//! The library's only `unsafe` code: calls for which rustix has no safe interface.
 #![allow(unsafe_code)]
 
 use crate::base::signal::Signal;
 use crate::base::time::Instant;
 use core::ffi::{CStr, c_char, c_int};
-use core::ptr::{self, NonNull};
+use core::ptr;
 use rustix::event::Timespec;
 use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use rustix::io::{self, Errno};
@@ -77,31 +77,6 @@ pub fn stdout() -> BorrowedFd<'static> {
 pub fn stderr() -> BorrowedFd<'static> {
     // SAFETY: as for `stdout`.
     unsafe { BorrowedFd::borrow_raw(libc::STDERR_FILENO) }
-}
-
-/// Bytes up to a NUL, by a pointer alone: smaller than a slice wherever it is handed on.
-#[derive(Clone, Copy, Debug)]
-pub struct Terminated(NonNull<c_char>);
-
-// SAFETY: what it points to never changes.
-unsafe impl Sync for Terminated {}
-
-impl Terminated {
-    /// # Panics
-    /// The last byte is no NUL.
-    pub const fn new(bytes: &'static [u8]) -> Self {
-        assert!(matches!(bytes.last(), Some(0)));
-        match NonNull::new(bytes.as_ptr().cast_mut()) {
-            Some(start) => Self(start.cast()),
-            None => panic!(),
-        }
-    }
-
-    /// Returns the bytes before the first NUL.
-    pub fn bytes(self) -> &'static [u8] {
-        // SAFETY: made from a slice that lives for ever and has a NUL.
-        unsafe { CStr::from_ptr(self.0.as_ptr()).to_bytes() }
-    }
 }
 
 /// Blocks `signals` and returns a descriptor to read them from, which works for PID 1 as well; signalfd(2). Blocks SIGPIPE too, so
@@ -189,7 +164,7 @@ pub fn capabilities(call: libc::c_long, sets: &mut [u32; 6]) -> io::Result<()> {
     done(unsafe { libc::syscall(call, header.as_ptr(), sets.as_mut_ptr()) })
 }
 
-/// Returns what a system call returned, as a result.
+/// Converts a system call's return value.
 fn done(answer: libc::c_long) -> io::Result<()> {
     if answer < 0 {
         Err(last_error())

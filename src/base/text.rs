@@ -34,8 +34,8 @@ impl<const N: usize> Text<N> {
     pub fn push(&mut self, bytes: &[u8]) {
         let end = self.len + bytes.len();
         match self.bytes.get_mut(self.len..end) {
-            Some(place) if end <= self.room => {
-                place.copy_from_slice(bytes);
+            Some(slot) if end <= self.room => {
+                slot.copy_from_slice(bytes);
                 self.len = end;
             }
             _ => self.room = 0,
@@ -66,12 +66,12 @@ impl<const N: usize> Text<N> {
         self.len
     }
 
-    /// Returns true if nothing is in it.
+    /// Returns true if it has no bytes.
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Removes what was added from `start` on unless all of it fits.
+    /// Keeps the text from `start` on if all of it fits, and removes it if not.
     pub fn keep_whole(&mut self, start: usize) {
         if self.is_cut() {
             self.len = start;
@@ -84,7 +84,7 @@ impl<const N: usize> Text<N> {
         self.release(reserve);
     }
 
-    /// Keeps only `reserve` bytes free and forgets that the text was cut, so that what was opened can be closed.
+    /// Keeps only `reserve` bytes free, and lets a cut text continue, so that an open quotation mark can be closed.
     pub fn release(&mut self, reserve: usize) {
         self.room = N - reserve;
     }
@@ -139,15 +139,6 @@ fn decimal(mut number: u64, width: usize, digits: &mut [u8; 20]) -> &[u8] {
     digits.get(20 - count..).unwrap_or_default()
 }
 
-/// Returns all hexadecimal digits of `number`.
-pub fn hexadecimal(number: u64) -> [u8; 16] {
-    let mut digits = [0; 16];
-    for (place, digit) in digits.iter_mut().rev().enumerate() {
-        *digit = b"0123456789abcdef"[(number >> (4 * place)) as usize & 15];
-    }
-    digits
-}
-
 /// Returns the pieces between separators. Its type is the same for every separator, so that there is one copy of the code.
 pub fn pieces(bytes: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     bytes.split(move |byte| *byte == separator)
@@ -198,7 +189,6 @@ mod tests {
             text.push(b" ");
         }
         assert_eq!(text.as_bytes(), b"0 07 2026 18446744073709551615 ");
-        assert_eq!(&hexadecimal(0x09ab_cdef), b"0000000009abcdef");
     }
 
     #[test]
