@@ -3,16 +3,16 @@
 //! One thread, one poll(2), no allocator. Every module uses only what stands below it, or to its right:
 //!
 //! ```text
-//! entry     main, command                          one function for each command
-//! control   run, check                             the loop; the diagnosis
-//! actions   watch, deliver, confirm, http, sandbox inotify; signals; their effect; metrics and health; the sandbox
-//! sources   tree, process, mount                   walk and links; /proc; the mount table
-//! decisions reload, fingerprint, config            pure: when to scan and signal; what changed; settings
-//! reporting report                                 one list of facts, written as log lines and metrics
+//! top       main, command                          one function for each command
+//! story     run, check                             the loop; the diagnosis
+//! doing     watch, deliver, confirm, http, sandbox inotify; signals; their effect; metrics and health; the sandbox
+//! seeing    tree, process, mount                   walk and links; /proc; the mount table
+//! deciding  reload, fingerprint, config            pure: when to scan and signal; what changed; settings
+//! telling   report                                 one list of facts, written as log lines and metrics
 //! base      sys, time, text, file, encode, signal, comm
 //! ```
 //!
-//! `tests/it/architecture.rs` checks that.
+//! `tests/it/architecture.rs` lists the permitted uses.
 //!
 //! # Invariants
 //! - Watches are set before anything is read, so that no change falls in between.
