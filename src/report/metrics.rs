@@ -2,7 +2,7 @@
 
 use core::fmt::{self, Write};
 
-/// The metrics by their names without the prefix `reloader_`. What each stands for is in [`Metrics::write`].
+/// The metrics by their names without the prefix `reloader_`. What each stands for is in [`ROWS`].
 #[derive(Clone, Debug, Default)]
 #[allow(missing_docs)]
 pub struct Metrics {

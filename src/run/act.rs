@@ -15,7 +15,7 @@ use crate::watch::{Changes, ScanContext};
 use rustix::fd::AsFd;
 
 /// The content before and after a change.
-type Change = (Fingerprint, Fingerprint);
+type BeforeAfter = (Fingerprint, Fingerprint);
 
 impl Sidecar<'_> {
     /// Feeds one event to the state machine and does what it asks for, until it asks to sleep.
@@ -48,7 +48,7 @@ impl Sidecar<'_> {
 
     /// Reports a note; a change of the content is returned instead, because the application must not wait for the log: with a
     /// delivery due, the change is reported after the first signal.
-    fn take_note(&mut self, note: Option<Note>, report: &mut Report) -> Option<Change> {
+    fn take_note(&mut self, note: Option<Note>, report: &mut Report) -> Option<BeforeAfter> {
         match note? {
             Note::Changed { before, after } => {
                 self.confirm.content_changed();
@@ -63,7 +63,7 @@ impl Sidecar<'_> {
         }
     }
 
-    fn tell_change(&mut self, change: Option<Change>, report: &mut Report) {
+    fn tell_change(&mut self, change: Option<BeforeAfter>, report: &mut Report) {
         if let Some(change) = named(change, &mut self.changes) {
             change.tell(report);
         }
@@ -113,7 +113,7 @@ impl Sidecar<'_> {
         is_valid
     }
 
-    fn deliver(&mut self, order: Order, change: Option<Change>, report: &mut Report) -> Event {
+    fn deliver(&mut self, order: Order, change: Option<BeforeAfter>, report: &mut Report) -> Event {
         let since = self.reload.changed_since().unwrap_or(Instant::NEVER);
         let mut context = Context {
             config: self.config,
@@ -154,7 +154,7 @@ impl Sidecar<'_> {
     }
 }
 
-fn named(change: Option<Change>, changes: &mut Changes) -> Option<ContentChange<'_>> {
+fn named(change: Option<BeforeAfter>, changes: &mut Changes) -> Option<ContentChange<'_>> {
     change.map(|(before, after)| ContentChange {
         before,
         after,
