@@ -42,8 +42,9 @@ struct Round<'c> {
     order: Order,
     changed_at: Instant,
     signalled: u32,
-    /// The first obstacle, and when it passes, if known.
+    /// The first obstacle.
     obstacle: Option<Obstacle<'c>>,
+    /// When it passes, if that is known.
     ready_at: Option<Instant>,
 }
 

@@ -1,8 +1,8 @@
 //! Metrics and health by HTTP/1.1: a listening socket and a few connections in the program's one poll(2).
 //!
 //! Nothing waits for a client: a request is parsed as its bytes come, its answer is one write, and a client that does not take all
-//! of it at once is dropped. If there is no room for another connection, the one that has been silent longest goes. So no timers
-//! are needed, and a client that connects and says nothing costs nothing.
+//! of it at once is dropped. If there is no room for another connection, the one that has been silent longest goes. So
+//! connections need no timers, and a client that connects and says nothing costs nothing.
 
 mod client;
 mod request;
@@ -68,8 +68,8 @@ impl Http {
         self.paused
     }
 
-    /// Answers at most one request, so that everything else has its turn before the next. Connections and the listener take
-    /// turns, so that new clients do not starve those already connected.
+    /// Answers at most one request of a client that stays connected, so that everything else has its turn before the next.
+    /// Connections and the listener take turns, so that new clients do not starve those already connected.
     ///
     /// # Errors
     /// Those of accept(2), when it begins to fail.

@@ -17,12 +17,12 @@
 //! # Invariants
 //! - Watches are set before anything is read, so that no change falls in between.
 //! - A signal follows a scan that saw other content than was last delivered; see [`reload`].
-//! - After start-up no failure ends the program, and it makes only the system calls listed in [`sandbox`].
+//! - After start-up no failure ends the program. With the sandbox on, the kernel refuses every system call not listed in [`sandbox`].
 //!
 //! # Limits
 //! 64 roots, 64 process names, 16 levels of directories, 262,144 entries below a root, 8 MiB of a file read in full, log lines
-//! of 4,096 bytes, 16 processes remembered between two deliveries, 8 watched for their end and 64 directories or files for being
-//! opened after a signal, 8 connections with requests of 8 KiB.
+//! of 4,096 bytes, 16 processes remembered between two deliveries, at most 8 watched for their end, and 64 directories
+//! or files for being opened, after a signal, 8 connections with requests of 8 KiB.
 
 #![cfg_attr(not(test), no_std)]
 

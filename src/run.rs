@@ -248,8 +248,8 @@ impl Sidecar<'_> {
         let status = Status {
             config: self.config,
             metrics: &report.metrics,
-            missing_roots: self.watch.last().problems.missing_roots,
-            is_blind: self.compare_at().is_none() && self.watch.is_incomplete(),
+            missing_roots: self.watch.missing(),
+            misses_changes: self.compare_at().is_none() && self.watch.is_incomplete(),
             pending: pending.map(|since| Pending {
                 since,
                 obstacle: self.waiting.and(self.delivery.obstacle()),

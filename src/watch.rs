@@ -86,7 +86,7 @@ impl Watch {
     }
 
     /// Returns one bit for each root that is missing or cannot be read.
-    const fn missing(&self) -> u64 {
+    pub const fn missing(&self) -> u64 {
         self.reported.missing_roots
     }
 

@@ -15,7 +15,7 @@ use crate::watch::{Changes, ScanContext};
 use rustix::fd::AsFd;
 
 /// The content before and after a change.
-type Change = (Fingerprint, Fingerprint);
+type BeforeAfter = (Fingerprint, Fingerprint);
 
 impl Sidecar<'_> {
     /// Feeds one event to the state machine and does what it asks for, until it asks to sleep.
@@ -48,7 +48,7 @@ impl Sidecar<'_> {
 
     /// Reports a note. Returns a change of the content unreported, because the application must not wait for the log: if a
     /// delivery is due, the change is reported after the first signal.
-    fn take_note(&mut self, note: Option<Note>, report: &mut Report) -> Option<Change> {
+    fn take_note(&mut self, note: Option<Note>, report: &mut Report) -> Option<BeforeAfter> {
         match note? {
             Note::Changed { before, after } => {
                 self.confirm.content_changed();
@@ -63,7 +63,7 @@ impl Sidecar<'_> {
         }
     }
 
-    fn tell_change(&mut self, change: Option<Change>, report: &mut Report) {
+    fn tell_change(&mut self, change: Option<BeforeAfter>, report: &mut Report) {
         if let Some(change) = with_names(change, &mut self.changes) {
             change.tell(report);
         }
@@ -113,7 +113,7 @@ impl Sidecar<'_> {
         is_valid
     }
 
-    fn deliver(&mut self, order: Order, change: Option<Change>, report: &mut Report) -> Event {
+    fn deliver(&mut self, order: Order, change: Option<BeforeAfter>, report: &mut Report) -> Event {
         let since = self.reload.changed_since().unwrap_or(Instant::NEVER);
         let mut context = Context {
             config: self.config,
@@ -155,7 +155,7 @@ impl Sidecar<'_> {
 }
 
 /// Adds the names of the changed entries.
-fn with_names(change: Option<Change>, changes: &mut Changes) -> Option<ContentChange<'_>> {
+fn with_names(change: Option<BeforeAfter>, changes: &mut Changes) -> Option<ContentChange<'_>> {
     change.map(|(before, after)| ContentChange {
         before,
         after,

@@ -19,7 +19,7 @@ pub(super) struct Status<'s, 'c> {
     /// One bit for each root that is missing or cannot be read.
     pub(super) missing_roots: u64,
     /// Neither inotify nor comparing notices every change.
-    pub(super) is_blind: bool,
+    pub(super) misses_changes: bool,
     /// A change that is not delivered, and since when.
     pub(super) pending: Option<Pending<'c>>,
     pub(super) now: Instant,
@@ -39,7 +39,7 @@ impl Pages for Status<'_, '_> {
         let is_late = self.pending.is_some_and(|pending| {
             pending.obstacle.is_some() && self.now.since(pending.since) > PENDING_MAX
         });
-        if self.is_blind || is_late {
+        if self.misses_changes || is_late {
             Readiness::Unready
         } else {
             Readiness::Ready
@@ -54,7 +54,7 @@ impl Pages for Status<'_, '_> {
                 page.push(line.finish());
             }
         }
-        if self.is_blind {
+        if self.misses_changes {
             page.write_str("inotify is refused or does not see everything, and CONFIG_POLL_INTERVAL is 0: changes may go unnoticed\n")?;
         }
         if let Some(pending) = self.pending
@@ -96,7 +96,7 @@ mod tests {
                 config: &config,
                 metrics: &Metrics::new(),
                 missing_roots: 0b10,
-                is_blind: false,
+                misses_changes: false,
                 pending: Some(Pending { since, obstacle }),
                 now: since.plus(Millis(ms)),
             }

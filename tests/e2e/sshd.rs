@@ -167,7 +167,7 @@ fn a_signal_to_every_process_drops_a_session() {
 #[test]
 fn the_guard_protects_a_session_from_a_signal_to_every_process() {
     let (_sshd, mut sidecar, mut session) = session_before_a_signal_to_all("true");
-    sidecar.expect("the process has no handler for the signal");
+    sidecar.expect("which has no handler for it yet");
     session.says("two");
 }
 

@@ -17,15 +17,15 @@ pub const NO_LONGER_PENDING: [&str; 3] = [
 ];
 
 const NO_PROCESS: &str = "reload pending: no process matches";
-const NO_HANDLER: &str = "reload pending: the process has no handler for the signal";
+const NO_HANDLER: &str = "which has no handler for it yet";
 /// Another user of this machine may have set a low limit.
-const QUEUE_OVERFLOWED: &str = "inotify's queue overflowed";
+const QUEUE_OVERFLOWED: &str = "the inotify queue overflowed";
 
 /// Returns true for a warning that a history can cause.
 pub fn is_expected_warning(message: &str) -> bool {
     missing_root(message).is_some()
         || message == NO_PROCESS
-        || message.starts_with(NO_HANDLER)
+        || message.starts_with(PENDING) && message.contains(NO_HANDLER)
         || message.starts_with(QUEUE_OVERFLOWED)
 }
 

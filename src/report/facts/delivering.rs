@@ -144,7 +144,13 @@ impl Fact for Delivering<'_> {
             | Self::CaughtUp
             | Self::Arrived(_)
             | Self::NotSignalled(_) => {}
-            Self::Pending(_) => {
+            Self::Pending(
+                Obstacle::NoProcess { .. }
+                | Obstacle::NoPidFile(_)
+                | Obstacle::NoProc(_)
+                | Obstacle::NotPermitted { .. }
+                | Obstacle::Refused(..),
+            ) => {
                 metrics.reloads_total += 1;
                 metrics.reloads_failed_total += 1;
                 metrics.last_reload_successful = false;

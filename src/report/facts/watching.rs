@@ -190,7 +190,15 @@ impl Fact for Watching<'_> {
             Self::Roots { count, missing } => {
                 (metrics.roots, metrics.roots_missing) = (count, missing);
             }
-            _ => {}
+            Self::Batch(_)
+            | Self::Scanning
+            | Self::MountsChanged
+            | Self::Refused(_)
+            | Self::Works
+            | Self::RootMissing { .. }
+            | Self::RootBack { .. }
+            | Self::AllReadable
+            | Self::SubPath { .. } => {}
         }
     }
 }
