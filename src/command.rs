@@ -151,7 +151,7 @@ fn settings(
     let mut is_valid = true;
     for mistake in parsed.mistakes() {
         is_valid = false;
-        report.tell(&match mistake {
+        report.record(&match mistake {
             config::Mistake::NoTarget => Mistake::NoTarget,
             config::Mistake::Value {
                 name,
@@ -205,14 +205,14 @@ fn with_proc(command: Command, config: &Config<'_>, report: &mut Report) -> bool
         Ok(proc) if command == Command::Signal => deliver::signal_now(config, &proc, report),
         Ok(proc) => check::check(config, &proc, report),
         Err((what, errno)) => {
-            report.tell(&Lifecycle::Refused { what, errno });
+            report.record(&Lifecycle::Refused { what, errno });
             false
         }
     }
 }
 
 fn reject(mistake: Mistake<'_>, report: &mut Report) -> i32 {
-    report.tell(&mistake);
+    report.record(&mistake);
     EXIT_WRONG
 }
 
@@ -222,7 +222,7 @@ const fn exit_code(is_well: bool) -> i32 {
 
 /// Reports a panic, which is a bug.
 pub fn panicked() {
-    Report::new().tell(&Lifecycle::Panicked);
+    Report::new().record(&Lifecycle::Panicked);
 }
 
 /// Opens a placeholder for each of the first three descriptors that is closed, so that none of the program's own files gets its

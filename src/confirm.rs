@@ -178,7 +178,7 @@ impl Confirm {
         self.window = None;
         let is_retried =
             outcome == Outcome::Unread && self.mode == ConfirmMode::Retry && self.retries_left > 0;
-        report.tell(&match outcome {
+        report.record(&match outcome {
             Outcome::Confirmed { files, after } => {
                 self.retries_left = RETRIES;
                 Confirming::Confirmed { files, after }
@@ -199,7 +199,7 @@ impl Confirm {
         for slot in &mut self.targets {
             let Some(target) = slot else { continue };
             if target.has_ended() {
-                report.tell(&Confirming::TargetEnded {
+                report.record(&Confirming::TargetEnded {
                     signal: self.signal,
                     subject: target.subject,
                     after: now.since(target.sent),

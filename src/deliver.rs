@@ -88,7 +88,7 @@ impl<'c> Delivery<'c> {
             ready_at: None,
         };
         self.signal_held(&mut round, context);
-        context.tell_change();
+        context.record_change();
         // The scan meets these obstacles again.
         (round.obstacle, round.ready_at) = (None, None);
         self.signal_selected(&mut round, context);
@@ -147,7 +147,7 @@ impl<'c> Delivery<'c> {
             return;
         }
         if !round.order.concerns(process.start) {
-            context.tell(&Delivering::StartedAfter(subject(process)));
+            context.record(&Delivering::StartedAfter(subject(process)));
             return;
         }
         match signal(target, process, status, round, context) {
@@ -198,7 +198,7 @@ fn signal<'c>(
     };
     let verdict = judge(target, process, &status, round, context)?;
     if verdict == Verdict::SendIgnored {
-        context.tell(&Delivering::SentIgnored(config.signal, subject(process)));
+        context.record(&Delivering::SentIgnored(config.signal, subject(process)));
     }
     if round.signalled == 0 {
         context.confirm.before_signal();
@@ -257,7 +257,7 @@ fn record_signal(
     target.signalled = round.order.generation;
     let subject = subject(process);
     context.confirm.signalled(subject, target.pidfd.take(), now);
-    context.tell(&Delivering::Sent {
+    context.record(&Delivering::Sent {
         signal: context.config.signal,
         subject,
         after: now.since(round.changed_at),
@@ -284,7 +284,7 @@ pub fn signal_now(config: &Config<'_>, proc: &Proc, report: &mut Report) -> bool
     delivery.attempt(order, now, &mut context);
     match delivery.obstacle() {
         Some(obstacle) => {
-            report.tell(&Delivering::NotSignalled(obstacle));
+            report.record(&Delivering::NotSignalled(obstacle));
             false
         }
         None => true,

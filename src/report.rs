@@ -3,7 +3,7 @@
 //! The code that makes a decision reports it as a fact, and formats nothing:
 //!
 //! ```text
-//! report.tell(&Delivering::Sent { signal, subject, after })
+//! report.record(&Delivering::Sent { signal, subject, after })
 //!   -> 2026-11-23T15:16:27.123Z info  signal sent signal=SIGHUP pid=7 process=nginx after_ms=3
 //!   -> reloader_signals_total 1
 //! ```
@@ -55,7 +55,7 @@ impl Report {
     }
 
     /// Counts a fact, and logs it unless its level is too low.
-    pub fn tell(&mut self, fact: &dyn Fact) {
+    pub fn record(&mut self, fact: &dyn Fact) {
         fact.count(&mut self.metrics);
         let Some(level) = fact.level().filter(|level| *level >= self.log.min_level) else {
             return;

@@ -40,7 +40,7 @@ pub fn run(config: &Config<'_>, report: &mut Report) -> i32 {
         // The kernel closes everything at the end of the program, which is near.
         Ok(sidecar) => ManuallyDrop::new(sidecar).run(report),
         Err((what, errno)) => {
-            report.tell(&Lifecycle::Refused { what, errno });
+            report.record(&Lifecycle::Refused { what, errno });
             EXIT_REFUSED
         }
     }
@@ -60,7 +60,7 @@ struct Signals {
 impl Sidecar<'_> {
     fn run(&mut self, report: &mut Report) -> i32 {
         if let Err((address, errno)) = self.listen() {
-            report.tell(&Serving::CannotListen { address, errno });
+            report.record(&Serving::CannotListen { address, errno });
             return EXIT_REFUSED;
         }
         self.introduce(report);
@@ -69,7 +69,7 @@ impl Sidecar<'_> {
         }
         for root in self.config.roots.iter() {
             mount::each_sub_path(root, &mut |mount| {
-                report.tell(&Watching::SubPath { path: mount.point });
+                report.record(&Watching::SubPath { path: mount.point });
             });
         }
         self.start(report);
@@ -106,7 +106,7 @@ impl Sidecar<'_> {
         self.watch.take_armed_new();
         self.changes.accept();
         self.delivery.prepare(self.config, &self.proc);
-        report.tell(&Lifecycle::Watching {
+        report.record(&Lifecycle::Watching {
             files: found.files,
             directories: found.directories,
         });
@@ -126,9 +126,9 @@ impl Sidecar<'_> {
         if let (Action::Exit { undelivered: true }, _) =
             self.reload.step(Event::Stopped, sys::now())
         {
-            report.tell(&Lifecycle::StoppedUndelivered);
+            report.record(&Lifecycle::StoppedUndelivered);
         }
-        report.tell(&Lifecycle::Stopped(signal));
+        report.record(&Lifecycle::Stopped(signal));
     }
 }
 
@@ -163,7 +163,7 @@ impl Sidecar<'_> {
     }
 
     fn reload_on_request(&mut self, report: &mut Report) {
-        report.tell(&Lifecycle::Requested);
+        report.record(&Lifecycle::Requested);
         self.watch.rearm();
         self.handle(Event::Requested, report);
     }
@@ -179,7 +179,7 @@ impl Sidecar<'_> {
             let Some(change) = self.watch.drain(report) else {
                 return;
             };
-            report.tell(&Watching::Batch(match change {
+            report.record(&Watching::Batch(match change {
                 Change::Gone => "a directory on the way is gone",
                 Change::Writing => "a file is being written",
                 Change::Finished => "something was changed",
@@ -202,11 +202,11 @@ impl Sidecar<'_> {
     /// Compares the content without an event: at an interval, or because something was mounted or unmounted.
     fn compare_if_due(&mut self, ready: &Ready, now: Instant, report: &mut Report) {
         if ready.mounts {
-            report.tell(&Watching::MountsChanged);
+            report.record(&Watching::MountsChanged);
         }
         let is_due = is_due(self.compare_at(), now);
         if is_due {
-            report.tell(&Counted::Polled);
+            report.record(&Counted::Polled);
         }
         if ready.mounts || is_due {
             self.watch.invalidate();
@@ -225,7 +225,7 @@ impl Sidecar<'_> {
 
     fn confirm_if_due(&mut self, now: Instant, report: &mut Report) {
         if self.confirm.conclude(now, report) {
-            report.tell(&Counted::Retried);
+            report.record(&Counted::Retried);
             self.handle(Event::Unconfirmed, report);
         }
         if self.reload.deadline().is_none() {
@@ -238,7 +238,7 @@ impl Sidecar<'_> {
             return;
         }
         let pending = self.reload.pending_since();
-        report.tell(&Counted::State {
+        report.record(&Counted::State {
             watches: self.watch.watches() as u64,
             polling: self.compare_at().is_some(),
             pending_since: pending.map_or(0, |since| {
@@ -257,7 +257,7 @@ impl Sidecar<'_> {
             now,
         };
         if let Err(errno) = self.http.serve(&status, now) {
-            report.tell(&Serving::CannotAccept(errno));
+            report.record(&Serving::CannotAccept(errno));
         }
     }
 }

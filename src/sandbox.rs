@@ -45,7 +45,7 @@ const SYS_PTRACE: Capability = Capability {
 // Not inlined: keeps the filter off the stack of the program's loop.
 #[inline(never)]
 pub fn enter(signal: Signal, report: &mut Report) {
-    report.tell(&Lifecycle::Sandboxed(&Sandboxed {
+    report.record(&Lifecycle::Sandboxed(&Sandboxed {
         no_new_privs: sys::set_no_new_privs(),
         capabilities: drop_capabilities().map(names),
         seccomp: sys::set_filter(&filter(signal)),

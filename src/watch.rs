@@ -143,7 +143,7 @@ impl Watch {
             state: State::new(pass),
         };
         let scanned = scan.run();
-        context.report.tell(&Watching::Roots {
+        context.report.record(&Watching::Roots {
             count: context.roots.iter().count() as u64,
             missing: self.missing().count_ones().into(),
         });
@@ -163,7 +163,7 @@ impl Watch {
             // If no watch is set yet, arm every directory before the first file is read, which may take long.
             Pass::Arm
         } else {
-            report.tell(&Watching::CallRefused);
+            report.record(&Watching::CallRefused);
             Pass::Read
         }
     }
@@ -172,7 +172,7 @@ impl Watch {
     fn finish(&mut self, mut snapshot: Snapshot, now: Instant, report: &mut Report) {
         snapshot.fingerprint = self.shortage.fingerprint(&snapshot, &self.last, now);
         if self.reported.has_unreadable && !snapshot.problems.has_unreadable {
-            report.tell(&Watching::AllReadable);
+            report.record(&Watching::AllReadable);
         }
         self.reported = snapshot.problems;
         self.last = snapshot;
@@ -187,8 +187,8 @@ impl Watch {
     fn report_refusal(&mut self, report: &mut Report) {
         let refusal = self.instance.refusal();
         match (self.is_refusal_reported, refusal) {
-            (false, Some(errno)) => report.tell(&Watching::Refused(errno)),
-            (true, None) => report.tell(&Watching::Works),
+            (false, Some(errno)) => report.record(&Watching::Refused(errno)),
+            (true, None) => report.record(&Watching::Works),
             (true, Some(_)) | (false, None) => {}
         }
         self.is_refusal_reported = refusal.is_some();

@@ -34,7 +34,7 @@ pub(super) fn print(
     }
     for path in config.roots.iter() {
         mount::each_sub_path(path, &mut |mount| {
-            report.tell(&Watching::SubPath { path: mount.point });
+            report.record(&Watching::SubPath { path: mount.point });
             obstacle = obstacle.or(Some("a subPath mount never changes"));
         });
     }

@@ -23,16 +23,16 @@ pub struct Context<'m, 'c> {
 
 impl Context<'_, '_> {
     /// Logs the change, unless that was done.
-    pub(super) fn tell_change(&mut self) {
+    pub(super) fn record_change(&mut self) {
         if let Some(change) = self.change.take() {
-            change.tell(self.report);
+            change.record(self.report);
         }
     }
 
     /// Reports a fact, after the change that led to it.
-    pub(super) fn tell(&mut self, fact: &dyn Fact) {
-        self.tell_change();
-        self.report.tell(fact);
+    pub(super) fn record(&mut self, fact: &dyn Fact) {
+        self.record_change();
+        self.report.record(fact);
     }
 }
 
@@ -49,8 +49,8 @@ pub struct ContentChange<'n> {
 
 impl ContentChange<'_> {
     /// Reports the change.
-    pub fn tell(&self, report: &mut Report) {
-        report.tell(&Delivering::Changed {
+    pub fn record(&self, report: &mut Report) {
+        report.record(&Delivering::Changed {
             names: self.names,
             before: &self.before,
             after: &self.after,

@@ -23,7 +23,7 @@ pub fn health(address: &SocketAddress, report: &mut Report) -> bool {
     let length = match ask(address, &mut answer) {
         Ok(length) => length,
         Err(errno) => {
-            report.tell(&Serving::NoAnswer(errno));
+            report.record(&Serving::NoAnswer(errno));
             return false;
         }
     };
@@ -32,7 +32,7 @@ pub fn health(address: &SocketAddress, report: &mut Report) -> bool {
     // The body, after the first empty line, is for people.
     lines.find(|line| line.len() < 2);
     for line in lines {
-        report.tell(&Serving::Answered(line));
+        report.record(&Serving::Answered(line));
     }
     answer.starts_with(b"HTTP/1.1 200 ")
 }

@@ -27,16 +27,16 @@ impl Sidecar<'_> {
             event = match action {
                 Action::Deliver(order) => self.deliver(order, change, report),
                 Action::Scan => {
-                    self.tell_change(change, report);
+                    self.record_change(change, report);
                     let Some(scan) = self.scan_if_needed(report) else {
                         return;
                     };
                     Event::Scanned(scan)
                 }
                 Action::Sleep | Action::Exit { .. } => {
-                    self.tell_change(change, report);
+                    self.record_change(change, report);
                     if let Some(deadline) = self.reload.deadline() {
-                        report.tell(&Lifecycle::Sleeping {
+                        report.record(&Lifecycle::Sleeping {
                             due: deadline.since(sys::now()),
                         });
                     }
@@ -57,15 +57,15 @@ impl Sidecar<'_> {
                 Some((before, after))
             }
             note => {
-                self.tell(note, report);
+                self.record(note, report);
                 None
             }
         }
     }
 
-    fn tell_change(&mut self, change: Option<BeforeAfter>, report: &mut Report) {
+    fn record_change(&mut self, change: Option<BeforeAfter>, report: &mut Report) {
         if let Some(change) = with_names(change, &mut self.changes) {
-            change.tell(report);
+            change.record(report);
         }
     }
 
@@ -90,7 +90,7 @@ impl Sidecar<'_> {
     pub(super) fn scan(&mut self, report: &mut Report) -> bool {
         let signals = self.signals.as_fd();
         let interrupted = || ready::is_readable(signals);
-        report.tell(&Watching::Scanning);
+        report.record(&Watching::Scanning);
         let now = sys::now();
         let openings = self.confirm.before_scan(now);
         let scanned = self.watch.scan(ScanContext {
@@ -124,22 +124,22 @@ impl Sidecar<'_> {
         };
         let attempt = self.delivery.attempt(order, since, &mut context);
         if self.waiting.is_some() && self.reload.pending_since().is_some() {
-            report.tell(&Counted::Retried);
+            report.record(&Counted::Retried);
         }
         self.waiting = attempt.waiting;
         if attempt.signalled > 0 && self.waiting.is_none() {
             let at = sys::wall_ms() / 1000;
-            report.tell(&Delivering::Delivered { at });
+            report.record(&Delivering::Delivered { at });
         }
         Event::Attempted(attempt)
     }
 
-    fn tell(&mut self, note: Note, report: &mut Report) {
+    fn record(&mut self, note: Note, report: &mut Report) {
         if note == Note::Reverted {
             self.changes.accept();
         }
-        report.tell(&match note {
-            // Reported by `tell_change`, with the names of the changed entries.
+        report.record(&match note {
+            // Reported by `record_change`, with the names of the changed entries.
             Note::Changed { .. } => return,
             Note::Unchanged => Delivering::Unchanged,
             Note::Reverted => Delivering::Reverted,

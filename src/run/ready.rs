@@ -82,7 +82,7 @@ impl<'s> Waits<'s> {
             }
             Err(Errno::INTR) => {}
             Err(errno) => {
-                report.tell(&Lifecycle::PollFailed(errno));
+                report.record(&Lifecycle::PollFailed(errno));
                 let _ = poll(&mut [], Some(&PAUSE));
             }
         }

@@ -79,14 +79,14 @@ impl<'c> Sidecar<'c> {
 
     /// Logs the settings that matter most.
     pub(super) fn introduce(&self, report: &mut Report) {
-        report.tell(&Lifecycle::Started {
+        report.record(&Lifecycle::Started {
             config_dir: self.config.roots.as_bytes(),
             wanted: deliver::wanted(self.config),
             listen_addr: self.config.listen.map(|listen| listen.text),
             signal: self.config.signal,
         });
         if getpid() == Pid::INIT {
-            report.tell(&Lifecycle::IsProcessOne);
+            report.record(&Lifecycle::IsProcessOne);
         }
     }
 }

@@ -60,7 +60,7 @@ impl Events {
                 Err(Errno::AGAIN) => break,
                 Err(Errno::INTR) => {}
                 Err(errno) => {
-                    report.tell(&Watching::Unreadable(errno));
+                    report.record(&Watching::Unreadable(errno));
                     self.is_stale = true;
                     return strongest.max(Some(Change::Finished));
                 }
@@ -78,7 +78,7 @@ impl Events {
     fn take(&mut self, event: &Event<'_>, report: &mut Report) -> Option<Change> {
         let name = event.file_name().map_or(&b""[..], |name| name.to_bytes());
         let (watch, events) = (event.wd(), event.events());
-        report.tell(&Watching::Event {
+        report.record(&Watching::Event {
             watch,
             name,
             events: &Names(events),
@@ -101,6 +101,6 @@ impl Events {
         if !is_repeated {
             self.overflow_logged = Some(now);
         }
-        report.tell(&Watching::Overflowed { is_repeated });
+        report.record(&Watching::Overflowed { is_repeated });
     }
 }

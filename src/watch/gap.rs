@@ -26,7 +26,7 @@ pub(super) fn report_shortfall(
         directory: path_of(directory, &mut buffer),
         name,
     };
-    report.tell(&match shortfall {
+    report.record(&match shortfall {
         Shortfall::Unreadable(errno) => Gap::Unreadable {
             path,
             errno,
@@ -49,7 +49,7 @@ pub(super) fn report_shortfall(
 pub(super) fn report_remote(report: &mut Report, fd: BorrowedFd<'_>, file_system: &'static str) {
     let mut buffer = [0; PATH_SIZE];
     let path = Bytes(path_of(fd, &mut buffer));
-    report.tell(&Gap::Remote {
+    report.record(&Gap::Remote {
         path: &path,
         file_system,
     });

@@ -127,7 +127,7 @@ impl Scan<'_, '_> {
             Ok(()) => {
                 self.reported.missing_roots &= !bit;
                 if was_missing {
-                    self.context.report.tell(&Watching::RootBack { root });
+                    self.context.report.record(&Watching::RootBack { root });
                 }
             }
             Err(errno) => {
@@ -139,7 +139,7 @@ impl Scan<'_, '_> {
                 snapshot.is_short |= is_shortage(errno);
                 if !was_missing {
                     let missing = Watching::RootMissing { root, errno };
-                    self.context.report.tell(&missing);
+                    self.context.report.record(&missing);
                 }
             }
         }
@@ -176,7 +176,7 @@ impl Visit for Scan<'_, '_> {
             // These matter least: an ancestor can only be renamed, and a file is watched by its name.
             Err(Errno::ACCESS) if matches!(role, Role::Ancestor | Role::File) => Armed::Denied,
             Err(errno) => {
-                self.context.report.tell(&Watching::CallRefused);
+                self.context.report.record(&Watching::CallRefused);
                 self.instance.refuse(errno, self.context.now);
                 Armed::Unchanged
             }
