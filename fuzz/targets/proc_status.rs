@@ -11,7 +11,7 @@ thread_local! {
 }
 
 /// The number of bytes parsed of a line. Only the list of groups is longer.
-const LINE: usize = 1024;
+const LINE: usize = 2048;
 
 fn plain(content: &[u8]) -> Status {
     let mut status = Status::default();
