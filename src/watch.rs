@@ -202,6 +202,9 @@ impl Watch {
 
 #[cfg(fuzzing)]
 impl Watch {
+    /// The buffer for events, in bytes.
+    pub const EVENTS_SIZE: usize = drain::EVENTS_SIZE;
+
     /// Takes events from `inotify`. Returns the strongest change, and true if the watches are stale.
     pub fn drain_from(inotify: OwnedFd, report: &mut Report) -> (Option<Change>, bool) {
         let mut watch = Self {

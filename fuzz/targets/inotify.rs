@@ -120,9 +120,11 @@ impl Event {
 /// The most files that are tracked while they are open for writing.
 const WRITTEN: usize = 16;
 
-/// A pipe holds this many packets. Alignment may cost the reader's buffer some bytes of a page.
+/// A pipe holds this many packets.
 const BATCHES: usize = 16;
-const BATCH_SIZE: usize = 4080;
+/// A packet must fit the reader's buffer, since a pipe discards the rest of one, while inotify keeps it. Alignment may
+/// cost the buffer some bytes.
+const BATCH_SIZE: usize = Watch::EVENTS_SIZE - 16;
 
 /// Returns the events that fit the pipe, and their frames in batches.
 fn batches(input: &Input) -> (Vec<&Event>, Vec<Vec<u8>>) {

@@ -14,7 +14,7 @@ use rustix::fs::inotify::{Event, ReadFlags, Reader};
 use rustix::io::Errno;
 
 /// Room for at least 7 events with the longest names. The buffer and a log line are on the stack at the same time.
-const EVENTS_SIZE: usize = 2048;
+pub(super) const EVENTS_SIZE: usize = 2048;
 /// The most events taken at once: a flood of them must not keep the program from anything else.
 const EVENTS_MAX: u32 = 10_000;
 /// The least time between two log lines about overflows.
