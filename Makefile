@@ -75,7 +75,7 @@ e2e: build floor examples ## run the tests with real applications, editors, git 
 	SIDECAR=$(SIDECAR) IMAGE_TOOL=$(IMAGE_TOOL) tests/e2e/run
 
 .PHONY: pods
-pods: build ## run the Pods of deploy/ with podman and update their volumes; needs root
+pods: build ## run the Compose file and 10,000 updates with podman; needs root
 	SIDECAR=$(SIDECAR) tests/pods/run
 
 .PHONY: cluster

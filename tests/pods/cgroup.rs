@@ -26,10 +26,6 @@ impl Cgroup {
         fs::write(self.0.join(file), value.to_string()).unwrap();
     }
 
-    pub fn parent(&self) -> Self {
-        Self(self.0.parent().unwrap().to_owned())
-    }
-
     pub fn read(&self, file: &str) -> String {
         fs::read_to_string(self.0.join(file)).unwrap()
     }

@@ -1,13 +1,12 @@
-//! Runs the manifests in `deploy/` with podman, and updates their volumes as a kubelet does.
+//! What podman shows better than a node: the Compose file, and the memory that 10,000 updates take.
 //!
-//! `make pods` runs this. It builds the images and passes paths in the environment.
+//! Run by `make pods`, which builds the images and passes paths in the environment. `make cluster` runs all of `deploy/` on a real
+//! Kubernetes.
 
 #[path = "../support/mod.rs"]
 mod support;
 
-mod apps;
 mod cgroup;
-mod manifest;
+mod compose;
+mod container;
 mod memory;
-mod pod;
-mod ways;
