@@ -225,10 +225,7 @@ impl Reload {
         let differs = scan.fingerprint != before;
         let may_have_misread = scan.disturbed.is_none() && core::mem::take(&mut self.is_unsure);
         let is_new = differs || may_have_misread;
-        let note = differs.then_some(Note::Changed {
-            before,
-            after: scan.fingerprint,
-        });
+        let note = differs.then_some(Note::Changed);
         if core::mem::take(&mut self.is_requested) {
             // A process that starts from now on reads the current content.
             self.require(now, None, now).is_requested = true;

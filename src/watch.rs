@@ -228,6 +228,7 @@ mod tests {
     use crate::base::time::Millis;
     use crate::config::CommaList;
     use crate::confirm::OpenWatches;
+    use crate::fingerprint::Secret;
     use instance::RETRY;
     use rustix::io::Errno;
 
@@ -242,6 +243,7 @@ mod tests {
     ) -> Result<(), Interrupted> {
         watch.scan(ScanContext {
             roots: CommaList::new(roots.as_bytes()),
+            secret: Secret::new([7; 16]),
             now,
             openings: &mut OpenWatches::disabled(),
             changes: &mut Changes::new(),

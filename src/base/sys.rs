@@ -67,6 +67,15 @@ pub fn protect_relocated() {
     }
 }
 
+/// Returns the random bytes that the kernel gave this process at its start; AT_RANDOM of getauxval(3).
+pub fn random() -> [u8; 16] {
+    // SAFETY: the kernel has passed the address of 16 bytes since Linux 2.6.29. They are never written to.
+    unsafe {
+        let bytes = libc::getauxval(libc::AT_RANDOM) as *const [u8; 16];
+        bytes.as_ref().copied().unwrap_or_default()
+    }
+}
+
 /// Returns standard output, whatever is open there.
 pub fn stdout() -> BorrowedFd<'static> {
     // SAFETY: `fill_standard_descriptors` ran first, and nothing closes the first three descriptors.

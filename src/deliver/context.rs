@@ -2,7 +2,6 @@
 
 use crate::config::Config;
 use crate::confirm::Confirm;
-use crate::fingerprint::Fingerprint;
 use crate::process::Proc;
 use crate::report::facts::delivering::Delivering;
 use crate::report::{Fact, Report};
@@ -39,10 +38,6 @@ impl Context<'_, '_> {
 /// A change of the content.
 #[derive(Clone, Copy, Debug)]
 pub struct ContentChange<'n> {
-    /// The content before.
-    pub before: Fingerprint,
-    /// The content after.
-    pub after: Fingerprint,
     /// The names of the changed entries, separated by commas.
     pub names: &'n [u8],
 }
@@ -50,10 +45,10 @@ pub struct ContentChange<'n> {
 impl ContentChange<'_> {
     /// Reports the change.
     pub fn record(&self, report: &mut Report) {
+        let update = report.metrics.changes_total + 1;
         report.record(&Delivering::Changed {
+            update,
             names: self.names,
-            before: &self.before,
-            after: &self.after,
         });
     }
 }

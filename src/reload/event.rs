@@ -186,12 +186,7 @@ pub enum Action {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Note {
     /// The content differs from what was last seen.
-    Changed {
-        /// The content seen before.
-        before: Fingerprint,
-        /// The content seen now.
-        after: Fingerprint,
-    },
+    Changed,
     /// Events came, and the content is what was last delivered.
     Unchanged,
     /// The content went back to what was delivered before it could be delivered.

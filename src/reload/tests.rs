@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::base::time::Millis;
-use crate::fingerprint::{Entry, Key, Kind};
+use crate::fingerprint::{Entry, Kind, Secret};
 
 mod totality;
 mod world;
@@ -26,7 +26,11 @@ fn at(ms: u64) -> Instant {
 /// The fingerprint of content number `number`.
 fn content(number: usize) -> Fingerprint {
     let mut fingerprint = Fingerprint::default();
-    fingerprint.add(Entry::of(Key::root(b"root"), Kind::Large, &[number as u64]));
+    fingerprint.add(Entry::of(
+        Secret::new([7; 16]).root(0),
+        Kind::Large,
+        &[number as u64],
+    ));
     fingerprint
 }
 
@@ -86,13 +90,6 @@ fn too_young(ready_ms: u64) -> Event {
         waiting: Some(Waiting::TooYoung),
         ready_at: Some(at(ready_ms)),
     })
-}
-
-fn changed(before: usize, after: usize) -> Note {
-    Note::Changed {
-        before: content(before),
-        after: content(after),
-    }
 }
 
 /// A machine whose clock is set by hand, in milliseconds. Each step asserts the action and returns the note.
@@ -204,7 +201,7 @@ fn a_change_is_scanned_after_the_quiet_time() {
     machine.sleeps(WOKE, 99, Some(100));
     machine.scans(WOKE, 100);
     let (order, note) = machine.delivers_noting(scanned(1), 100);
-    assert_eq!(note, Some(changed(0, 1)));
+    assert_eq!(note, Some(Note::Changed));
     assert_eq!(
         order,
         Order {
@@ -349,7 +346,7 @@ fn a_disturbed_scan_is_repeated_after_the_quiet_time() {
     assert_eq!(machine.sleeps(scanned_amid_change(1), 10, Some(110)), None);
     machine.scans(WOKE, 110);
     let (order, note) = machine.delivers_noting(scanned(2), 110);
-    assert_eq!(note, Some(changed(0, 2)));
+    assert_eq!(note, Some(Note::Changed));
     assert_eq!(order.started_before, at(10));
 }
 
@@ -360,7 +357,7 @@ fn a_disturbed_scan_counts_at_the_settle_maximum() {
     machine.scans(WOKE, 2_000);
     assert_eq!(
         machine.delivers_noting(scanned_amid_change(1), 2_001).1,
-        Some(changed(0, 1))
+        Some(Note::Changed)
     );
 }
 
@@ -374,7 +371,7 @@ fn a_disturbed_scan_that_counts_is_delivered_and_then_repeated() {
     machine.scans(WOKE, 2_101);
     assert_eq!(
         machine.sleeps(scanned(2), 2_101, Some(3_002)),
-        Some(changed(1, 2))
+        Some(Note::Changed)
     );
     assert_eq!(machine.delivers(WOKE, 3_002).started_before, at(2_001));
 }
@@ -498,12 +495,12 @@ fn changes_within_the_minimum_interval_are_merged_into_one_trailing_signal() {
     machine.scans(COMPLETE, 100);
     assert_eq!(
         machine.sleeps(scanned(2), 100, Some(1_000)),
-        Some(changed(1, 2))
+        Some(Note::Changed)
     );
     machine.scans(COMPLETE, 300);
     assert_eq!(
         machine.sleeps(scanned(3), 300, Some(1_000)),
-        Some(changed(2, 3))
+        Some(Note::Changed)
     );
     let order = machine.delivers(WOKE, 1_000);
     assert_eq!(order.started_before, at(300));
@@ -744,7 +741,7 @@ fn content_that_comes_back_after_a_partial_delivery_is_pending_for_every_process
     machine.scans(COMPLETE, 500);
     assert_eq!(
         machine.sleeps(scanned(0), 500, Some(1_000)),
-        Some(changed(1, 0))
+        Some(Note::Changed)
     );
     let second = machine.delivers(WOKE, 1_000);
     assert_eq!(second.started_before, at(500));
@@ -958,7 +955,7 @@ fn a_scan_without_an_event_does_not_cut_a_burst_short() {
     assert_eq!(machine.sleeps(disturbed, 1_500, Some(1_501)), None);
     machine.scans(WOKE, 1_501);
     let (order, note) = machine.delivers_noting(scanned(2), 1_501);
-    assert_eq!(note, Some(changed(0, 2)));
+    assert_eq!(note, Some(Note::Changed));
     assert_eq!(order.started_before, at(1_500));
 }
 

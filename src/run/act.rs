@@ -5,7 +5,6 @@ use super::sidecar::Sidecar;
 use crate::base::sys;
 use crate::base::time::Instant;
 use crate::deliver::{ContentChange, Context};
-use crate::fingerprint::Fingerprint;
 use crate::reload::{Action, Event, Note, Order, Scan};
 use crate::report::Report;
 use crate::report::facts::delivering::Delivering;
@@ -14,8 +13,8 @@ use crate::report::facts::watching::Watching;
 use crate::watch::{Changes, ScanContext};
 use rustix::fd::AsFd;
 
-/// The content before and after a change.
-type BeforeAfter = (Fingerprint, Fingerprint);
+/// A change of the content that is still to be reported.
+struct Unreported;
 
 impl Sidecar<'_> {
     /// Feeds one event to the state machine and does what it asks for, until it asks to sleep.
@@ -48,13 +47,13 @@ impl Sidecar<'_> {
 
     /// Reports a note. Returns a change of the content unreported, because the application must not wait for the log: if a
     /// delivery is due, the change is reported after the first signal.
-    fn take_note(&mut self, note: Option<Note>, report: &mut Report) -> Option<BeforeAfter> {
+    fn take_note(&mut self, note: Option<Note>, report: &mut Report) -> Option<Unreported> {
         match note? {
-            Note::Changed { before, after } => {
+            Note::Changed => {
                 self.confirm.content_changed();
                 self.changes.accept();
                 self.waiting = None;
-                Some((before, after))
+                Some(Unreported)
             }
             note => {
                 self.record(note, report);
@@ -63,7 +62,7 @@ impl Sidecar<'_> {
         }
     }
 
-    fn record_change(&mut self, change: Option<BeforeAfter>, report: &mut Report) {
+    fn record_change(&mut self, change: Option<Unreported>, report: &mut Report) {
         if let Some(change) = with_names(change, &mut self.changes) {
             change.record(report);
         }
@@ -95,6 +94,7 @@ impl Sidecar<'_> {
         let openings = self.confirm.before_scan(now);
         let scanned = self.watch.scan(ScanContext {
             roots: self.config.roots,
+            secret: self.secret,
             now,
             openings,
             changes: &mut self.changes,
@@ -113,7 +113,7 @@ impl Sidecar<'_> {
         is_valid
     }
 
-    fn deliver(&mut self, order: Order, change: Option<BeforeAfter>, report: &mut Report) -> Event {
+    fn deliver(&mut self, order: Order, change: Option<Unreported>, report: &mut Report) -> Event {
         let since = self.reload.changed_since().unwrap_or(Instant::NEVER);
         let mut context = Context {
             config: self.config,
@@ -140,7 +140,7 @@ impl Sidecar<'_> {
         }
         report.record(&match note {
             // Reported by `record_change`, with the names of the changed entries.
-            Note::Changed { .. } => return,
+            Note::Changed => return,
             Note::Unchanged => Delivering::Unchanged,
             Note::Reverted => Delivering::Reverted,
             Note::CaughtUp => Delivering::CaughtUp,
@@ -155,10 +155,8 @@ impl Sidecar<'_> {
 }
 
 /// Adds the names of the changed entries.
-fn with_names(change: Option<BeforeAfter>, changes: &mut Changes) -> Option<ContentChange<'_>> {
-    change.map(|(before, after)| ContentChange {
-        before,
-        after,
+fn with_names(change: Option<Unreported>, changes: &mut Changes) -> Option<ContentChange<'_>> {
+    change.map(|Unreported| ContentChange {
         names: changes.names(),
     })
 }

@@ -5,6 +5,7 @@ use crate::base::time::Instant;
 use crate::config::Config;
 use crate::confirm::Confirm;
 use crate::deliver::{self, Delivery};
+use crate::fingerprint::Secret;
 use crate::http::Http;
 use crate::process::Proc;
 use crate::reload::{Reload, Timing, Waiting};
@@ -19,6 +20,8 @@ use rustix::process::{Pid, getpid};
 pub(super) struct Sidecar<'c> {
     pub(super) config: &'c Config<'c>,
     pub(super) signals: OwnedFd,
+    /// The key of the content's fingerprint.
+    pub(super) secret: Secret,
     pub(super) proc: Proc,
     pub(super) watch: Watch,
     pub(super) reload: Reload,
@@ -53,6 +56,7 @@ impl<'c> Sidecar<'c> {
         Ok(Self {
             config,
             signals,
+            secret: Secret::new(sys::random()),
             proc: open_proc()?,
             watch: Watch::new(),
             reload: Reload::new(timing),

@@ -29,8 +29,8 @@ pub struct Walked {
     pub outcome: io::Result<()>,
 }
 
-/// Walks one root, a directory or a file.
-pub fn walk(root: &[u8], visit: &mut dyn Visit) -> Walked {
+/// Walks one root, a directory or a file. `key` stands for its path.
+pub fn walk(root: &[u8], key: Key, visit: &mut dyn Visit) -> Walked {
     let mut walk = Walk {
         visit,
         fingerprint: Fingerprint::default(),
@@ -38,7 +38,6 @@ pub fn walk(root: &[u8], visit: &mut dyn Visit) -> Walked {
         device: None,
         entries: 0,
     };
-    let key = Key::root(root);
     let outcome = walk.root(root, key);
     if outcome.is_err_and(|errno| errno != Errno::NOENT) {
         walk.add(key, Kind::Unreadable);
@@ -174,7 +173,7 @@ impl Walk<'_> {
             }
             let behind = directory.behind(name, entry.file_type(), &mut *self.visit);
             are_all_behind &= behind.is_some();
-            names.add(Key::root(name.to_bytes()).name());
+            names.add(directory.key.child(name.to_bytes()).name());
             let (parent, kind) = behind.unwrap_or((directory.fd.as_fd(), entry.file_type()));
             self.entry(&Child {
                 directory: parent,

@@ -164,7 +164,7 @@ impl Cache {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fingerprint::Key;
+    use crate::fingerprint::Secret;
 
     const OLD: &[u8] = b"..2026_11_25_12_00_00.1234";
 
@@ -187,7 +187,7 @@ mod tests {
 
     fn names(number: u8) -> Fingerprint {
         let mut names = Fingerprint::default();
-        names.add(Key::root(&[number]).name());
+        names.add(Secret::new([7; 16]).root(0).child(&[number]).name());
         names
     }
 

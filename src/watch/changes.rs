@@ -83,14 +83,16 @@ impl Default for Changes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fingerprint::{Entry, Key, Kind, hash};
+    use crate::fingerprint::{Entry, Kind, Secret, hash};
     use std::string::String;
     use std::vec::Vec;
+
+    const SECRET: Secret = Secret::new([7; 16]);
 
     /// Returns a different part for different numbers.
     fn part(numbers: &[u64]) -> Fingerprint {
         let mut part = Fingerprint::default();
-        part.add(Entry::of(Key::root(b"root"), Kind::Large, numbers));
+        part.add(Entry::of(SECRET.root(0), Kind::Large, numbers));
         part
     }
 

@@ -9,7 +9,7 @@ use crate::base::file::{descriptor_path, is_shortage};
 use crate::base::time::Instant;
 use crate::config::CommaList;
 use crate::confirm::OpenWatches;
-use crate::fingerprint::Fingerprint;
+use crate::fingerprint::{Fingerprint, Secret};
 use crate::mount::FileSystem;
 use crate::report::Report;
 use crate::report::facts::watching::Watching;
@@ -35,6 +35,8 @@ const ITSELF: WatchFlags = WatchFlags::DELETE_SELF.union(WatchFlags::MOVE_SELF);
 pub struct ScanContext<'c> {
     /// The directories and files to scan.
     pub roots: CommaList<'c>,
+    /// The key of the fingerprint.
+    pub secret: Secret,
     /// The current time.
     pub now: Instant,
     /// Watches for the application reading the files, armed for everything that is read.
@@ -107,7 +109,7 @@ impl Scan<'_, '_> {
         self.state.snapshot = Snapshot::default();
         let roots = self.context.roots;
         for (at, root) in roots.iter().enumerate() {
-            let walked = tree::walk(root, self);
+            let walked = tree::walk(root, self.context.secret.root(at), self);
             if self.state.is_interrupted {
                 return Err(Interrupted);
             }

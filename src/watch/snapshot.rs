@@ -72,13 +72,13 @@ impl Shortage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fingerprint::Key;
+    use crate::fingerprint::Secret;
 
     const START: Instant = Instant::from_nanoseconds(1_000_000_000_000);
 
     fn snapshot(name: &[u8], is_short: bool) -> Snapshot {
         let mut fingerprint = Fingerprint::default();
-        fingerprint.add(Key::root(name).name());
+        fingerprint.add(Secret::new([7; 16]).root(0).child(name).name());
         Snapshot {
             fingerprint,
             is_short,

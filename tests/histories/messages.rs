@@ -4,7 +4,6 @@ pub const STARTED: &str = "started";
 pub const SANDBOXED: &str = "sandboxed";
 pub const WATCHING: &str = "watching";
 pub const CHANGED: &str = "content changed";
-pub const CHANGED_BACK: &str = "the content is again what it was";
 pub const SENT: &str = "signal sent";
 pub const REQUESTED: &str = "SIGUSR1 received: reading everything and signalling now";
 pub const STOPPED: &str = "stopped by SIGTERM";

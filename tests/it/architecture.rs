@@ -37,7 +37,15 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "check",
         &[
-            "watch", "deliver", "confirm", "process", "mount", "config", "report", "base",
+            "watch",
+            "deliver",
+            "confirm",
+            "process",
+            "mount",
+            "fingerprint",
+            "config",
+            "report",
+            "base",
         ],
     ),
     (

@@ -20,6 +20,7 @@ mod policy;
 mod processes;
 mod recovery;
 mod sandbox;
+mod secrecy;
 mod settings;
 mod settling;
 mod tree;

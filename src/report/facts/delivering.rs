@@ -7,19 +7,17 @@ use crate::base::time::Millis;
 use crate::report::Fact;
 use crate::report::line::{Level, Line};
 use crate::report::metrics::Metrics;
-use core::fmt::{self, Display, Write};
+use core::fmt::{self, Write};
 
 /// Events between a change and its signal.
 #[derive(Clone, Copy)]
 pub enum Delivering<'f> {
     /// The content has changed.
     Changed {
+        /// The number of this change since the start. It names the content, and unlike a hash says nothing about it.
+        update: u64,
         /// The names of the changed entries, separated by commas.
         names: &'f [u8],
-        /// The fingerprint before the change.
-        before: &'f dyn Display,
-        /// The fingerprint after it.
-        after: &'f dyn Display,
     },
     /// Events came, but the content is the same.
     Unchanged,
@@ -73,15 +71,9 @@ impl Fact for Delivering<'_> {
 
     fn describe(&self, line: &mut Line) -> fmt::Result {
         match *self {
-            Self::Changed {
-                names,
-                before,
-                after,
-            } => {
+            Self::Changed { update, names } => {
                 line.write_str("content changed")?;
-                line.key("names", names)
-                    .key_display("before", before)
-                    .key_display("after", after);
+                line.key_number("update", update).key("names", names);
             }
             Self::Unchanged => line.write_str("the content is the same, no signal")?,
             Self::Reverted => {

@@ -22,8 +22,8 @@ fn sent(at_ms: u64) -> String {
     log(at_ms, "info", json!({"message": SENT, "pid": PID}))
 }
 
-fn changed(at_ms: u64, before: &str, after: &str) -> String {
-    let members = json!({"message": CHANGED, "before": before, "after": after});
+fn changed(at_ms: u64, update: u32) -> String {
+    let members = json!({"message": CHANGED, "update": update});
     log(at_ms, "info", members)
 }
 
@@ -72,7 +72,7 @@ fn trace() -> Trace {
     trace.log = vec![
         message(10, STARTED),
         message(11, WATCHING),
-        changed(1020, "a", "b"),
+        changed(1020, 1),
         sent(1020),
         message(5000, STOPPED),
     ];
@@ -95,7 +95,7 @@ fn signalled_again(at_ms: u64) -> Trace {
 /// Adds a signal after a scan that found a change.
 fn signalled_for_a_change(at_ms: u64) -> Trace {
     let mut trace = signalled_again(at_ms);
-    trace.log.insert(4, changed(at_ms, "b", "c"));
+    trace.log.insert(4, changed(at_ms, 2));
     trace
 }
 
@@ -232,7 +232,7 @@ fn every_logged_signal_must_be_handled() {
 #[test]
 fn changes_in_the_log_must_follow_one_another() {
     let mut trace = trace();
-    insert(&mut trace, changed(4000, "x", "y"));
+    insert(&mut trace, changed(4000, 7));
     assert_breaks(Promise::LogsTheTruth, &trace);
 }
 

@@ -3,11 +3,10 @@
 use super::log::{Line, Sent};
 use super::{Broken, Promise};
 use crate::messages::{
-    CHANGED, CHANGED_BACK, REQUESTED, SANDBOXED, SENT, STARTED, STOPPED, WATCHING,
-    is_expected_warning, missing_root, restored_root,
+    CHANGED, REQUESTED, SANDBOXED, SENT, STARTED, STOPPED, WATCHING, is_expected_warning,
+    missing_root, restored_root,
 };
 use crate::trace::{Life, Trace};
-use serde_json::Value;
 use std::collections::BTreeSet;
 
 pub fn check(trace: &Trace, lines: &[Line], sent: &[Sent], broken: &mut Vec<Broken>) {
@@ -67,23 +66,14 @@ fn check_repeats(lines: &[Line], lie: &mut impl FnMut(String)) {
     }
 }
 
-/// Each change begins where the one before ended.
+/// Changes are counted from 1.
 fn check_changes(lines: &[Line], lie: &mut impl FnMut(String)) {
-    let mut last: Option<&Value> = None;
-    for line in lines {
-        if line.message.starts_with(CHANGED_BACK) {
-            last = None;
+    let changes = lines.iter().filter(|line| line.message == CHANGED);
+    for (number, line) in (1..).zip(changes) {
+        let update = &line.members["update"];
+        if update != number {
+            lie(format!("change {number} is logged as {update}"));
         }
-        if line.message != CHANGED {
-            continue;
-        }
-        let (before, after) = (&line.members["before"], &line.members["after"]);
-        if before == after || last.is_some_and(|last| last != before) {
-            lie(format!(
-                "the content changed from {before} to {after}, after {last:?}"
-            ));
-        }
-        last = Some(after);
     }
 }
 
