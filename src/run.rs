@@ -29,6 +29,8 @@ use status::{Pending, Status};
 const EXIT_STOPPED: i32 = 0;
 /// The exit code if the operating system refused something that the program cannot run without.
 const EXIT_REFUSED: i32 = 1;
+/// The most signals taken in one turn of the loop: queued real-time signals could go on for ever. SIGTERM comes before those.
+const SIGNALS_MAX: usize = 64;
 /// The interval at which the content is compared where inotify misses changes.
 const AUTOMATIC_INTERVAL: Millis = Millis(5_000);
 
@@ -53,6 +55,8 @@ struct Signals {
     stop: Option<Signal>,
     /// SIGUSR1.
     is_requested: bool,
+    /// SIGHUP.
+    is_hangup: bool,
     /// SIGCONT.
     is_resumed: bool,
 }
@@ -85,6 +89,9 @@ impl Sidecar<'_> {
             }
             if signals.is_requested {
                 self.reload_on_request(report);
+            }
+            if signals.is_hangup && !core::mem::replace(&mut self.has_explained_hup, true) {
+                report.record(&Lifecycle::HangupIgnored);
             }
             self.take_events(ready.slept_until.filter(|_| !signals.is_resumed), report);
             let now = sys::now();
@@ -152,11 +159,16 @@ impl Sidecar<'_> {
 
     fn take_signals(&self) -> Signals {
         let mut signals = Signals::default();
-        while let Some(number) = sys::next_signal(self.signals.as_fd()) {
+        let next = || sys::next_signal(self.signals.as_fd());
+        for number in core::iter::from_fn(next).take(SIGNALS_MAX) {
             match number {
+                libc::SIGTERM | libc::SIGINT => {
+                    signals.stop = Signal::from_number(number.unsigned_abs());
+                }
                 libc::SIGUSR1 => signals.is_requested = true,
                 libc::SIGCONT => signals.is_resumed = true,
-                _ => signals.stop = Signal::from_number(number.unsigned_abs()),
+                libc::SIGHUP => signals.is_hangup = true,
+                _ => {}
             }
         }
         signals
@@ -242,7 +254,7 @@ impl Sidecar<'_> {
             watches: self.watch.watches() as u64,
             polling: self.compare_at().is_some(),
             pending_since: pending.map_or(0, |since| {
-                Millis(sys::wall_ms() - now.since(since).0).as_secs()
+                Millis(sys::wall_ms().saturating_sub(now.since(since).0)).as_secs()
             }),
         });
         let status = Status {

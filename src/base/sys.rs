@@ -88,17 +88,14 @@ pub fn stderr() -> BorrowedFd<'static> {
     unsafe { BorrowedFd::borrow_raw(libc::STDERR_FILENO) }
 }
 
-/// Blocks `signals` and returns a descriptor to read them from, which works for PID 1 as well; signalfd(2). Blocks SIGPIPE too, so
-/// that a reader of the log that goes away does not end the program.
+/// Blocks every signal and returns a descriptor to read them from, which works for PID 1 as well; signalfd(2). So none ends or stops
+/// the program, except SIGKILL, SIGSTOP and a fault of its own, which the kernel does not let it block.
 ///
 /// # Errors
 /// EMFILE, ENFILE, ENODEV, ENOMEM.
-pub fn signal_descriptor(signals: &[c_int]) -> io::Result<OwnedFd> {
-    // The kernel's form of a set has 64 bits; the C library's has 1024.
-    let set = signals
-        .iter()
-        .fold(0_u64, |set, signal| set | 1 << (signal - 1));
-    let blocked = set | 1 << (libc::SIGPIPE - 1);
+pub fn signal_descriptor() -> io::Result<OwnedFd> {
+    // The kernel's form of a set has 64 bits; the C library's has 1024 and leaves out two signals.
+    let all = u64::MAX;
     let flags = libc::SFD_NONBLOCK | libc::SFD_CLOEXEC;
     // SAFETY: the calls read a set of the given size. The descriptor is new and owned by nobody else.
     unsafe {
@@ -106,14 +103,14 @@ pub fn signal_descriptor(signals: &[c_int]) -> io::Result<OwnedFd> {
         libc::syscall(
             libc::SYS_rt_sigprocmask,
             libc::SIG_BLOCK,
-            &raw const blocked,
+            &raw const all,
             null,
             size_of::<u64>(),
         );
         match libc::syscall(
             libc::SYS_signalfd4,
             -1,
-            &raw const set,
+            &raw const all,
             size_of::<u64>(),
             flags,
         ) {
@@ -121,6 +118,35 @@ pub fn signal_descriptor(signals: &[c_int]) -> io::Result<OwnedFd> {
             fd => Ok(OwnedFd::from_raw_fd(fd as c_int)),
         }
     }
+}
+
+/// Lets the kernel reap the children that end, those that process 1 adopts among them: ignoring SIGCHLD does that, without waking the
+/// program; wait(2).
+pub fn reap_children() {
+    // Every architecture's form of the action begins with the handler; the rest is smaller than this.
+    let ignore = [libc::SIG_IGN, 0, 0, 0, 0];
+    // SAFETY: the call reads an action no longer than that, and a set of the given size at its end.
+    unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigaction,
+            libc::SIGCHLD,
+            ignore.as_ptr(),
+            ptr::null_mut::<usize>(),
+            size_of::<u64>(),
+        );
+    }
+}
+
+/// Returns true if a signal has come that ends the program, or continues it: what it is doing is to be broken off. Takes no signal;
+/// sigpending(2).
+pub fn is_interrupted() -> bool {
+    let mut pending = 0_u64;
+    // SAFETY: the call fills a set of the given size.
+    unsafe { libc::syscall(libc::SYS_rt_sigpending, &raw mut pending, size_of::<u64>()) };
+    let interrupting = [libc::SIGTERM, libc::SIGINT, libc::SIGCONT];
+    interrupting
+        .iter()
+        .any(|signal| pending >> (signal - 1) & 1 != 0)
 }
 
 /// Reads one pending signal from a descriptor of [`signal_descriptor`]; signalfd(2).

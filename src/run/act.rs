@@ -1,6 +1,5 @@
 //! Does what the state machine asks for: scans, deliveries and reports.
 
-use super::ready;
 use super::sidecar::Sidecar;
 use crate::base::sys;
 use crate::base::time::Instant;
@@ -11,7 +10,6 @@ use crate::report::facts::delivering::Delivering;
 use crate::report::facts::lifecycle::{Counted, Lifecycle};
 use crate::report::facts::watching::Watching;
 use crate::watch::{Changes, ScanContext};
-use rustix::fd::AsFd;
 
 /// A change of the content that is still to be reported.
 struct Unreported;
@@ -87,8 +85,6 @@ impl Sidecar<'_> {
 
     /// Scans the roots. Returns false if a signal to the sidecar interrupted it, which must be handled first.
     pub(super) fn scan(&mut self, report: &mut Report) -> bool {
-        let signals = self.signals.as_fd();
-        let interrupted = || ready::is_readable(signals);
         report.record(&Watching::Scanning);
         let now = sys::now();
         let openings = self.confirm.before_scan(now);
@@ -99,14 +95,14 @@ impl Sidecar<'_> {
             openings,
             changes: &mut self.changes,
             report,
-            is_interrupted: &interrupted,
+            is_interrupted: &sys::is_interrupted,
         });
         let is_whole = scanned.is_ok();
         let files = is_whole.then_some(self.watch.last().files);
         self.confirm.after_scan(files);
         self.last_scan = sys::now();
         // A signal that came at the end counts too: after SIGCONT it is unclear when the content was read.
-        let is_valid = is_whole && !interrupted();
+        let is_valid = is_whole && !sys::is_interrupted();
         if !is_valid {
             self.watch.invalidate();
         }

@@ -93,9 +93,3 @@ impl<'s> Waits<'s> {
         }
     }
 }
-
-/// Returns true if a descriptor can be read without waiting.
-pub(super) fn is_readable(fd: BorrowedFd<'_>) -> bool {
-    let mut descriptors = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];
-    poll(&mut descriptors, Some(&sys::AT_ONCE)).is_ok_and(|ready| ready > 0)
-}

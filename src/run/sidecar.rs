@@ -29,6 +29,8 @@ pub(super) struct Sidecar<'c> {
     pub(super) confirm: Confirm,
     pub(super) changes: Changes,
     pub(super) http: Http,
+    /// The log has said what SIGHUP does not do.
+    pub(super) has_explained_hup: bool,
     /// The first scan is complete.
     pub(super) is_watching: bool,
     /// Why the last attempt at the pending reload failed.
@@ -45,9 +47,9 @@ impl<'c> Sidecar<'c> {
     /// The failed attempt, to follow "cannot", with its error.
     #[inline(never)]
     pub(super) fn open(config: &'c Config<'c>) -> Result<Self, (&'static str, Errno)> {
+        sys::reap_children();
         let signals =
-            sys::signal_descriptor(&[libc::SIGTERM, libc::SIGINT, libc::SIGUSR1, libc::SIGCONT])
-                .map_err(|errno| ("receive signals by signalfd", errno))?;
+            sys::signal_descriptor().map_err(|errno| ("receive signals by signalfd", errno))?;
         let timing = Timing {
             settle: config.settle,
             settle_max: config.settle_max,
@@ -64,6 +66,7 @@ impl<'c> Sidecar<'c> {
             confirm: Confirm::new(config),
             changes: Changes::new(),
             http: Http::new(),
+            has_explained_hup: false,
             is_watching: false,
             waiting: None,
             last_scan: sys::now(),

@@ -20,7 +20,7 @@ pub const CALLS: &[c_long] = &[
     libc::SYS_inotify_add_watch,
     libc::SYS_inotify_rm_watch,
     libc::SYS_inotify_init1,
-    libc::SYS_pidfd_open,
+    libc::SYS_rt_sigpending,
     libc::SYS_getpid,
     libc::SYS_geteuid,
     libc::SYS_accept4,
@@ -53,9 +53,11 @@ pub const CALLS: &[c_long] = &[
     libc::SYS_fstatfs64,
 ];
 
-/// The system calls allowed with some arguments only: openat(2) not for writing, the others with the configured signal.
-pub const RESTRICTED_CALLS: [c_long; 3] = [
+/// The system calls allowed with some arguments only: openat(2) not for writing; pidfd_open(2) for a whole process;
+/// pidfd_send_signal(2) and kill(2) with the configured signal, to one process and not to a group.
+pub const RESTRICTED_CALLS: [c_long; 4] = [
     libc::SYS_openat,
+    libc::SYS_pidfd_open,
     libc::SYS_pidfd_send_signal,
     libc::SYS_kill,
 ];
@@ -96,12 +98,12 @@ const OPENS_FOR_WRITING: u32 = OFlags::WRONLY
 pub type Filter = [sock_filter; LENGTH];
 
 /// The number of instructions ahead of those for [`CALLS`].
-const RULES: usize = 15;
+const RULES: usize = 26;
 const LENGTH: usize = RULES + 2 * CALLS.len() + 1;
 
 /// Returns the filter that allows sending this signal and no other.
 pub fn filter(signal: Signal) -> Filter {
-    let [openat, pidfd_send_signal, kill] = RESTRICTED_CALLS;
+    let [openat, pidfd_open, pidfd_send_signal, kill] = RESTRICTED_CALLS;
     let rules: [sock_filter; RULES] = [
         load(ARCHITECTURE_AT),
         skip_if_equal(ARCHITECTURE, 1),
@@ -113,9 +115,23 @@ pub fn filter(signal: Signal) -> Filter {
         skip_if_any(OPENS_FOR_WRITING, 1),
         ALLOW,
         DENY,
-        // pidfd_send_signal(2) and kill(2): the signal is the second argument of both.
-        skip_if_equal(pidfd_send_signal as u32, 1),
-        skip_unless_equal(kill as u32, 4),
+        // pidfd_open(2): the flags are the second argument.
+        skip_unless_equal(pidfd_open as u32, 4),
+        load(argument_at(1)),
+        skip_unless_equal(0, 1),
+        ALLOW,
+        DENY,
+        // pidfd_send_signal(2): the flags are the fourth argument; without one, the descriptor says how many get the signal.
+        skip_unless_equal(pidfd_send_signal as u32, 3),
+        load(argument_at(3)),
+        skip_if_equal(0, 5),
+        DENY,
+        // kill(2): the first argument is the id; 0 and negative numbers stand for groups of processes.
+        skip_unless_equal(kill as u32, 7),
+        load(argument_at(0)),
+        skip_if_equal(0, 4),
+        skip_if_any(1 << 31, 3),
+        // The signal is the second argument of both.
         load(argument_at(1)),
         skip_unless_equal(signal.number().into(), 1),
         ALLOW,

@@ -1,7 +1,9 @@
-//! Starting, resting, stopping, and logging into whatever there is (L1 to L6).
+//! Starting, resting, stopping, and logging into whatever there is (L1 to L7).
+#![allow(unsafe_code)]
 
 use crate::support::kernel::with_own_mounts;
-use crate::support::process::{Settings, Silent, Talker, Target, eventually};
+use crate::support::process::{Settings, Silent, Talker, Target, children, eventually};
+use crate::support::scene::Config;
 use crate::support::{events, is_emulated};
 use rustix::mount::{MountFlags, mount};
 use rustix::process::Signal;
@@ -91,6 +93,45 @@ fn l1_a_settling_change_is_logged_as_undelivered() {
             .any(|line| line.contains("the last change was not delivered")),
         "{lines:?}"
     );
+}
+
+#[test]
+fn l1_no_signal_but_term_and_int_ends_or_stops_it() {
+    let mut config = Config::new();
+    let mut target = Target::start(&config.file());
+    let mut sidecar = config.settings(&target.name).start();
+    let unblockable = [libc::SIGKILL, libc::SIGSTOP];
+    for number in (1..=64).filter(|it| !unblockable.contains(it)) {
+        if ![libc::SIGTERM, libc::SIGINT, libc::SIGUSR1].contains(&number) {
+            // SAFETY: a number of a signal, which is only sent.
+            let signal = unsafe { Signal::from_raw_unchecked(number) };
+            sidecar.signal(signal);
+            sidecar.signal(signal);
+        }
+    }
+    let content = config.change();
+    assert_eq!(target.signalled().1, content);
+    sidecar.wait_until_idle();
+    let seen = sidecar.seen();
+    let explained = |line: &&String| line.contains("SIGUSR1 makes it signal now");
+    assert_eq!(seen.iter().filter(explained).count(), 1, "{seen:?}");
+    assert_eq!(sidecar.end().0.code(), Some(0));
+}
+
+#[test]
+#[ignore = "needs root"]
+fn l7_as_process_1_it_reaps_what_it_adopts() {
+    let config = config();
+    // The shell's children outlive it; what executes the sidecar has children already.
+    let script =
+        "for i in 1 2 3; do sh -c 'sleep 0.1 & sleep 0.2 & exec sleep 0.3' & done; exec \"$@\"";
+    let settings = Settings::new(config.path(), "nobody").through(&["sh", "-c", script, "sh"]);
+    let mut sidecar = Talker::in_pid_namespace(settings);
+    sidecar.expect("watching");
+    let own = children(sidecar.pid())[0];
+    eventually("alone", || children(own).is_empty());
+    sidecar.signal_child(Signal::TERM);
+    assert_eq!(sidecar.finish().0.code(), Some(0));
 }
 
 #[test]
@@ -341,7 +382,6 @@ fn l2_closed_standard_descriptors_at_start_are_survived() {
     }
 }
 
-#[allow(unsafe_code)]
 fn close_at_start(command: &mut std::process::Command, descriptors: Vec<i32>) {
     let close = move || {
         for fd in &descriptors {

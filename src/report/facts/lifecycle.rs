@@ -45,6 +45,8 @@ pub enum Lifecycle<'f> {
     },
     /// SIGUSR1 came.
     Requested,
+    /// SIGHUP came to the sidecar itself for the first time.
+    HangupIgnored,
     /// Nothing to do until the deadline.
     Sleeping {
         /// Time until the deadline.
@@ -101,9 +103,11 @@ impl Fact for Lifecycle<'_> {
     fn level(&self) -> Option<Level> {
         Some(match self {
             Self::Sleeping { .. } => Level::Debug,
-            Self::Started { .. } | Self::Watching { .. } | Self::Requested | Self::Stopped(_) => {
-                Level::Info
-            }
+            Self::Started { .. }
+            | Self::Watching { .. }
+            | Self::Requested
+            | Self::HangupIgnored
+            | Self::Stopped(_) => Level::Info,
             Self::Sandboxed(held) if held.is_whole() => Level::Info,
             Self::IsProcessOne | Self::Sandboxed(_) | Self::StoppedUndelivered => Level::Warn,
             Self::Refused { .. } | Self::PollFailed(_) | Self::Panicked => Level::Error,
@@ -144,6 +148,9 @@ impl Fact for Lifecycle<'_> {
             Self::Requested => {
                 line.write_str("SIGUSR1 received: reading everything and signalling now")?
             }
+            Self::HangupIgnored => line.write_str(
+                "SIGHUP has no effect on the sidecar itself; SIGUSR1 makes it signal now, a restart makes it read its settings",
+            )?,
             Self::Sleeping { due } => {
                 line.write_str("waiting")?;
                 line.key_number("due_ms", due.0);
