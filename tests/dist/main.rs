@@ -25,11 +25,9 @@ fn read(path: impl AsRef<Path>) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Returns the README's section about air-gapped installation.
+/// Returns the section about air-gapped installation.
 fn section() -> String {
-    let readme = read(repository().join("README.md"));
-    let (_, section) = readme.split_once("### Air-gapped\n").unwrap();
-    section.split_once("\n## ").unwrap().0.to_owned()
+    support::docs::section("## Air-gapped")
 }
 
 /// Returns the only command of the section with this beginning.

@@ -1,7 +1,8 @@
-//! The README's table of who may signal whom, tested row by row in containers with users and capabilities as set by a kubelet.
+//! The table in docs/security.md of who may signal whom, tested row by row in containers with users and capabilities as set by a kubelet.
 //!
 //! They are run by runc directly, because podman adds ambient capabilities, which Kubernetes does not.
 
+use crate::support::docs::section;
 use crate::support::process::{Talker, example};
 use crate::support::volume::{Order, Volume, let_age};
 use crate::support::{program, unique_name};
@@ -13,11 +14,8 @@ use std::process::{Command, Stdio};
 const CONFIG: &str = "/config";
 
 #[test]
-fn p7_signals_arrive_as_the_readme_says_and_otherwise_the_log_suggests_fixes() {
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md"));
-    let readme = readme.unwrap();
-    let (_, section) = readme.split_once("## Permissions").unwrap();
-    let (section, _) = section.split_once("\n## ").unwrap();
+fn p7_signals_arrive_as_the_docs_say_and_otherwise_the_log_suggests_fixes() {
+    let section = section("## Permissions");
     let rows: Vec<[&str; 3]> = section
         .lines()
         .filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"))

@@ -1,4 +1,4 @@
-//! The log: what one reload tells, the same in both formats, and all of it listed in the README.
+//! The log: what one reload tells, the same in both formats, and all of it listed in docs/observability.md.
 
 use crate::support::events::{self, Event, rows};
 use crate::support::process::{Settings, Target};
@@ -49,7 +49,7 @@ fn is_composed(text: &str, constants: &[&str]) -> bool {
 }
 
 #[test]
-fn every_event_that_the_readme_lists_is_in_the_program() {
+fn every_event_that_the_docs_list_is_in_the_program() {
     let source = source();
     let constants = constants(&source);
     assert!(rows().len() > 40, "{:#?}", rows());
@@ -57,14 +57,14 @@ fn every_event_that_the_readme_lists_is_in_the_program() {
         for piece in &row.pieces {
             assert!(
                 is_composed(piece, &constants),
-                "the program does not say {piece:?}; correct this row of the README's table of events: {row:?}"
+                "the program does not say {piece:?}; correct this row of docs/observability.md: {row:?}"
             );
         }
     }
 }
 
 #[test]
-fn the_readme_lists_every_key() {
+fn the_docs_list_every_key() {
     // A key stands first in a call or a tuple: `.key("names", names)`, `("process_name", self.names)`.
     let squeezed: String = source().split_whitespace().collect();
     let first = squeezed.split("(\"").skip(1);
@@ -75,7 +75,7 @@ fn the_readme_lists_every_key() {
     let listed: BTreeSet<&str> = listed.map(String::as_str).collect();
     assert_eq!(
         said, listed,
-        "left: the program's keys; right: those in the README's table of events"
+        "left: the program's keys; right: those in docs/observability.md"
     );
 }
 

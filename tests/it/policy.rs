@@ -1,5 +1,6 @@
 //! The project's promises about itself: size, memory, one place for `unsafe`, true documentation.
 
+use crate::support::docs::{documentation, section};
 use crate::support::process::{Settings, eventually, example};
 use crate::support::recipes::{RECIPES, Recipe};
 use crate::support::{is_emulated, program};
@@ -216,10 +217,10 @@ fn unsafe_stands_in_one_module_and_the_entry_point_with_a_reason_each() {
 }
 
 #[test]
-fn the_readme_lists_every_setting() {
-    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
+fn the_docs_list_every_setting() {
+    let documentation = documentation();
     for setting in &SETTINGS {
-        let row = readme
+        let row = documentation
             .lines()
             .find(|line| line.starts_with(&format!("| `{}` |", setting.name)));
         let row = row.unwrap_or_else(|| panic!("{} is missing", setting.name));
@@ -229,10 +230,8 @@ fn the_readme_lists_every_setting() {
 }
 
 #[test]
-fn the_readme_shows_every_recipe_that_is_tested() {
-    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
-    let (_, section) = readme.split_once("## Recipes").unwrap();
-    let (section, _) = section.split_once("\n## ").unwrap();
+fn the_docs_show_every_recipe_that_is_tested() {
+    let section = section("## Recipes");
     let shown: Vec<&str> = section
         .lines()
         .filter(|line| line.starts_with("| "))
@@ -242,31 +241,34 @@ fn the_readme_shows_every_recipe_that_is_tested() {
     assert_eq!(shown, tested);
 }
 
+/// The most KiB that the program may have, as stated in the README.
+const SIZE_KIB: u64 = 96;
+
 #[test]
-fn the_readme_has_the_programs_true_size() {
-    if musl_target().is_none() || is_emulated() || !cfg!(target_arch = "x86_64") {
-        eprintln!("the README is about the x86_64 release for musl; see make test");
+fn the_program_is_within_its_size() {
+    let Some(target) = musl_target() else {
+        eprintln!("the limit is for the release for musl; see make test");
+        return;
+    };
+    if !target.starts_with("x86_64") {
+        eprintln!("the limit is for x86_64, not for {target}");
         return;
     }
+    let bytes = fs::metadata(program()).unwrap().len();
+    assert!(bytes <= SIZE_KIB << 10, "{bytes} bytes");
     let readme = fs::read_to_string(repository().join("README.md")).unwrap();
-    let kib = fs::metadata(program()).unwrap().len().div_ceil(1024);
-    assert!(
-        readme.contains(&format!("one static file of {kib} KiB")),
-        "it has {kib} KiB"
-    );
+    assert!(readme.contains(&format!("one static file of at most {SIZE_KIB} KiB")));
 }
 
 #[test]
-fn the_readme_explains_every_alert() {
+fn the_docs_explain_every_alert() {
     let rules =
         fs::read_to_string(repository().join("deploy/monitoring/prometheusrule.yaml")).unwrap();
     let alerts = rules
         .lines()
         .filter_map(|line| line.trim().strip_prefix("- alert: "));
     let alerts: Vec<String> = alerts.map(|alert| format!("`{alert}`")).collect();
-    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
-    let (_, section) = readme.split_once("## Alerts and a dashboard").unwrap();
-    let (section, _) = section.split_once("\n## ").unwrap();
+    let section = section("## Alerts and a dashboard");
     let rows = section.lines().filter(|line| line.starts_with("| `"));
     let explained: Vec<&str> = rows.map(|row| row.split(' ').nth(1).unwrap()).collect();
     assert_eq!(explained, alerts);
@@ -309,22 +311,4 @@ fn without_numbers(line: &str) -> String {
         }
     }
     kept
-}
-
-#[path = "../../benches/readme.rs"]
-mod measured;
-
-#[test]
-fn the_readme_says_what_was_measured() {
-    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
-    let results = fs::read_to_string(repository().join(measured::RESULTS)).unwrap();
-    assert!(
-        measured::with(&readme, &results) == readme,
-        "make bench-keep puts it there"
-    );
-    let chart = fs::read_to_string(repository().join("benches/chart.svg")).unwrap();
-    assert!(
-        chart.contains(&measured::drawn(&results)),
-        "it draws it, too"
-    );
 }

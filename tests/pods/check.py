@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks all that a user of a cluster copies: the files of deploy/, and every manifest and command in the README.
+"""Checks all that a user of a cluster copies: the files of deploy/, and every manifest and command in README.md and docs/.
 
 `make manifests` runs it, from the repository's root.
 """
@@ -240,23 +240,25 @@ def the_unit_is_valid():
     with open(path, "w") as file:
         file.write(text)
     done = subprocess.run(["systemd-analyze", "verify", "--man=no", path], capture_output=True, text=True, check=False)
-    assert done.returncode == 0 and not done.stderr, done.stderr
+    # It reads this machine's other units as well.
+    problems = [line for line in done.stderr.splitlines() if "config-reloader" in line]
+    assert done.returncode == 0 and not problems, done.stderr
     return run("systemd-analyze", "security", "--offline=yes", "--threshold=25", "--no-pager", path).strip().splitlines()[-1].split(": ")[1]
 
 
-def readme():
-    return read("README.md")
+def documentation():
+    return "".join(f"{read(page)}\n## \n" for page in ["README.md", *sorted(glob.glob("docs/**/*.md", recursive=True))])
 
 
 def section(title):
-    return re.search(rf"^## {title}\n(.*?)(?=^## )", readme(), re.M | re.S)[1]
+    return re.search(rf"^## {title}\n(.*?)(?=^## )", documentation(), re.M | re.S)[1]
 
 
 def blocks(kind, text=None):
-    return re.findall(rf"^```{kind}\n(.*?)^```", text or readme(), re.M | re.S)
+    return re.findall(rf"^```{kind}\n(.*?)^```", text or documentation(), re.M | re.S)
 
 
-def the_manifests_of_the_readme_are_those_of_deploy():
+def the_manifests_of_the_docs_are_those_of_deploy():
     files = {read(path) for path in glob.glob("deploy/**/*.yaml", recursive=True)}
     shown = blocks("yaml")
     for block in shown:
@@ -317,16 +319,16 @@ def systemctl(*arguments):
 COMMANDS = {"make": goal, "kubectl": kubectl, "docker": compose, "install": installs, "systemctl": systemctl}
 
 
-def the_commands_of_the_readme_work():
+def the_commands_of_the_docs_work():
     # make test-dist runs the commands of the section "Air-gapped", and checks that it covers them all.
-    others, count = re.subn(r"^### Air-gapped\n.*?(?=^##)", "", readme(), flags=re.M | re.S)
+    others, count = re.subn(r"^## Air-gapped\n.*?(?=^## )", "", documentation(), flags=re.M | re.S)
     assert count == 1
     commands = [line[2:] for block in blocks("console", others) for line in block.splitlines() if line.startswith("$ ")]
     for command in commands:
         program, *arguments = command.split("#")[0].split()
         assert program in COMMANDS, f"who checks this? {command}"
         COMMANDS[program](*arguments)
-    for name in re.findall(r"`make ([a-z0-9-]+)", readme()):
+    for name in re.findall(r"`make ([a-z0-9-]+)", documentation()):
         goal(name)
     return f"{len(commands)} of them"
 
@@ -348,8 +350,8 @@ def main():
         the_policy_injects_what_the_component_adds,
         the_compose_file_is_valid,
         the_unit_is_valid,
-        the_manifests_of_the_readme_are_those_of_deploy,
-        the_commands_of_the_readme_work,
+        the_manifests_of_the_docs_are_those_of_deploy,
+        the_commands_of_the_docs_work,
     ]
     for check in checks:
         print(f"{check.__name__.replace('_', ' ')}: {check()}", flush=True)

@@ -1,5 +1,6 @@
-//! The events of the log as the README lists them: every line of every sidecar that the tests start has to be one of them.
+//! The events of the log as docs/observability.md lists them: every line of every sidecar that the tests start has to be one of them.
 
+use super::docs::section;
 use std::sync::OnceLock;
 
 /// A line, without its time.
@@ -11,7 +12,7 @@ pub struct Event {
     pub keys: Vec<String>,
 }
 
-/// A row of the README's table.
+/// A row of its table.
 #[derive(Debug)]
 pub struct Row {
     pub level: String,
@@ -29,9 +30,7 @@ const PLACEHOLDERS: [&str; 8] = [
 pub fn rows() -> &'static [Row] {
     static ROWS: OnceLock<Vec<Row>> = OnceLock::new();
     ROWS.get_or_init(|| {
-        let readme = include_str!("../../README.md");
-        let (_, section) = readme.split_once("\n## Logs\n").unwrap();
-        let (section, _) = section.split_once("\n## ").unwrap();
+        let section = section("## Logs");
         let (_, table) = section.split_once("|---|---|---|\n").unwrap();
         table.lines().map_while(row).collect()
     })
@@ -160,6 +159,6 @@ pub fn check(line: &str) {
     let event = parse(line).unwrap_or_else(|| panic!("no line of the log: {line}"));
     assert!(
         rows().iter().any(|row| row.is(&event)),
-        "the README does not list {event:?}"
+        "docs/observability.md does not list {event:?}"
     );
 }

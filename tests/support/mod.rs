@@ -4,6 +4,7 @@
 
 pub mod act;
 pub mod digest;
+pub mod docs;
 pub mod events;
 pub mod kernel;
 pub mod process;
