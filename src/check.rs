@@ -24,7 +24,7 @@ fn print(
     report: &mut Report,
     printer: &mut Printer,
 ) -> Result<Option<&'static str>, fmt::Error> {
-    let (version, uid) = (env!("CARGO_PKG_VERSION"), geteuid().as_raw());
+    let (version, uid) = (env!("CARGO_PKG_VERSION"), u64::from(geteuid().as_raw()));
     writeln!(printer, "config-reloader-sidecar {version} as uid {uid}")?;
     let roots = roots::print(config, report, printer)?;
     let processes = processes::print(config, proc, printer)?;

@@ -282,7 +282,7 @@ fn signals(printer: &mut Printer) -> fmt::Result {
             DefaultAction::Stop => "stops the process",
             DefaultAction::Continue => "continues the process",
         };
-        write!(printer, "{:2}  {signal}", signal.number())?;
+        write!(printer, "{:2}  {signal}", u64::from(signal.number()))?;
         printer.column(18);
         writeln!(printer, "{action}")?;
     }

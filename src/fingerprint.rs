@@ -136,8 +136,14 @@ impl Hash {
 
     /// Takes eight bytes at once.
     fn word(&mut self, word: u64) {
-        self.state = mixed(self.state, word);
+        self.mix(word);
         self.length += 8;
+    }
+
+    // Not inlined, because there are several calls: only the loop below has to be fast.
+    #[inline(never)]
+    fn mix(&mut self, word: u64) {
+        self.state = mixed(self.state, word);
     }
 
     fn update(&mut self, mut bytes: &[u8]) {
@@ -155,15 +161,16 @@ impl Hash {
             self.word |= u64::from(*byte) << (self.length % 8 * 8);
             self.length += 1;
             if self.length.is_multiple_of(8) {
-                self.state = mixed(self.state, self.word);
+                self.mix(self.word);
                 self.word = 0;
             }
         }
     }
 
-    fn digest(self) -> u64 {
+    fn digest(mut self) -> u64 {
         // The lowest byte of the length goes into the last word.
-        let mut state = mixed(self.state, self.word | self.length << 56);
+        self.mix(self.word | self.length << 56);
+        let mut state = self.state;
         state[2] ^= 0xff;
         for _ in 0..4 {
             state = round(state);

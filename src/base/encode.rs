@@ -1,4 +1,6 @@
 //! Writes bytes, errors and times as text. Pure.
+//!
+//! Numbers are shown as `u64`, here and everywhere else: each other type would bring its own copy of the code.
 
 use super::text::Text;
 use core::fmt::{self, Display, Write};
@@ -112,16 +114,46 @@ pub struct Timestamp(pub u64);
 
 impl Display for Timestamp {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const DAY: u64 = 86_400;
-        let seconds = self.0 / 1000;
-        let (year, month, day) = date(seconds / DAY);
-        let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-        let millis = self.0 % 1000;
-        write!(
-            formatter,
-            "{year}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z"
-        )
+        let (year, month, day) = date(self.0 / DAY_MS);
+        let (clock, millis) = (Clock(self.0), self.0 % 1000);
+        write!(formatter, "{year}-{month:02}-{day:02}T{clock}.{millis:03}Z")
     }
+}
+
+/// A moment in milliseconds since the epoch, as HTTP writes it; RFC 9110, section 5.6.7.
+#[derive(Clone, Copy)]
+pub struct HttpDate(pub u64);
+
+impl Display for HttpDate {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let days = self.0 / DAY_MS;
+        let (year, month, day) = date(days);
+        // 1 January 1970 was a Thursday.
+        let weekday = three_letters("ThuFriSatSunMonTueWed", days % 7);
+        let month = three_letters("JanFebMarAprMayJunJulAugSepOctNovDec", month - 1);
+        let clock = Clock(self.0);
+        write!(formatter, "{weekday}, {day:02} {month} {year} {clock} GMT")
+    }
+}
+
+/// The milliseconds in a day.
+const DAY_MS: u64 = 86_400_000;
+
+/// The time of day of a moment in milliseconds since the epoch.
+struct Clock(u64);
+
+impl Display for Clock {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let minutes = self.0 / 60_000;
+        let (hour, minute, second) = (minutes / 60 % 24, minutes % 60, self.0 / 1000 % 60);
+        write!(formatter, "{hour:02}:{minute:02}:{second:02}")
+    }
+}
+
+/// Returns the three letters at this place.
+fn three_letters(names: &str, at: u64) -> &str {
+    let start = 3 * at as usize;
+    names.get(start..start + 3).unwrap_or_default()
 }
 
 /// Returns year, month and day this many days after 1 January 1970.
@@ -154,7 +186,7 @@ impl Display for Name {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match NAMES.iter().find(|(errno, _)| *errno == self.0) {
             Some((_, name)) => formatter.write_str(name),
-            None => write!(formatter, "errno {}", self.0.raw_os_error()),
+            None => write!(formatter, "errno {}", self.0.raw_os_error() as u64),
         }
     }
 }
@@ -203,6 +235,18 @@ mod tests {
             (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
         ] {
             assert_eq!(Timestamp(wall_ms).to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn http_dates_have_names_for_day_and_month() {
+        for (wall_ms, expected) in [
+            (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
+            (784_111_777_999, "Sun, 06 Nov 1994 08:49:37 GMT"),
+            (1_709_164_800_000, "Thu, 29 Feb 2024 00:00:00 GMT"),
+            (1_798_761_599_000, "Thu, 31 Dec 2026 23:59:59 GMT"),
+        ] {
+            assert_eq!(HttpDate(wall_ms).to_string(), expected);
         }
     }
 

@@ -103,9 +103,9 @@ impl Display for Signal {
             Some(named) => write!(formatter, "SIG{}", named.name),
             // Like `kill -l`, which counts the upper half from the end.
             None if number - Self::RTMIN <= 15 => {
-                write!(formatter, "SIGRTMIN+{}", number - Self::RTMIN)
+                write!(formatter, "SIGRTMIN+{}", u64::from(number - Self::RTMIN))
             }
-            None => write!(formatter, "SIGRTMAX-{}", Self::RTMAX - number),
+            None => write!(formatter, "SIGRTMAX-{}", u64::from(Self::RTMAX - number)),
         }
     }
 }

@@ -96,9 +96,9 @@ impl<const N: usize> Text<N> {
         CStr::from_bytes_until_nul(&self.bytes[..=end]).unwrap_or_default()
     }
 
-    /// Returns it as text; nothing if it is not UTF-8.
+    /// Returns it as text, up to the first byte that is not UTF-8.
     pub fn as_str(&self) -> &str {
-        str::from_utf8(self.as_bytes()).unwrap_or_default()
+        valid_utf8(self.as_bytes())
     }
 
     /// Returns its bytes.
@@ -118,6 +118,12 @@ impl<const N: usize> Default for Text<N> {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// Returns bytes as text, up to the first that is not UTF-8. Log lines use chunks as well, which makes this smaller than
+/// `str::from_utf8`.
+pub fn valid_utf8(bytes: &[u8]) -> &str {
+    bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid())
 }
 
 /// A short text. They share one size, so that there is one copy of the code.

@@ -2,7 +2,7 @@
 
 use crate::base::encode::Printable;
 use crate::base::sys;
-use crate::base::text::Text;
+use crate::base::text::{Text, valid_utf8};
 use crate::base::time::{Instant, Millis};
 use crate::config::{Config, Select};
 use crate::deliver;
@@ -59,7 +59,7 @@ fn print_others(config: &Config<'_>, proc: &Proc, printer: &mut Printer) -> fmt:
     let mut line = Line::new(Format::Plain, Level::Info, 0);
     line.write_str("  none matches")?;
     deliver::wanted(config).add_to(&mut line);
-    printer.write_str(str::from_utf8(line.finish()).unwrap_or_default())?;
+    printer.write_str(valid_utf8(line.finish()))?;
     printer.write_str("  there are:")?;
     let mut count = 0;
     let _ = proc.each(&mut |process| {
@@ -108,7 +108,7 @@ impl<'p> Candidate<'p> {
             "  {:<8}{:<8}{:<8}{:<7}{:<11}{}",
             number(Some(self.process.pid)),
             number(self.process.parent),
-            self.uid,
+            u64::from(self.uid),
             Age(self.age),
             self.disposition,
             self.outcome
@@ -119,8 +119,8 @@ impl<'p> Candidate<'p> {
 }
 
 /// Returns a process id as it is shown: 0 stands for a process in another namespace.
-fn number(pid: Option<Pid>) -> i32 {
-    pid.map_or(0, |pid| pid.as_raw_nonzero().get())
+fn number(pid: Option<Pid>) -> u64 {
+    pid.map_or(0, |pid| pid.as_raw_nonzero().get() as u64)
 }
 
 /// The outcome of a change for one process.
@@ -242,9 +242,9 @@ struct Age(Millis);
 impl Display for Age {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (number, unit) = match self.0.as_secs() {
-            seconds @ 0..120 => (seconds, 's'),
-            seconds @ 120..7200 => (seconds / 60, 'm'),
-            seconds => (seconds / 3600, 'h'),
+            seconds @ 0..120 => (seconds, "s"),
+            seconds @ 120..7200 => (seconds / 60, "m"),
+            seconds => (seconds / 3600, "h"),
         };
         let mut text = Text::<24>::new();
         write!(text, "{number}{unit}")?;

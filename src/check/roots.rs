@@ -44,7 +44,7 @@ pub(super) fn print(
 }
 
 /// Prints how many watches are needed and, if the kernel says so, how many there may be; inotify(7), `/proc` interfaces.
-fn print_limits(watches: i32, printer: &mut Printer) -> fmt::Result {
+fn print_limits(watches: u64, printer: &mut Printer) -> fmt::Result {
     write!(
         printer,
         "  inotify: {watches} watches and 2 instances are needed"
@@ -72,7 +72,7 @@ struct Root<'r> {
     file_system: &'static str,
     files: u32,
     directories: u32,
-    watches: i32,
+    watches: u64,
     noticed_by: NoticedBy,
 }
 
@@ -99,7 +99,7 @@ impl<'r> Root<'r> {
             file_system,
             files: found.files,
             directories: found.directories,
-            watches: watch.watches(),
+            watches: watch.watches() as u64,
             noticed_by: NoticedBy::of(&watch, poll),
         }
     }
@@ -112,8 +112,8 @@ impl Display for Root<'_> {
             "  {:<12}{:<13}{:<8}{:<13}{:<14}{}",
             self.kind,
             self.file_system,
-            self.files,
-            self.directories,
+            u64::from(self.files),
+            u64::from(self.directories),
             self.noticed_by.name(),
             Printable(self.path)
         )

@@ -34,11 +34,11 @@ pub(super) fn report_shortfall(
         },
         Shortfall::TooDeep => Gap::TooDeep {
             path,
-            levels: tree::LEVELS,
+            levels: tree::LEVELS as u64,
         },
         Shortfall::TooMany => Gap::TooMany {
             path,
-            entries: tree::ENTRIES_MAX,
+            entries: tree::ENTRIES_MAX.into(),
         },
     });
 }

@@ -105,8 +105,9 @@ impl Obstacle<'_> {
             Self::NoPidFile(_) => line.write_str(NO_PID_FILE),
             Self::NoProc(errno) => write!(line, "cannot read /proc: {}", Name(errno)),
             Self::NotPermitted { own_uid, uid, .. } => {
+                let own_uid = u64::from(own_uid);
                 write!(line, "EPERM: the sidecar runs as uid {own_uid}")?;
-                if let Some(uid) = uid {
+                if let Some(uid) = uid.map(u64::from) {
                     write!(line, ", the process as uid {uid}")?;
                 }
                 write!(line, "; {NOT_PERMITTED}")

@@ -84,14 +84,14 @@ pub enum Gap<'f> {
         /// Its path.
         path: &'f dyn Display,
         /// The number of levels watched.
-        levels: usize,
+        levels: u64,
     },
     /// A root holds too many entries.
     TooMany {
         /// The first entry that is left out.
         path: &'f dyn Display,
         /// The number of entries watched.
-        entries: u32,
+        entries: u64,
     },
     /// Part of the tree is on a file system that other machines can change.
     Remote {
