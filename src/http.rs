@@ -13,7 +13,7 @@ pub use client::health;
 pub use request::{Answer, Asked, HEAD_MAX, Request};
 pub use response::{Page, Pages, Readiness};
 
-use crate::base::sys::SocketAddress;
+use crate::base::sys::{self, SocketAddress};
 use crate::base::time::{Instant, Millis};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::{self, Errno, IoSlice};
@@ -195,7 +195,7 @@ impl Connection {
     // Not inlined: keeps the page off the stack of the program's loop.
     #[inline(never)]
     fn answer(&mut self, answer: Answer, pages: &dyn Pages) -> Next {
-        let (head, body) = response::compose(answer, pages);
+        let (head, body) = response::compose(answer, pages, sys::wall_ms());
         let body = if answer.head_only {
             b""
         } else {

@@ -1,4 +1,4 @@
-//! A request parser that is fed byte by byte and knows as much as two methods and three pages need; RFC 9112. Pure.
+//! A request parser that is fed byte by byte and knows as much as two methods and three pages need; RFC 9110 and 9112. Pure.
 
 use crate::base::text::pieces;
 
@@ -6,7 +6,7 @@ use crate::base::text::pieces;
 pub const HEAD_MAX: u16 = 8192;
 
 /// The most bytes kept of a line: enough for every name and value that matters.
-const LINE_MAX: usize = 64;
+const LINE_MAX: usize = 128;
 
 /// The page that a request asks for, or what is wrong with the request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -19,10 +19,14 @@ pub enum Asked {
     Readiness,
     /// Another page.
     Unknown,
-    /// A method other than GET and HEAD.
+    /// A method of RFC 9110 or PATCH, other than GET and HEAD.
     NotAllowed,
-    /// Not HTTP/1.
+    /// Another method.
+    NotImplemented,
+    /// Not HTTP.
     Malformed,
+    /// HTTP of another major version than 1.
+    OtherVersion,
     /// The first line exceeds the line limit.
     LongTarget,
     /// The head exceeds [`HEAD_MAX`].
@@ -33,10 +37,13 @@ impl Asked {
     /// Returns true if it is unclear where the next request begins.
     const fn ends_connection(self) -> bool {
         match self {
-            Self::Malformed | Self::LongTarget | Self::LongHead => true,
-            Self::Metrics | Self::Health | Self::Readiness | Self::Unknown | Self::NotAllowed => {
-                false
-            }
+            Self::Malformed | Self::OtherVersion | Self::LongTarget | Self::LongHead => true,
+            Self::Metrics
+            | Self::Health
+            | Self::Readiness
+            | Self::Unknown
+            | Self::NotAllowed
+            | Self::NotImplemented => false,
         }
     }
 }
@@ -61,6 +68,10 @@ pub struct Request {
     line: [u8; LINE_MAX],
     /// The length of the current line, which may be more than fits.
     line_length: u16,
+    /// The last byte was a carriage return.
+    has_cr: bool,
+    /// What the current line says after its first colon, read as a host.
+    host: Host,
     /// The first line, once it is complete.
     first: Option<RequestLine>,
     has_host: bool,
@@ -75,6 +86,8 @@ impl Request {
             length: 0,
             line: [0; LINE_MAX],
             line_length: 0,
+            has_cr: false,
+            host: Host::Name,
             first: None,
             has_host: false,
             is_last: false,
@@ -100,13 +113,18 @@ impl Request {
         if self.length > HEAD_MAX {
             return Some(Asked::LongHead);
         }
+        let follows_cr = core::mem::replace(&mut self.has_cr, byte == b'\r');
         match byte {
             b'\n' => {
                 let asked = self.end_line();
                 self.line_length = 0;
+                self.host = Host::Name;
                 asked
             }
-            b'\r' | b'\t' | b' '.. => {
+            // Some programs take a carriage return alone for the end of a line, which attackers exploit.
+            _ if follows_cr => Some(Asked::Malformed),
+            b'\r' => None,
+            b'\t' | b' '..=b'~' | 0x80.. => {
                 self.keep(byte);
                 None
             }
@@ -124,13 +142,13 @@ impl Request {
             };
         }
         self.line_length += 1;
+        self.host = self.host.then(byte);
     }
 
     /// Parses the current line. Returns the page if the line ends the head, or the error if it is wrong.
     fn end_line(&mut self) -> Option<Asked> {
         let whole = self.line.get(..usize::from(self.line_length));
         let line = whole.unwrap_or(&self.line);
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
         let Some(first) = self.first else {
             // Some clients send an empty line after a body.
             if line.is_empty() {
@@ -139,8 +157,13 @@ impl Request {
             if whole.is_none() {
                 return Some(Asked::LongTarget);
             }
-            self.first = RequestLine::parse(line);
-            return self.first.is_none().then_some(Asked::Malformed);
+            return match RequestLine::parse(line) {
+                Ok(first) => {
+                    self.first = Some(first);
+                    None
+                }
+                Err(asked) => Some(asked),
+            };
         };
         if line.is_empty() {
             let is_complete = self.has_host || first.is_old;
@@ -154,7 +177,10 @@ impl Request {
             return Some(Asked::Malformed);
         };
         if name == b"host" {
-            self.has_host = true;
+            let is_second = core::mem::replace(&mut self.has_host, true);
+            if is_second || self.host == Host::Invalid {
+                return Some(Asked::Malformed);
+            }
         } else if name == b"connection" {
             // One option of several, perhaps. It may be part of another word, but closing is always allowed.
             self.is_last |= value.windows(5).any(|word| word == b"close");
@@ -168,6 +194,37 @@ impl Request {
 impl Default for Request {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// A field's value, read as a host and port: no blanks but around it, and only the characters of RFC 3986. It may be longer than the
+/// part of the line that is kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Host {
+    /// The field's name, before the colon.
+    Name,
+    /// Nothing but blanks.
+    Before,
+    /// The last byte is part of it.
+    Inside,
+    /// A blank has ended it.
+    After,
+    /// It is none.
+    Invalid,
+}
+
+impl Host {
+    /// Returns the state after another byte.
+    fn then(self, byte: u8) -> Self {
+        match (self, byte) {
+            (Self::Name, b':') | (Self::Before, b' ' | b'\t') => Self::Before,
+            (Self::Name, _) => Self::Name,
+            (Self::Inside | Self::After, b' ' | b'\t') => Self::After,
+            (Self::Before | Self::Inside, _) if is_one_of(byte, b"-._~%!$&'()*+,;=:[]") => {
+                Self::Inside
+            }
+            (Self::Before | Self::Inside | Self::After | Self::Invalid, _) => Self::Invalid,
+        }
     }
 }
 
@@ -186,27 +243,60 @@ static PAGES: [(&[u8], Asked); 3] = [
     (b"/readyz", Asked::Readiness),
 ];
 
+/// The methods that are known but not allowed.
+const METHODS: &[u8] = b"POST PUT DELETE CONNECT OPTIONS TRACE PATCH";
+
 impl RequestLine {
-    fn parse(line: &[u8]) -> Option<Self> {
-        let mut words = pieces(line, b' ');
-        let (method, target, version) = (words.next()?, words.next()?, words.next()?);
-        let (is_head, is_old) = (method == b"HEAD", version == b"HTTP/1.0");
-        if words.next().is_some() || !is_old && version != b"HTTP/1.1" {
-            return None;
+    /// Parses the line, or returns what is wrong with it.
+    fn parse(line: &[u8]) -> Result<Self, Asked> {
+        let (method, target, [major, minor]) = split(line).ok_or(Asked::Malformed)?;
+        if major != b'1' {
+            return Err(Asked::OtherVersion);
         }
-        let path = pieces(target, b'?').next();
-        let page = PAGES.iter().find(|(page, _)| Some(*page) == path);
-        let asked = match page {
-            _ if !is_head && method != b"GET" => Asked::NotAllowed,
-            Some((_, asked)) => *asked,
-            None => Asked::Unknown,
+        let is_head = method == b"HEAD";
+        let asked = if is_head || method == b"GET" {
+            page(target)
+        } else if pieces(METHODS, b' ').any(|known| known == method) {
+            Asked::NotAllowed
+        } else {
+            Asked::NotImplemented
         };
-        Some(Self {
+        Ok(Self {
             asked,
             is_head,
-            is_old,
+            is_old: minor == b'0',
         })
     }
+}
+
+/// Splits a request line into its method, its target, and the digits of its version.
+fn split(line: &[u8]) -> Option<(&[u8], &[u8], [u8; 2])> {
+    let mut words = pieces(line, b' ');
+    let (method, target, version) = (words.next()?, words.next()?, words.next()?);
+    let &[major, b'.', minor] = version.strip_prefix(b"HTTP/")? else {
+        return None;
+    };
+    let is_well_formed = words.next().is_none()
+        && is_token(method)
+        && !target.is_empty()
+        && target.iter().all(u8::is_ascii_graphic)
+        && major.is_ascii_digit()
+        && minor.is_ascii_digit();
+    is_well_formed.then_some((method, target, [major, minor]))
+}
+
+/// Returns the page of a target, which is a path, or an absolute URI that begins with `http:`.
+fn page(target: &[u8]) -> Asked {
+    let path = match target.split_at_checked(7) {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case(b"http://") => {
+            let host = rest.iter().take_while(|byte| !matches!(byte, b'/' | b'?'));
+            &rest[host.count()..]
+        }
+        _ => target,
+    };
+    let path = pieces(path, b'?').next();
+    let page = PAGES.iter().find(|(page, _)| Some(*page) == path);
+    page.map_or(Asked::Unknown, |(_, asked)| *asked)
 }
 
 /// Splits a field into its name and its value. Refuses blanks in and before the name: programs disagree on their meaning, which
@@ -214,8 +304,19 @@ impl RequestLine {
 fn parse_field(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let colon = line.iter().position(|byte| *byte == b':')?;
     let (name, value) = line.split_at_checked(colon)?;
-    let is_name = !name.is_empty() && name.iter().all(u8::is_ascii_graphic);
-    is_name.then_some((name, value))
+    is_token(name).then_some((name, value))
+}
+
+/// Returns true for a token, as methods and names of fields are; RFC 9110, section 5.6.2.
+fn is_token(word: &[u8]) -> bool {
+    !word.is_empty() && word.iter().all(|byte| is_one_of(*byte, b"!#$%&'*+-.^_`|~"))
+}
+
+/// Returns true for letters, digits and `others`.
+// Not inlined: it is called for two kinds of text.
+#[inline(never)]
+fn is_one_of(byte: u8, others: &[u8]) -> bool {
+    byte.is_ascii_alphanumeric() || others.contains(&byte)
 }
 
 #[cfg(test)]
@@ -270,28 +371,80 @@ mod tests {
     }
 
     #[test]
-    fn other_methods_are_not_allowed() {
-        for method in [
-            "POST", "PUT", "get", "OPTIONS", "GETT", "GET|HEAD", "\u{e4}",
+    fn s3_each_request_line_and_host_has_its_answer() {
+        let long = "pod.".repeat(60);
+        for (line, host, expected) in [
+            ("POST /metrics HTTP/1.1", "a", Asked::NotAllowed),
+            ("OPTIONS * HTTP/1.1", "a", Asked::NotAllowed),
+            ("get /metrics HTTP/1.1", "a", Asked::NotImplemented),
+            ("GETT /metrics HTTP/1.1", "a", Asked::NotImplemented),
+            ("GET|HEAD /metrics HTTP/1.1", "a", Asked::NotImplemented),
+            ("G\u{e4}T /metrics HTTP/1.1", "a", Asked::Malformed),
+            ("G(T /metrics HTTP/1.1", "a", Asked::Malformed),
+            ("GET /\u{e4} HTTP/1.1", "a", Asked::Malformed),
+            // Versions.
+            ("GET /metrics HTTP/1.2", "a", Asked::Metrics),
+            ("GET /metrics HTTP/1.9", "a", Asked::Metrics),
+            ("GET /metrics HTTP/0.9", "a", Asked::OtherVersion),
+            ("GET /metrics HTTP/2.0", "a", Asked::OtherVersion),
+            ("PRI * HTTP/2.0", "a", Asked::OtherVersion),
+            ("GET /metrics HTTP/3.0", "a", Asked::OtherVersion),
+            ("GET /metrics HTTP/1", "a", Asked::Malformed),
+            ("GET /metrics HTTP/1.10", "a", Asked::Malformed),
+            ("GET /metrics HTTP/a.b", "a", Asked::Malformed),
+            ("GET /metrics http/1.1", "a", Asked::Malformed),
+            // The absolute form.
+            ("GET http://a/metrics HTTP/1.1", "a", Asked::Metrics),
+            ("GET HTTP://a:80/healthz?x HTTP/1.1", "a", Asked::Health),
+            ("GET http://a HTTP/1.1", "a", Asked::Unknown),
+            ("GET http://a?/metrics HTTP/1.1", "a", Asked::Unknown),
+            ("GET ftp://a/metrics HTTP/1.1", "a", Asked::Unknown),
+            // Hosts.
+            ("GET /readyz HTTP/1.1", "", Asked::Readiness),
+            (
+                "GET /readyz HTTP/1.1",
+                "\t 10.0.0.1:9533 \t",
+                Asked::Readiness,
+            ),
+            (
+                "GET /readyz HTTP/1.1",
+                "[fe80::1%25eth0]:9533",
+                Asked::Readiness,
+            ),
+            ("GET /readyz HTTP/1.1", &long, Asked::Readiness),
+            (
+                "GET /readyz HTTP/1.1",
+                &format!("{long} x"),
+                Asked::Malformed,
+            ),
+            ("GET /readyz HTTP/1.1", "a b", Asked::Malformed),
+            ("GET /readyz HTTP/1.1", "a\tb", Asked::Malformed),
+            ("GET /readyz HTTP/1.1", "a/b", Asked::Malformed),
+            ("GET /readyz HTTP/1.1", "a@b", Asked::Malformed),
+            ("GET /readyz HTTP/1.1", "\u{e4}", Asked::Malformed),
+            ("GET /readyz HTTP/1.1", "a\r\nHost: a", Asked::Malformed),
+            ("GET /readyz HTTP/1.0", "a\r\nHost: a", Asked::Malformed),
         ] {
-            let text = format!("{method} /metrics HTTP/1.1\r\nHost: a\r\n\r\n");
-            assert_eq!(asked(&text), [Asked::NotAllowed], "{method}");
+            let text = format!("{line}\r\nHost:{host}\r\n\r\n");
+            assert_eq!(asked(&text), [expected], "{text:?}");
         }
     }
 
     #[test]
-    fn s3_anything_but_http_1_is_malformed_and_the_last_request() {
+    fn s3_a_malformed_request_is_the_last() {
         for text in [
             "x\n",
             "GET\n",
             "GET /metrics\r\n",
-            "GET /metrics HTTP/2.0\r\n",
-            "GET /metrics http/1.1\r\n",
             "GET  /metrics HTTP/1.1\r\n",
             "GET /metrics HTTP/1.1 \r\n",
             " GET /metrics HTTP/1.1\r\n",
             "\x16\x03\x01",
             "GET /metrics\0",
+            // A carriage return without a line feed.
+            "GET /metrics HTTP/1.1\rHost: a\r\n",
+            "GET /metrics HTTP/1.1\r\nHost: a\rb\r\n",
+            "GET /metrics HTTP/1.1\r\r\n",
             // Wrong fields.
             "GET /metrics HTTP/1.1\r\n\r\n",
             "GET /metrics HTTP/1.1\r\nHost: a\r\n folded\r\n",
@@ -299,6 +452,8 @@ mod tests {
             "GET /metrics HTTP/1.1\r\n: a\r\n",
             "GET /metrics HTTP/1.1\r\nHost\r\n",
             "GET /metrics HTTP/1.1\r\nH\u{e4}: a\r\n",
+            "GET /metrics HTTP/1.1\r\nA@B: a\r\n",
+            "GET /metrics HTTP/1.1\r\nA: \x7f",
         ] {
             let answers = answers(text);
             assert_eq!(answers.len(), 1, "{text:?}");
@@ -348,9 +503,9 @@ mod tests {
             let (target, field) = ("t".repeat(target), "f".repeat(field));
             format!("GET /{target} HTTP/1.1\r\nHost: {field}\r\n\r\n")
         };
-        // "GET " and " HTTP/1.1\r" leave 50 bytes of 64.
-        assert_eq!(asked(&head(49, 1)), [Asked::Unknown]);
-        assert_eq!(asked(&head(50, 1)), [Asked::LongTarget]);
+        // "GET " and " HTTP/1.1" leave 115 bytes of 128.
+        assert_eq!(asked(&head(114, 1)), [Asked::Unknown]);
+        assert_eq!(asked(&head(115, 1)), [Asked::LongTarget]);
         let rest = head(0, 0).len();
         let most = usize::from(HEAD_MAX) - rest;
         assert_eq!(asked(&head(0, most)), [Asked::Unknown]);

@@ -1,6 +1,7 @@
 //! Answers: a status line, the fields, and a page of text; RFC 9110 and 9112.
 
 use super::request::{Answer, Asked};
+use crate::base::encode::HttpDate;
 use crate::base::file::PATH_MAX;
 use crate::base::text::Text;
 use core::fmt::{self, Write};
@@ -31,8 +32,8 @@ pub trait Pages {
     fn write_metrics(&self, page: &mut Page) -> fmt::Result;
 }
 
-/// Composes the answer to a request: head and body.
-pub(super) fn compose(answer: Answer, pages: &dyn Pages) -> (Head, Page) {
+/// Composes the answer to a request, `wall_ms` milliseconds after the epoch: head and body.
+pub(super) fn compose(answer: Answer, pages: &dyn Pages, wall_ms: u64) -> (Head, Page) {
     let status = status(answer.asked, pages);
     let mut body = Page::new();
     // Writing into a text cannot fail.
@@ -47,16 +48,18 @@ pub(super) fn compose(answer: Answer, pages: &dyn Pages) -> (Head, Page) {
     let mut head = Head::new();
     let _ = write!(
         head,
-        "HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Length: {}\r\n",
+        "HTTP/1.1 {status}\r\nDate: {}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Length: {}\r\n",
+        HttpDate(wall_ms),
         body.len()
     );
     if answer.asked == Asked::NotAllowed {
         head.push(b"Allow: GET, HEAD\r\n");
     }
-    if answer.is_last {
-        head.push(b"Connection: close\r\n");
-    }
-    head.push(b"\r\n");
+    head.push(if answer.is_last {
+        b"Connection: close\r\n\r\n"
+    } else {
+        b"Connection: keep-alive\r\n\r\n"
+    });
     (head, body)
 }
 
@@ -66,6 +69,8 @@ fn status(asked: Asked, pages: &dyn Pages) -> &'static str {
         Asked::Metrics | Asked::Health | Asked::Readiness => "200 OK",
         Asked::Unknown => "404 Not Found",
         Asked::NotAllowed => "405 Method Not Allowed",
+        Asked::NotImplemented => "501 Not Implemented",
+        Asked::OtherVersion => "505 HTTP Version Not Supported",
         Asked::Malformed => "400 Bad Request",
         Asked::LongTarget => "414 URI Too Long",
         Asked::LongHead => "431 Request Header Fields Too Large",
@@ -99,7 +104,7 @@ mod tests {
             head_only: false,
             is_last,
         };
-        let (head, body) = compose(answer, &Nothing);
+        let (head, body) = compose(answer, &Nothing, 784_111_777_000);
         assert!(!head.is_cut() && !body.is_cut());
         (head.as_str().into(), body.as_str().into())
     }
@@ -109,11 +114,14 @@ mod tests {
         let (head, body) = composed(Asked::Readiness, true);
         assert_eq!(
             head,
-            "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Length: 34\r\nConnection: close\r\n\r\n"
+            "HTTP/1.1 503 Service Unavailable\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Length: 34\r\nConnection: close\r\n\r\n"
         );
         assert_eq!(body, "503 Service Unavailable\na problem\n");
         let (head, _) = composed(Asked::NotAllowed, false);
-        assert!(head.contains("\r\nAllow: GET, HEAD\r\n"), "{head}");
+        assert!(
+            head.ends_with("\r\nAllow: GET, HEAD\r\nConnection: keep-alive\r\n\r\n"),
+            "{head}"
+        );
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::process::Command;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
@@ -184,6 +185,37 @@ fn s3_each_request_has_its_status() {
             false,
         ),
         (
+            "REPORT /metrics HTTP/1.1\r\nHost: a\r\n\r\n",
+            "501 Not Implemented",
+            false,
+        ),
+        (
+            "GET http://a:80/healthz HTTP/1.1\r\nHost: a:80\r\n\r\n",
+            "200 OK",
+            false,
+        ),
+        ("GET /healthz HTTP/1.2\r\nHost: a\r\n\r\n", "200 OK", false),
+        (
+            "GET /healthz HTTP/3.0\r\nHost: a\r\n\r\n",
+            "505 HTTP Version Not Supported",
+            true,
+        ),
+        (
+            "GET /healthz HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
+            "400 Bad Request",
+            true,
+        ),
+        (
+            "GET /healthz HTTP/1.1\r\nHost: a b\r\n\r\n",
+            "400 Bad Request",
+            true,
+        ),
+        (
+            "GET /healthz HTTP/1.1\rHost: a\r\n\r\n",
+            "400 Bad Request",
+            true,
+        ),
+        (
             "POST /metrics HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
             "405 Method Not Allowed",
             true,
@@ -198,7 +230,7 @@ fn s3_each_request_has_its_status() {
             true,
         ),
         (
-            &format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", &long[..100]),
+            &format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", &long[..200]),
             "414 URI Too Long",
             true,
         ),
@@ -215,8 +247,8 @@ fn s3_each_request_has_its_status() {
             response.fields["Content-Type"],
             "text/plain; version=0.0.4; charset=utf-8"
         );
-        let says_so = response.fields.get("Connection").map(String::as_str) == Some("close");
-        assert_eq!(says_so, is_last, "{request}");
+        let connection = if is_last { "close" } else { "keep-alive" };
+        assert_eq!(response.fields["Connection"], connection, "{request}");
         assert_eq!(
             response.fields.get("Allow").map(String::as_str),
             (status.starts_with("405")).then_some("GET, HEAD")
@@ -231,12 +263,35 @@ fn s3_each_request_has_its_status() {
 }
 
 #[test]
+fn s3_an_answer_says_when_it_was_given() {
+    let listening = Listening::start("nobody-http");
+    let now = || {
+        let format = "+%a, %d %b %Y %H:%M:%S GMT";
+        let mut date = Command::new("date");
+        date.args(["-u", format]).env("LC_ALL", "C");
+        let output = date.output().unwrap().stdout;
+        String::from_utf8(output).unwrap().trim_end().to_owned()
+    };
+    eventually("the same second before and after", || {
+        let before = now();
+        let answer = listening.get("/healthz");
+        let is_same = before == now();
+        assert!(!is_same || answer.fields["Date"] == before, "{answer:?}");
+        is_same
+    });
+}
+
+#[test]
 fn head_has_the_content_length_of_get() {
     let listening = Listening::start("nobody-http");
     let mut stream = listening.connect();
     let get = exchange(&mut stream, "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n");
     let head = exchange(&mut stream, "HEAD /metrics HTTP/1.1\r\nHost: a\r\n\r\n");
-    assert_eq!(get.fields, head.fields);
+    let without_date = |mut response: Response| {
+        response.fields.remove("Date").expect("a date");
+        response.fields
+    };
+    assert_eq!(without_date(get.clone()), without_date(head));
     assert_eq!(get.body.len().to_string(), get.fields["Content-Length"]);
 }
 
