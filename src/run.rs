@@ -4,6 +4,7 @@
 
 mod act;
 mod ready;
+mod requests;
 mod sidecar;
 mod status;
 
@@ -88,6 +89,9 @@ impl Sidecar<'_> {
                 self.start(report);
             }
             if signals.is_requested {
+                self.requests.add(sys::now(), self.config.min_interval);
+            }
+            if self.requests.take_due(sys::now()) {
                 self.reload_on_request(report);
             }
             if signals.is_hangup && !core::mem::replace(&mut self.has_explained_hup, true) {
@@ -146,6 +150,7 @@ impl Sidecar<'_> {
     fn wait(&self, report: &mut Report) -> Ready {
         let deadline = Deadline::NONE
             .or_earlier(self.reload.deadline())
+            .or_earlier(self.requests.deadline())
             .or_earlier(self.compare_at())
             .or_earlier(self.confirm.deadline())
             .or_earlier(self.http.deadline());

@@ -1,5 +1,6 @@
 //! The state of the running program.
 
+use super::requests::Requests;
 use crate::base::sys;
 use crate::base::time::Instant;
 use crate::config::Config;
@@ -25,6 +26,7 @@ pub(super) struct Sidecar<'c> {
     pub(super) proc: Proc,
     pub(super) watch: Watch,
     pub(super) reload: Reload,
+    pub(super) requests: Requests,
     pub(super) delivery: Delivery<'c>,
     pub(super) confirm: Confirm,
     pub(super) changes: Changes,
@@ -62,6 +64,7 @@ impl<'c> Sidecar<'c> {
             proc: open_proc()?,
             watch: Watch::new(),
             reload: Reload::new(timing),
+            requests: Requests::default(),
             delivery: Delivery::new(),
             confirm: Confirm::new(config),
             changes: Changes::new(),

@@ -4,9 +4,11 @@ use crate::support::kernel::{At, PidNamespace, can_hold_up, hold_up, refuse};
 use crate::support::process::{Settings, Talker, Target, children, eventually, open_to_all};
 use crate::support::scene::Config;
 use crate::support::{is_emulated, unique_name};
-use rustix::process::Signal;
+use rustix::process::{Signal, kill_process};
 use std::fs;
 use std::os::unix::process::CommandExt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 #[test]
 fn every_signal_that_can_be_caught_is_delivered_by_name_and_number() {
@@ -368,20 +370,46 @@ fn p7_a_namespace_that_is_not_shared_is_logged() {
 
 #[test]
 fn l1_usr1_signals_at_once_even_if_nothing_changed() {
-    let config = Config::new();
+    let mut config = Config::new();
     let mut target = Target::start(&config.file());
     let mut sidecar = config
         .settings(&target.name)
         .set("RELOAD_MIN_INTERVAL", "1h")
         .start();
-    for _ in 0..3 {
-        sidecar.signal(Signal::USR1);
-        sidecar.expect("SIGUSR1 received");
-        assert_eq!(
-            target.signalled(),
-            ("SIGHUP".to_owned(), "start".to_owned())
-        );
-    }
+    let content = config.change();
+    assert_eq!(target.signalled().1, content);
+    sidecar.signal(Signal::USR1);
+    sidecar.expect("SIGUSR1 received");
+    assert_eq!(target.signalled(), ("SIGHUP".to_owned(), content));
+}
+
+#[test]
+fn l1_a_flood_of_usr1_is_merged_by_the_minimum_interval() {
+    let config = Config::new();
+    let mut target = Target::start(&config.file());
+    let settings = config.settings(&target.name);
+    let mut sidecar = settings.set("RELOAD_MIN_INTERVAL", "300ms").start();
+    let (pid, has_ended) = (sidecar.pid(), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // For ten seconds at most.
+            for _ in 0..20_000 {
+                if has_ended.load(Ordering::Relaxed) {
+                    return;
+                }
+                kill_process(pid, Signal::USR1).unwrap();
+                std::thread::sleep(Duration::from_micros(500));
+            }
+        });
+        let began = target.signalled_at().1;
+        let last = (0..3).map(|_| target.signalled_at().1).last().unwrap();
+        // On a busy machine the first handler may have been late.
+        assert!(last - began > 700_000_000, "{} ns", last - began);
+        has_ended.store(true, Ordering::Relaxed);
+    });
+    // It is no busier with a flood than its application.
+    let received = |line: &&String| line.contains("SIGUSR1 received");
+    assert!(sidecar.seen().iter().filter(received).count() < 10);
 }
 
 #[test]
