@@ -158,6 +158,7 @@ impl Watch {
         }
         self.events.cache.invalidate();
         self.events.gone = 0;
+        self.events.swapped = None;
         if self.instance.open(now) {
             self.events.is_stale = false;
             // If no watch is set yet, arm every directory before the first file is read, which may take long.

@@ -4,7 +4,7 @@ use super::sidecar::Sidecar;
 use crate::base::sys;
 use crate::base::time::Instant;
 use crate::deliver::{ContentChange, Context};
-use crate::reload::{Action, Event, Note, Order, Scan};
+use crate::reload::{Action, Change, Event, Note, Order, Scan};
 use crate::report::Report;
 use crate::report::facts::delivering::Delivering;
 use crate::report::facts::lifecycle::{Counted, Lifecycle};
@@ -75,6 +75,11 @@ impl Sidecar<'_> {
             }
             self.drained_at = sys::now();
             disturbed = self.watch.drain(report);
+            // Only removals are left of an update whose content was read.
+            if self.watch.is_current() && matches!(disturbed, Some(Change::Complete | Change::Gone))
+            {
+                disturbed = None;
+            }
         }
         Some(Scan {
             fingerprint: self.watch.last().fingerprint,

@@ -65,9 +65,10 @@ impl<'d> Directory<'d> {
         }
     }
 
-    /// Returns true for names that are not part of the tree.
+    /// Returns true for names that are not part of the tree. A root is taken for a volume before its first update: what is being
+    /// written there does not count before a link leads to it.
     pub(super) fn skips(&self, name: &CStr) -> bool {
-        let is_volume = !matches!(self.layout, Layout::Plain);
+        let is_volume = self.level == 0 || !matches!(self.layout, Layout::Plain);
         name == c"." || name == c".." || is_volume && name.to_bytes().starts_with(b"..")
     }
 
@@ -97,7 +98,7 @@ fn layout(fd: BorrowedFd<'_>, visit: &mut dyn Visit) -> Layout {
     let Ok(length) = fs::readlinkat_raw(fd, c"..data", &mut target) else {
         return Layout::Plain;
     };
-    let known = visit.enter_volume();
+    let known = visit.enter_volume(&target[..length]);
     match open_data(fd, &target[..length], visit) {
         Some(data) => Layout::Volume { data, known },
         None => Layout::Broken,

@@ -61,7 +61,7 @@ impl Visit for Recorder {
         self.is_way_unchanged
     }
 
-    fn enter_volume(&mut self) -> Volume {
+    fn enter_volume(&mut self, _data: &[u8]) -> Volume {
         let (role, path) = self.last.as_ref().unwrap();
         assert_eq!(*role, Role::Tree);
         assert!(path.join("..data").is_symlink());
@@ -668,17 +668,25 @@ fn w2_a_volume_with_other_names_than_cached_is_listed_again() {
 }
 
 #[test]
-fn w4_hidden_names_count_outside_volumes() {
+fn w4_names_that_begin_with_two_dots_count_below_plain_directories_alone() {
     let disk = Disk::new();
-    disk.file("root/a", "a");
+    disk.file("root/sub/a", "a");
     let before = disk.fingerprint("root");
     disk.file("root/..b", "b");
+    disk.file("root/..data/c", "c");
+    assert_eq!(disk.fingerprint("root"), before, "directly below a root");
+    disk.link("root/..link", "..b");
+    disk.file("root/sub/..b", "b");
     let plain = disk.fingerprint("root");
     assert_ne!(plain, before);
     // A directory of that name does not make it a volume.
-    disk.file("root/..data/c", "c");
+    disk.file("root/sub/..data/c", "c");
     assert_ne!(disk.fingerprint("root"), plain);
-    fs::remove_dir_all(disk.path("root/..data")).unwrap();
-    disk.link("root/..data", "nowhere");
-    assert_eq!(disk.fingerprint("root"), before, "hidden names in a volume");
+    fs::remove_dir_all(disk.path("root/sub/..data")).unwrap();
+    disk.link("root/sub/..data", "nowhere");
+    assert_eq!(disk.fingerprint("root"), before, "in a volume");
+    disk.link("root/b", "..b");
+    let linked = disk.fingerprint("root");
+    disk.file("root/..b", "other");
+    assert_ne!(disk.fingerprint("root"), linked, "where a link leads to it");
 }

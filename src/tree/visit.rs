@@ -58,8 +58,9 @@ pub trait Visit {
     fn arm(&mut self, fd: BorrowedFd<'_>, role: Role) -> Armed;
     /// Returns true if everything on the way to the roots is armed and has had no event since.
     fn is_way_unchanged(&mut self) -> bool;
-    /// Marks the directory that was armed last as a volume: its names that begin with two dots do not count.
-    fn enter_volume(&mut self) -> Volume;
+    /// Marks the directory that was armed last as a volume: its names that begin with two dots do not count. `data` is the target
+    /// of its link `..data`.
+    fn enter_volume(&mut self, data: &[u8]) -> Volume;
     /// Takes the visible names of a volume if all of them are links to their own names behind `..data`, and an empty fingerprint
     /// if not. Returns false if the names contradict [`Volume::is_cached`]; the volume must be listed once more.
     fn volume_listed(&mut self, slot: usize, names: Fingerprint) -> bool;

@@ -27,8 +27,10 @@ pub(super) struct Events {
     pub(super) cache: Cache,
     /// The files that are open for writing.
     pub(super) writing: Writing,
-    /// AtomicWriter has made an update visible.
+    /// AtomicWriter has made an update visible since the last scan.
     pub(super) is_swapped: bool,
+    /// The volume in which `..data` was replaced last, if the previous directory is still to be removed.
+    pub(super) swapped: Option<i32>,
     /// Watches may be left on what is no longer in the tree, or events were lost.
     pub(super) is_stale: bool,
     /// The number of watches that ended with their file or directory.
@@ -43,6 +45,7 @@ impl Events {
             cache: Cache::new(),
             writing: Writing::default(),
             is_swapped: false,
+            swapped: None,
             is_stale: true,
             gone: 0,
             overflow_logged: None,
@@ -88,10 +91,27 @@ impl Events {
         }
         self.gone += i32::from(events.contains(ReadFlags::IGNORED));
         self.is_stale |= makes_stale(events);
-        self.is_swapped |= is_swap(events, name);
+        if is_swap(events, name) {
+            self.is_swapped = true;
+            self.swapped = Some(watch);
+            self.cache.data_replaced(watch);
+        }
         self.writing.observe(watch, name, events);
         self.cache.observe(watch, name);
-        change(events, name)
+        match change(events, name) {
+            Some(Change::Complete) if !self.is_last_step(watch, name) => Some(Change::Finished),
+            change => change,
+        }
+    }
+
+    /// Returns true if the removal of a timestamped directory ends an update: `..data` was replaced before it, and does not lead
+    /// there. Where a mirror of the volume removes the directory first, the update is still to come.
+    fn is_last_step(&mut self, watch: i32, name: &[u8]) -> bool {
+        let is_last = self.swapped == Some(watch) && !self.cache.is_data(watch, name);
+        if is_last {
+            self.swapped = None;
+        }
+        is_last
     }
 
     fn report_overflow(&mut self, report: &mut Report) {

@@ -12,7 +12,7 @@ pub(super) fn change(events: ReadFlags, name: &[u8]) -> Option<Change> {
         // The end of a watch. Its cause has an event of its own.
         None
     } else if is_old_volume {
-        // Removing the previous timestamped directory is AtomicWriter's last step.
+        // AtomicWriter's last step, if `..data` was replaced before it.
         Some(Change::Complete)
     } else if events.contains(ReadFlags::DELETE_SELF) {
         Some(Change::Gone)

@@ -189,8 +189,8 @@ impl Visit for Scan<'_, '_> {
         self.cache.is_way_valid()
     }
 
-    fn enter_volume(&mut self) -> Volume {
-        self.cache.enter_volume()
+    fn enter_volume(&mut self, data: &[u8]) -> Volume {
+        self.cache.enter_volume(data)
     }
 
     fn volume_listed(&mut self, slot: usize, names: Fingerprint) -> bool {

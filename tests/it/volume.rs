@@ -164,6 +164,58 @@ fn w2_without_a_last_step_the_quiet_time_decides_after_the_swap() {
     });
 }
 
+/// Settings under which nothing is signalled before the steps of a test are done, however slow the machine is.
+fn after_a_long_quiet_time(settings: Settings) -> Settings {
+    settings
+        .set("RELOAD_SETTLE", "500ms")
+        .set("RELOAD_SETTLE_MAX", "1h")
+}
+
+#[test]
+fn w2_a_mirror_that_removes_the_previous_directory_first_gives_one_signal_with_the_new_content() {
+    let (_directory, volume, mut target, mut sidecar) =
+        scene(Order::SwapFirst, after_a_long_quiet_time);
+    for content in ["one", "two", "three"] {
+        let previous = fs::read_link(volume.path.join("..data")).unwrap();
+        fs::remove_dir_all(volume.path.join(&previous)).unwrap();
+        let removed = format!("name={} events=DELETE,ISDIR", previous.display());
+        sidecar.expect(&removed);
+        eventually("asleep", || sidecar.sleeps_in(libc::SYS_ppoll).is_some());
+        volume.update(&[("app.conf", content)]);
+        assert_eq!(target.signalled().1, content);
+        sidecar.wait_until_idle();
+    }
+    let (_, log) = sidecar.end();
+    assert_eq!(log.join("\n").matches("signal sent").count(), 3, "{log:#?}");
+}
+
+#[test]
+fn w4_a_first_write_into_an_empty_volume_is_one_signal_however_slow() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("volume");
+    fs::create_dir(&path).unwrap();
+    let mut target = Target::start(&path.join("app.conf"));
+    let mut sidecar = Settings::new(&path, &target.name)
+        .set("RELOAD_SETTLE", "10ms")
+        .set("RELOAD_MIN_INTERVAL", "0")
+        .start();
+    let timestamped = path.join("..2026_11_23_12_00_00.1");
+    fs::create_dir(&timestamped).unwrap();
+    sidecar.expect("the content is the same");
+    for name in ["app.conf", "beside"] {
+        fs::write(timestamped.join(name), "first").unwrap();
+        symlink(format!("..data/{name}"), path.join(format!("..{name}"))).unwrap();
+        sidecar.expect("the content is the same");
+    }
+    symlink(&timestamped, path.join("..data_tmp")).unwrap();
+    fs::rename(path.join("..data_tmp"), path.join("..data")).unwrap();
+    sidecar.expect("the content is the same");
+    symlink("..data/app.conf", path.join("app.conf")).unwrap();
+    assert_eq!(target.signalled().1, "first");
+    sidecar.wait_until_idle();
+    assert_eq!(target.count(), 1);
+}
+
 #[test]
 fn w2_an_update_that_the_kubelet_skips_writes_nothing() {
     let (_directory, volume, mut target, _sidecar) = scene(Order::SwapFirst, |settings| settings);

@@ -397,7 +397,7 @@ fn w4_names_of_any_bytes_are_accepted() {
         b"line\nfeed",
         b"\xff\xfe",
         b"\x1b[31m",
-        b"..two",
+        b".two..",
         &longest,
     ] {
         scene.changes("made", "start", |scene| {

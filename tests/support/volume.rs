@@ -81,8 +81,8 @@ impl Volume {
             self.link_keys(&payload, &mut steps);
         }
         self.unlink_stale_keys(&payload, &mut steps);
-        if let Ok(old) = fs::read_link(self.path.join("..data")) {
-            steps.push(Act::RemoveAll(self.path.join(old)));
+        if let Ok(old) = fs::canonicalize(self.path.join("..data")) {
+            steps.push(Act::RemoveAll(old));
         }
         steps
     }
