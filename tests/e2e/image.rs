@@ -152,7 +152,7 @@ impl Image {
     }
 
     fn tool(&self, arguments: &[&str]) {
-        succeed(Command::new(&self.tool).args(arguments));
+        succeed(image_tool(&self.tool).args(arguments));
     }
 
     /// Unpacks the image, which all tools save in the format of `docker load`.
@@ -181,7 +181,7 @@ impl Image {
 
 impl Drop for Image {
     fn drop(&mut self) {
-        let _ = Command::new(&self.tool).args(["rmi", &self.name]).output();
+        let _ = image_tool(&self.tool).args(["rmi", &self.name]).output();
     }
 }
 
@@ -222,7 +222,7 @@ impl Container {
             tool: image.tool.clone(),
             name: unique_name(),
         };
-        let mut command = Command::new(&image.tool);
+        let mut command = image_tool(&image.tool);
         command.args(["run", "--name", &container.name]);
         command.args("--network none --read-only --cap-drop ALL".split(' '));
         // The tools' default limits are too high if this machine is itself a container.
@@ -248,12 +248,19 @@ impl Drop for Container {
     fn drop(&mut self) {
         // Kill it first, because podman waits for ten seconds before it removes a running container.
         for action in [&["kill"][..], &["rm", "--force"]] {
-            let _ = Command::new(&self.tool)
-                .args(action)
-                .arg(&self.name)
-                .output();
+            let _ = image_tool(&self.tool).args(action).arg(&self.name).output();
         }
     }
+}
+
+/// Returns a command of `tool`. podman runs its containers by runc, as these tests are written for: it prefers crun, where that is
+/// installed.
+fn image_tool(tool: &str) -> Command {
+    let mut command = Command::new(tool);
+    if tool == "podman" {
+        command.args(["--runtime", "runc"]);
+    }
+    command
 }
 
 /// Runs a command that must succeed. Returns its output.
