@@ -7,7 +7,7 @@ use crate::startup::survives_updates_while_it_starts;
 use std::process::Command;
 
 /// apache with this MPM: `event` uses threads, `prefork` one process per connection.
-struct Apache(&'static str);
+pub struct Apache(pub &'static str);
 
 impl Application for Apache {
     const NAME: &str = "apache httpd";

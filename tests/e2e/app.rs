@@ -41,6 +41,11 @@ pub trait Application: Sync {
 
     /// Asks it once; returns its answer, if there is one.
     fn answer(&self, pod: &Pod) -> Option<String>;
+
+    /// Begins what a reload must not cut, if it has such a thing. Returns what completes it, and asserts that it was not cut.
+    fn hold(&self, _: &Pod) -> Box<dyn FnOnce()> {
+        Box::new(|| ())
+    }
 }
 
 /// A file that some applications read before they install a handler for the signal, if it exists.
@@ -95,16 +100,8 @@ impl<A: Application> App<A> {
     }
 
     pub fn launch(application: A, pod: Pod, volume: Volume) -> Self {
-        let log = pod.file("log");
-        let mut command = application.command(&pod);
-        command
-            // Some signal their whole process group.
-            .process_group(0)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log);
         Self {
-            main: pod.spawn(&mut command),
+            main: start(&application, &pod),
             application,
             volume,
             pod,
@@ -252,6 +249,18 @@ impl<A: Application> Drop for App<A> {
         let _ = self.main.kill();
         let _ = self.main.wait();
     }
+}
+
+fn start<A: Application>(application: &A, pod: &Pod) -> Child {
+    let log = pod.file("log");
+    let mut command = application.command(pod);
+    command
+        // Some signal their whole process group.
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log);
+    pod.spawn(&mut command)
 }
 
 pub fn volume<A: Application>(application: &A, pod: &Pod, order: Order) -> Volume {

@@ -14,7 +14,7 @@ use std::process::Command;
 
 /// The ways to run gunicorn, which give its process different names.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Gunicorn {
+pub enum Gunicorn {
     /// `gunicorn`: named after the script.
     Script,
     /// `python -m gunicorn`: named after python.
@@ -82,7 +82,7 @@ fn slow_requests_survive_each_reload(gunicorn: Gunicorn) {
     let backend = Backend::new(&app.pod);
     let mut sidecar = app.sidecar(app.settings());
     for text in ["two", "three", "four"] {
-        let slow = backend.slow_request(&app);
+        let slow = backend.slow_request(&app.pod);
         app.reload(&mut sidecar, text);
         // The master handles the next signal only once the old workers are gone.
         slow.expect_answer();
@@ -141,7 +141,7 @@ fn a_signal_to_every_process_kills_workers_and_drops_a_request() {
         .set("PROCESS_MIN_AGE", "0")
         .set("RELOAD_GUARD", "false");
     let mut sidecar = app.sidecar(settings);
-    let slow = backend.slow_request(&app);
+    let slow = backend.slow_request(&app.pod);
     app.update("two");
     sidecar.expect("the process ended after the signal");
     sidecar.wait_until_idle();
@@ -160,7 +160,7 @@ fn the_guard_protects_workers_from_a_signal_to_every_process() {
     let mut app = App::start(Gunicorn::Script);
     let backend = Backend::new(&app.pod);
     let mut sidecar = app.sidecar(app.settings().set("PROCESS_SELECT", "all"));
-    let slow = backend.slow_request(&app);
+    let slow = backend.slow_request(&app.pod);
     app.update("two");
     // The old workers have no handler, so it waits until they are gone.
     sidecar.expect("reload pending");

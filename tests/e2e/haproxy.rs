@@ -7,7 +7,7 @@ use crate::support::process::{Settings, eventually};
 use crate::support::recipes::recipe;
 use std::process::Command;
 
-struct Haproxy;
+pub struct Haproxy;
 
 impl Application for Haproxy {
     const NAME: &str = "haproxy -W";

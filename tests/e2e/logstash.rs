@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-struct Logstash;
+pub struct Logstash;
 
 const PORT: u16 = 9600;
 

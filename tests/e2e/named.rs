@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-struct Named;
+pub struct Named;
 
 impl Application for Named {
     const NAME: &str = "named";

@@ -10,7 +10,7 @@ use std::io::{BufReader, Read, Write};
 use std::process::Command;
 
 /// nginx with one worker. Its locations are in the volume.
-struct Nginx;
+pub struct Nginx;
 
 impl Application for Nginx {
     const NAME: &str = "nginx";

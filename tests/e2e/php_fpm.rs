@@ -10,11 +10,11 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
 /// php-fpm, and for how long a reload waits for running requests.
-struct PhpFpm {
+pub struct PhpFpm {
     process_control_timeout: &'static str,
 }
 
-const PATIENT: PhpFpm = PhpFpm {
+pub const PATIENT: PhpFpm = PhpFpm {
     process_control_timeout: "20s",
 };
 
@@ -70,6 +70,19 @@ impl Application for PhpFpm {
     fn answer(&self, pod: &Pod) -> Option<String> {
         body(&pod.output(&mut request(pod, "answer.php")))
     }
+
+    fn hold(&self, pod: &Pod) -> Box<dyn FnOnce()> {
+        let slow = begin(pod);
+        let go = pod.path("go");
+        Box::new(move || {
+            fs::write(&go, "").unwrap();
+            assert_eq!(
+                body(&slow.wait_with_output().unwrap()).as_deref(),
+                Some("at last")
+            );
+            fs::remove_file(go).unwrap();
+        })
+    }
 }
 
 const PORT: u16 = 9000;
@@ -103,12 +116,10 @@ fn body(output: &Output) -> Option<String> {
 }
 
 /// Begins a request that is answered once the file `go` exists.
-fn begin(php_fpm: &App<PhpFpm>) -> Child {
-    let mut command = request(&php_fpm.pod, "slow.php");
-    let child = php_fpm
-        .pod
-        .spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()));
-    eventually("begun", || php_fpm.pod.path("begun").exists());
+fn begin(pod: &Pod) -> Child {
+    let mut command = request(pod, "slow.php");
+    let child = pod.spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()));
+    eventually("begun", || fs::remove_file(pod.path("begun")).is_ok());
     child
 }
 
@@ -122,14 +133,10 @@ fn each_update_is_one_reload_of_the_same_process() {
 fn a_slow_request_survives_a_reload() {
     let mut php_fpm = App::start(PATIENT);
     let sidecar = php_fpm.sidecar(php_fpm.settings());
-    let slow = begin(&php_fpm);
+    let held = php_fpm.application.hold(&php_fpm.pod);
     php_fpm.replace("two");
     php_fpm.expect_logged("Reloading in progress", 1);
-    php_fpm.pod.write("go", "");
-    assert_eq!(
-        body(&slow.wait_with_output().unwrap()).as_deref(),
-        Some("at last")
-    );
+    held();
     php_fpm.answers("two");
     println!("php-fpm: 1 slow request held, 0 lost");
     php_fpm.expect_reloads(1, sidecar);
@@ -142,7 +149,7 @@ fn without_a_timeout_a_reload_drops_a_slow_request() {
         process_control_timeout: "0",
     });
     let sidecar = php_fpm.sidecar(php_fpm.settings());
-    let slow = begin(&php_fpm);
+    let slow = begin(&php_fpm.pod);
     php_fpm.update("two");
     assert_eq!(body(&slow.wait_with_output().unwrap()), None);
     println!("php-fpm, process_control_timeout = 0: 1 slow request lost");
@@ -157,7 +164,7 @@ fn a_signal_to_every_process_drops_a_request() {
         .set("PROCESS_SELECT", "all")
         .set("PROCESS_MIN_AGE", "0");
     let mut sidecar = php_fpm.sidecar(settings);
-    let slow = begin(&php_fpm);
+    let slow = begin(&php_fpm.pod);
     php_fpm.replace("two");
     // The guard does not help: during a request a worker has handlers, but they exit, too.
     sidecar.expect("the process ended after the signal");

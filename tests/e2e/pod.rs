@@ -93,6 +93,19 @@ impl Pod {
             .unwrap_or_else(|error| panic!("{command:?}: {error}"))
     }
 
+    /// Returns the processes in the Pod, without its process 1.
+    pub fn processes(&self) -> Vec<i32> {
+        let namespace = |process: &str| fs::read_link(format!("/proc/{process}/ns/pid")).ok();
+        let of_pod = namespace(&self.init.as_raw_nonzero().to_string());
+        let names = fs::read_dir("/proc")
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name());
+        let in_pod = names.filter(|name| namespace(&name.to_string_lossy()) == of_pod);
+        let pids = in_pod.filter_map(|name| name.to_str()?.parse().ok());
+        pids.filter(|pid| *pid != self.init.as_raw_nonzero().get())
+            .collect()
+    }
+
     /// Connects to a port in the Pod.
     pub fn connect(&self, port: u16) -> io::Result<TcpStream> {
         let stream = self.inside(|| TcpStream::connect((Ipv4Addr::LOCALHOST, port)))?;
@@ -127,4 +140,11 @@ pub fn id_in_pod(id: u32) -> u32 {
     let ids = status.lines().find(|line| line.starts_with("NSpid:"));
     let id = ids.and_then(|ids| ids.split_whitespace().last());
     id.expect("NSpid").parse().unwrap()
+}
+
+/// Returns true if a process has a handler for SIGHUP, as far as the kernel knows.
+pub fn catches_hangups(id: u32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    u64::from_str_radix(caught.unwrap().trim(), 16).unwrap() & 1 != 0
 }

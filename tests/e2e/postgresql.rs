@@ -8,7 +8,7 @@ use crate::support::process::Talker;
 use std::io::Write;
 use std::process::Command;
 
-struct Postgresql;
+pub struct Postgresql;
 
 /// A server with its data and sockets in the Pod's directory, listening on the whole loopback network.
 pub fn server(pod: &Pod) -> Command {

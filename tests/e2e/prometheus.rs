@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 
-struct Prometheus;
+pub struct Prometheus;
 
 const PORT: u16 = 9090;
 

@@ -7,7 +7,7 @@ use crate::startup::survives_updates_while_it_starts;
 use std::io::{BufReader, Write};
 use std::process::Command;
 
-struct Squid;
+pub struct Squid;
 
 impl Application for Squid {
     const NAME: &str = "squid";

@@ -7,13 +7,16 @@ use crate::support::process::Talker;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{ChildStdin, Command, Stdio};
 
-struct Sshd;
+pub struct Sshd;
 
 impl Application for Sshd {
     const NAME: &str = "sshd";
 
     fn command(&self, pod: &Pod) -> Command {
-        for key in ["host", "id"] {
+        for key in ["host", "id"]
+            .into_iter()
+            .filter(|key| !pod.path(key).exists())
+        {
             let output = Command::new("ssh-keygen")
                 .args(["-q", "-t", "ed25519", "-N", "", "-f"])
                 .arg(pod.path(key))
@@ -34,7 +37,7 @@ impl Application for Sshd {
              Include {path}/volume/*.conf"
         );
         // For privilege separation.
-        pod.inside(|| std::fs::create_dir("/run/sshd")).unwrap();
+        pod.inside(|| std::fs::create_dir_all("/run/sshd")).unwrap();
         // It insists on an absolute path, to execute itself again.
         let mut command = Command::new("/usr/sbin/sshd");
         command
@@ -54,6 +57,12 @@ impl Application for Sshd {
         let mut stream = BufReader::new(pod.connect(PORT).ok()?);
         stream.read_line(&mut greeting).ok()?;
         Some(greeting.split_whitespace().last()?.to_owned())
+    }
+
+    fn hold(&self, pod: &Pod) -> Box<dyn FnOnce()> {
+        let mut session = Session::open(pod, &["-T"]);
+        session.says("before");
+        Box::new(move || session.says("after"))
     }
 }
 

@@ -1,11 +1,10 @@
 //! uwsgi waits for its workers to finish their requests, and executes itself again under the same id.
 
 use crate::app::{App, Application};
-use crate::pod::Pod;
+use crate::pod::{Pod, catches_hangups};
 use crate::startup::survives_updates_while_it_starts;
 use crate::support::process::{Talker, eventually};
 use crate::wsgi::{self, Backend, PORT};
-use std::fs;
 use std::process::Command;
 
 struct Uwsgi;
@@ -41,7 +40,7 @@ fn each_update_is_one_reload() {
     for text in ["two", "three", "four"] {
         app.reload(&mut sidecar, text);
         // While it starts, the master ignores the signal, a moment longer than until its worker answers.
-        eventually("ready for the signal", || catches_hangups(&app));
+        eventually("ready for the signal", || catches_hangups(app.main.id()));
     }
     expect_reloads(app, 3, sidecar);
 }
@@ -51,7 +50,7 @@ fn a_slow_request_survives_a_reload() {
     let app = App::start(Uwsgi);
     let backend = Backend::new(&app.pod);
     let sidecar = app.sidecar(app.settings());
-    let slow = backend.slow_request(&app);
+    let slow = backend.slow_request(&app.pod);
     app.replace("two");
     app.expect_logged("gracefully killing workers", 1);
     slow.expect_answer();
@@ -63,12 +62,6 @@ fn a_slow_request_survives_a_reload() {
 #[test]
 fn it_survives_updates_while_it_starts() {
     survives_updates_while_it_starts(|| Uwsgi);
-}
-
-fn catches_hangups(app: &App<Uwsgi>) -> bool {
-    let status = fs::read_to_string(format!("/proc/{}/status", app.main.id())).unwrap();
-    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
-    u64::from_str_radix(caught.unwrap().trim(), 16).unwrap() & 1 != 0
 }
 
 /// Asserts that the sidecar and uwsgi agree on the number of reloads, and that only the master ended workers.

@@ -1,6 +1,5 @@
-//! A WSGI application for gunicorn and uwsgi, with requests that take as long as a test wants.
+//! A WSGI application for gunicorn and uwsgi, with requests that take as long as a test wants, as other applications have, too.
 
-use crate::app::{App, Application};
 use crate::pod::Pod;
 use crate::support::process::eventually;
 use std::io::{BufReader, Read, Write};
@@ -42,10 +41,18 @@ impl Backend {
         Self(listener)
     }
 
+    /// Sends a request and waits until a worker has it. Returns what asserts that the answer still comes, for [`Application::hold`].
+    ///
+    /// [`Application::hold`]: crate::app::Application::hold
+    pub fn hold(pod: &Pod) -> Box<dyn FnOnce()> {
+        let slow = Self::new(pod).slow_request(pod);
+        Box::new(|| slow.expect_answer())
+    }
+
     /// Sends a request and waits until a worker has it.
     #[track_caller]
-    pub fn slow_request<A: Application>(&self, app: &App<A>) -> Slow {
-        let client = app.pod.request(PORT, "/slow").expect("it listens");
+    pub fn slow_request(&self, pod: &Pod) -> Slow {
+        let client = pod.request(PORT, "/slow").expect("it listens");
         let mut backend = None;
         eventually("asked by a worker", || {
             backend = self.0.accept().ok();

@@ -1,0 +1,53 @@
+//! puma in cluster mode and unicorn: masters that load the application anew and let old workers finish.
+
+use crate::app::Application;
+use crate::pod::Pod;
+use crate::wsgi::{self, Backend, PORT};
+use std::process::Command;
+
+/// A server of Rack applications.
+pub enum Rack {
+    /// By `ruby`, as Bundler does, so that only its title names it.
+    Puma,
+    /// As a script.
+    Unicorn,
+}
+
+impl Application for Rack {
+    const NAME: &str = "rack";
+
+    fn command(&self, pod: &Pod) -> Command {
+        pod.write("config.ru", include_str!("config.ru"));
+        let address = format!("127.0.0.1:{PORT}");
+        let mut command = match self {
+            Self::Puma => {
+                let mut command = Command::new("ruby");
+                command.args(["/usr/bin/puma", "--workers", "2", "--threads", "1:1"]);
+                command.args(["--bind", &format!("tcp://{address}")]);
+                command
+            }
+            Self::Unicorn => {
+                let mut command = Command::new("unicorn");
+                let config = pod.write("unicorn.rb", "worker_processes 2\ntimeout 60\n");
+                command.arg("--config-file").arg(config);
+                command.args(["--listen", &address]);
+                command
+            }
+        };
+        wsgi::prepare(&mut command, pod);
+        command.arg("config.ru");
+        command
+    }
+
+    fn payload(&self, _: &Pod, text: &str) -> Vec<(String, String)> {
+        vec![("answer".to_owned(), text.to_owned())]
+    }
+
+    fn answer(&self, pod: &Pod) -> Option<String> {
+        pod.get(PORT, "/")
+    }
+
+    fn hold(&self, pod: &Pod) -> Box<dyn FnOnce()> {
+        Backend::hold(pod)
+    }
+}
