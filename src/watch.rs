@@ -10,6 +10,7 @@ mod drain;
 mod event;
 mod gap;
 mod instance;
+mod leftover;
 mod scan;
 mod snapshot;
 mod writing;
@@ -133,6 +134,7 @@ impl Watch {
         // A file that stays open for ever delays only one scan.
         self.events.writing = Writing::default();
         let pass = self.renew(context.now, context.report);
+        self.instance.begin();
         self.events.cache.begin(self.instance.highest());
         self.events.is_swapped = false;
         let scan = Scan {
@@ -181,6 +183,7 @@ impl Watch {
             self.events.cache.invalidate();
         } else {
             self.events.cache.complete();
+            self.instance.remove_leftover();
         }
         self.report_refusal(report);
     }

@@ -1,5 +1,6 @@
 //! The inotify instance: its descriptor, its watches, and what the kernel refuses.
 
+use super::leftover::Leftover;
 use crate::base::time::{Instant, Millis};
 use rustix::fd::OwnedFd;
 use rustix::fs::inotify::{self, CreateFlags};
@@ -22,6 +23,7 @@ pub(super) struct Instance {
     /// The highest watch descriptor so far. The kernel counts upwards, so a higher one is new.
     highest: i32,
     has_armed_new: bool,
+    leftover: Leftover,
     refusal: Option<Refusal>,
 }
 
@@ -32,6 +34,7 @@ impl Instance {
             fd: None,
             highest: 0,
             has_armed_new: false,
+            leftover: Leftover::new(),
             refusal: None,
         }
     }
@@ -68,8 +71,25 @@ impl Instance {
         self.highest
     }
 
+    /// Begins a scan.
+    pub(super) const fn begin(&mut self) {
+        self.leftover.begin(self.highest);
+    }
+
+    /// Removes the watches that a complete scan had no use for.
+    pub(super) fn remove_leftover(&self) {
+        let Some(fd) = &self.fd else {
+            return;
+        };
+        for watch in self.leftover.iter() {
+            // EINVAL: the directory is gone, and its watch with it.
+            let _ = inotify::remove_watch(fd, watch);
+        }
+    }
+
     /// Takes a watch descriptor from inotify_add_watch(2). Returns true if the watch is new.
     pub(super) fn register(&mut self, watch: i32) -> bool {
+        self.leftover.armed(watch);
         let is_new = watch > self.highest;
         self.highest = self.highest.max(watch);
         self.has_armed_new |= is_new;
