@@ -1,8 +1,9 @@
 //! The command line: one function for each command.
 
 use crate::base::signal::{DefaultAction, Signal};
+use crate::base::sys;
 use crate::check;
-use crate::config::{self, Config, LogFormat, Parsed, SETTINGS};
+use crate::config::{self, Config, LogFormat, LogStream, Parsed, SETTINGS};
 use crate::deliver;
 use crate::http;
 use crate::report::Report;
@@ -167,7 +168,7 @@ fn settings(
     is_valid.then(|| parsed.config().clone())
 }
 
-/// Lets the report follow `LOG_FORMAT` and `VERBOSE`.
+/// Lets the report follow `LOG_FORMAT`, `LOG_STREAM` and `VERBOSE`.
 fn set_report(report: &mut Report, config: &Config<'_>) {
     let format = match config.log_format {
         LogFormat::Text => Format::Text,
@@ -179,6 +180,10 @@ fn set_report(report: &mut Report, config: &Config<'_>) {
         Level::Info
     };
     report.set(format, min_level);
+    report.log.open(match config.log_stream {
+        LogStream::Stderr => sys::stderr(),
+        LogStream::Stdout => sys::stdout(),
+    });
 }
 
 fn with_settings(command: Command, config: &Config<'_>, report: &mut Report) -> i32 {

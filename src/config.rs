@@ -10,7 +10,9 @@ mod value;
 
 pub use problem::{MAX_CMDLINE, MAX_NAMES, MAX_ROOTS, Problem};
 pub use table::{SETTINGS, Setting};
-pub use types::{CommaList, Config, ConfirmMode, Listen, LogFormat, Matcher, PollInterval, Select};
+pub use types::{
+    CommaList, Config, ConfirmMode, Listen, LogFormat, LogStream, Matcher, PollInterval, Select,
+};
 
 use table::REQUIRED;
 

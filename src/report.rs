@@ -40,7 +40,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Returns a report that writes text and drops debug lines.
+    /// Returns a report that writes text to standard error and drops debug lines.
     pub const fn new() -> Self {
         Self {
             log: Log::new(),

@@ -2,7 +2,7 @@
 //! JSON parses, with bytes that are not UTF-8 as `\xNN`. The values of a text line can be decoded exactly.
 #![no_main]
 
-use config_reloader_sidecar::base::encode::{Bytes, Name};
+use config_reloader_sidecar::base::encode::{Bytes, Name, Quoted};
 use config_reloader_sidecar::report::line::{Format, LINE_MAX, Line};
 use config_reloader_sidecar_fuzz::{json, line, text};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
@@ -51,7 +51,7 @@ impl Input {
         for part in &self.message {
             _ = match part {
                 Part::Value(text) => write!(line, "{}", Bytes(&text.bytes())),
-                Part::Quoted(text) => write!(line, "\"{}\"", Bytes(&text.bytes())),
+                Part::Quoted(text) => write!(line, "{}", Quoted(&text.bytes())),
                 Part::Number(number) => write!(line, "{number}"),
                 Part::Errno(number) => write!(line, "{}", Name(errno(*number))),
             };
@@ -64,13 +64,17 @@ impl Input {
         }
     }
 
-    /// The message with everything escaped but printable text and the control characters in `kept`.
-    fn message(&self, kept: &str) -> String {
+    /// The message, in which values are quoted unless they are plain.
+    fn message(&self) -> String {
         let mut message = String::new();
         for part in &self.message {
             _ = match part {
-                Part::Value(text) => write!(message, "{}", escaped(&text.bytes(), kept)),
-                Part::Quoted(text) => write!(message, "\"{}\"", escaped(&text.bytes(), kept)),
+                Part::Value(text) if is_plain(&text.bytes()) => {
+                    write!(message, "{}", escaped(&text.bytes(), ""))
+                }
+                Part::Value(text) | Part::Quoted(text) => {
+                    write!(message, "\"{}\"", quoted(&text.bytes()))
+                }
                 Part::Number(number) => write!(message, "{number}"),
                 Part::Errno(number) => match errno(*number) {
                     Errno::ACCESS => write!(message, "EACCES"),
@@ -82,10 +86,10 @@ impl Input {
         message
     }
 
-    /// Returns true if no escaping can make the line too long: a byte takes five at most.
+    /// Returns true if no escaping can make the line too long: a byte takes six at most.
     fn fits(&self) -> bool {
         let message = self.message.iter().map(|part| match part {
-            Part::Value(text) | Part::Quoted(text) => 4 + 5 * text.bytes().len(),
+            Part::Value(text) | Part::Quoted(text) => 4 + 6 * text.bytes().len(),
             Part::Number(_) | Part::Errno(_) => 20,
         });
         let keys = self.keys.iter().map(|value| match value {
@@ -110,6 +114,46 @@ fn errno(number: u16) -> Errno {
     }
 }
 
+fn is_plain(bytes: &[u8]) -> bool {
+    !bytes.is_empty()
+        && bytes
+            .iter()
+            .all(|byte| byte.is_ascii_graphic() && !b"\"=\\".contains(byte))
+}
+
+/// Returns what stands between quotation marks for `bytes`.
+fn quoted(bytes: &[u8]) -> String {
+    let parts = bytes.split_inclusive(|byte| b"\n\t\"\\".contains(byte));
+    let quote = |part: &[u8]| match part.split_last() {
+        Some((b'\n', start)) => escaped(start, "") + "\\n",
+        Some((b'\t', start)) => escaped(start, "") + "\\t",
+        Some((last @ (b'"' | b'\\'), start)) => {
+            escaped(start, "") + "\\" + &char::from(*last).to_string()
+        }
+        _ => escaped(part, ""),
+    };
+    parts.map(quote).collect()
+}
+
+/// Returns true for what a reader does not see, or sees in another place than it is.
+fn is_unseen(character: char) -> bool {
+    const UNSEEN: [(u32, u32); 8] = [
+        (0x61c, 0x61c),
+        (0x200b, 0x200f),
+        (0x2028, 0x202e),
+        (0x2060, 0x206f),
+        (0xfeff, 0xfeff),
+        (0xfff9, 0xfffb),
+        (0xe0000, 0xe007f),
+        (0x7f, 0x9f),
+    ];
+    let code = character as u32;
+    code < 0x20
+        || UNSEEN
+            .iter()
+            .any(|(first, last)| (*first..=*last).contains(&code))
+}
+
 fn escaped(bytes: &[u8], kept: &str) -> String {
     let mut text = String::new();
     let escape = |text: &mut String, bytes: &[u8]| {
@@ -119,7 +163,7 @@ fn escaped(bytes: &[u8], kept: &str) -> String {
     };
     for chunk in bytes.utf8_chunks() {
         for character in chunk.valid().chars() {
-            if character.is_control() && !kept.contains(character) {
+            if is_unseen(character) && !kept.contains(character) {
                 escape(&mut text, character.to_string().as_bytes());
             } else {
                 text.push(character);
@@ -171,7 +215,7 @@ fn check_text(input: &Input) {
     if !input.fits() {
         return;
     }
-    let message = input.message("");
+    let message = input.message();
     let mut rest = text(&line).strip_prefix(&*message).expect("the message");
     for (at, expected) in input.keys.iter().enumerate() {
         let start = format!(" {}=", key(at));
@@ -197,7 +241,7 @@ fn check_json(input: &Input) {
     let fits = input.fits();
     assert!(!fits || members.len() == input.keys.len(), "{line}");
     let is_last = !fits && members.is_empty();
-    assert!(is_prefix(&input.message(KEPT), message, is_last), "{line}");
+    assert!(is_prefix(&input.message(), message, is_last), "{line}");
     for (at, expected) in input.keys.iter().take(members.len()).enumerate() {
         let is_last = !fits && at + 1 == members.len();
         let found = &members[&key(at)];

@@ -1,6 +1,6 @@
 //! The name of a process or thread.
 
-use super::encode::Bytes;
+use super::encode::Printable;
 use core::fmt;
 
 /// The longest name in bytes; the kernel truncates longer ones. `PR_SET_NAME` in prctl(2).
@@ -32,7 +32,7 @@ impl Comm {
 
 impl fmt::Debug for Comm {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}", Bytes(self.as_bytes()))
+        write!(formatter, "{}", Printable(self.as_bytes()))
     }
 }
 

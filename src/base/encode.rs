@@ -2,47 +2,44 @@
 //!
 //! Numbers are shown as `u64`, here and everywhere else: each other type would bring its own copy of the code.
 
-use super::text::Text;
+use super::text::valid_utf8;
 use core::fmt::{self, Display, Write};
 use rustix::io::Errno;
 
-/// Bytes from outside, such as a path: UTF-8 as it is, anything else as `\xNN`.
+/// Bytes from outside in a message, such as a path: as they are if they are plain ASCII, else in quotation marks and escaped, so
+/// that nothing in them can pass for another part of the line.
 #[derive(Clone, Copy)]
 pub struct Bytes<'b>(pub &'b [u8]);
 
 impl Display for Bytes<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for chunk in self.0.utf8_chunks() {
-            formatter.write_str(chunk.valid())?;
-            for byte in chunk.invalid() {
-                write_hex(formatter, *byte)?;
-            }
+        if is_plain(self.0) {
+            Printable(self.0).fmt(formatter)
+        } else {
+            Quoted(self.0).fmt(formatter)
         }
-        Ok(())
     }
 }
 
-/// Bytes from outside, for a terminal: as [`Bytes`], but control characters (C0, DEL and C1) become `\xNN` as well.
+/// Bytes from outside in a message, always in quotation marks.
+#[derive(Clone, Copy)]
+pub struct Quoted<'b>(pub &'b [u8]);
+
+impl Display for Quoted<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("\"")?;
+        write_escaped(formatter, self.0, Quote::Value)?;
+        formatter.write_str("\"")
+    }
+}
+
+/// Bytes from outside alone in a column or a line, for a terminal.
 #[derive(Clone, Copy)]
 pub struct Printable<'b>(pub &'b [u8]);
 
 impl Display for Printable<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for chunk in self.0.utf8_chunks() {
-            for character in chunk.valid().chars() {
-                if character.is_control() {
-                    for byte in character.encode_utf8(&mut [0; 4]).bytes() {
-                        write_hex(formatter, byte)?;
-                    }
-                } else {
-                    formatter.write_char(character)?;
-                }
-            }
-            for byte in chunk.invalid() {
-                write_hex(formatter, *byte)?;
-            }
-        }
-        Ok(())
+        write_escaped(formatter, self.0, Quote::Message)
     }
 }
 
@@ -51,7 +48,7 @@ impl Display for Printable<'_> {
 pub enum Quote {
     /// Inside a JSON string.
     Json,
-    /// Inside a quoted value of a text line.
+    /// Inside quotation marks in a text line.
     Value,
     /// In the message of a text line.
     Message,
@@ -65,47 +62,53 @@ pub fn is_plain(value: &[u8]) -> bool {
             .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'=' | b'\\'))
 }
 
-/// Adds `value` so that no terminal and no parser takes part of it for something else: control characters (C0, DEL and C1)
-/// become `\xNN`, in JSON with the backslash doubled.
-pub fn push_escaped<const N: usize>(text: &mut Text<N>, value: &str, quote: Quote) {
-    let mut utf8 = [0; 4];
-    for character in value.chars() {
-        match (character, quote) {
-            ('"', Quote::Json | Quote::Value) => text.push(b"\\\""),
-            ('\\', Quote::Json | Quote::Value) => text.push(b"\\\\"),
-            ('\n', Quote::Json | Quote::Value) => text.push(b"\\n"),
-            ('\t', Quote::Json | Quote::Value) => text.push(b"\\t"),
-            _ if character.is_control() => {
-                for byte in character.encode_utf8(&mut utf8).bytes() {
-                    push_hex(text, byte, quote);
-                }
-            }
-            _ => text.push(character.encode_utf8(&mut utf8).as_bytes()),
-        }
-    }
-}
-
-/// Adds `value` as [`push_escaped`] does; bytes that are not UTF-8 become `\xNN` like control characters.
-pub fn push_escaped_bytes<const N: usize>(text: &mut Text<N>, value: &[u8], quote: Quote) {
+/// Writes `value` so that no terminal, no parser and no reader takes part of it for something else: characters that are not seen,
+/// and bytes that are not UTF-8, become `\xNN`, in JSON with the backslash doubled. Each character is one `write_str`.
+// Not inlined: it is called for every part of a line.
+#[inline(never)]
+pub fn write_escaped(output: &mut dyn Write, value: &[u8], quote: Quote) -> fmt::Result {
     for chunk in value.utf8_chunks() {
-        push_escaped(text, chunk.valid(), quote);
+        for character in chunk.valid().chars() {
+            match (character, quote) {
+                ('"', Quote::Json | Quote::Value) => output.write_str("\\\"")?,
+                ('\\', Quote::Json | Quote::Value) => output.write_str("\\\\")?,
+                ('\n', Quote::Json | Quote::Value) => output.write_str("\\n")?,
+                ('\t', Quote::Json | Quote::Value) => output.write_str("\\t")?,
+                _ if is_unseen(character) => {
+                    for byte in character.encode_utf8(&mut [0; 4]).bytes() {
+                        write_hex(output, byte, quote)?;
+                    }
+                }
+                _ => output.write_char(character)?,
+            }
+        }
         for byte in chunk.invalid() {
-            push_hex(text, *byte, quote);
+            write_hex(output, *byte, quote)?;
         }
     }
+    Ok(())
 }
 
-fn push_hex<const N: usize>(text: &mut Text<N>, byte: u8, quote: Quote) {
-    let start = text.len();
-    if quote == Quote::Json {
-        text.push(b"\\");
-    }
-    let _ = write_hex(text, byte);
-    text.keep_whole(start);
+/// Returns true for control characters, and for those that turn the line round, break it, or are not seen at all.
+fn is_unseen(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{61c}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
 }
 
-fn write_hex(output: &mut dyn Write, byte: u8) -> fmt::Result {
-    write!(output, "\\x{byte:02x}")
+fn write_hex(output: &mut dyn Write, byte: u8, quote: Quote) -> fmt::Result {
+    let digit = |value: u8| b"0123456789abcdef"[usize::from(value & 15)];
+    let hex = [b'\\', b'\\', b'x', digit(byte >> 4), digit(byte)];
+    let start = usize::from(quote != Quote::Json);
+    output.write_str(valid_utf8(&hex[start..]))
 }
 
 /// A moment in milliseconds since the epoch, as RFC 3339 writes it: in UTC, with milliseconds.
@@ -260,20 +263,37 @@ mod tests {
     }
 
     #[test]
-    fn control_characters_do_not_reach_a_terminal() {
-        let hostile = "a\u{1b}[31m\nb\u{9b}\u{e9}".as_bytes();
-        assert_eq!(
-            Printable(hostile).to_string(),
-            "a\\x1b[31m\\x0ab\\xc2\\x9bé"
-        );
-        assert_eq!(Printable(b"\xff\x7f").to_string(), "\\xff\\x7f");
+    fn l5_what_is_not_seen_does_not_reach_a_terminal() {
+        for (text, expected) in [
+            (
+                &b"a\x1b[31m\nb\xc2\x9b\xc3\xa9"[..],
+                "a\\x1b[31m\\x0ab\\xc2\\x9b\u{e9}",
+            ),
+            (b"\xff\x7f", "\\xff\\x7f"),
+            (
+                "gpj.\u{202e}conf\u{2066}".as_bytes(),
+                "gpj.\\xe2\\x80\\xaeconf\\xe2\\x81\\xa6",
+            ),
+            (
+                "\u{2028}\u{2029}\u{200b}\u{feff}".as_bytes(),
+                "\\xe2\\x80\\xa8\\xe2\\x80\\xa9\\xe2\\x80\\x8b\\xef\\xbb\\xbf",
+            ),
+        ] {
+            assert_eq!(Printable(text).to_string(), expected);
+        }
     }
 
     #[test]
-    fn bytes_that_are_not_utf_8_are_shown_in_hexadecimal() {
-        assert_eq!(
-            Bytes(b"caf\xc3\xa9 \xff\x80").to_string(),
-            "café \\xff\\x80"
-        );
+    fn l5_bytes_in_a_message_are_quoted_unless_they_are_plain() {
+        for (text, expected) in [
+            (&b"/etc/app.conf"[..], "/etc/app.conf"),
+            (b"", "\"\""),
+            (b"/a pid=1", "\"/a pid=1\""),
+            (b"/a=1", "\"/a=1\""),
+            (b"/a\"b\\c\n", "\"/a\\\"b\\\\c\\n\""),
+            (b"caf\xc3\xa9 \xff\x80", "\"caf\u{e9} \\xff\\x80\""),
+        ] {
+            assert_eq!(Bytes(text).to_string(), expected);
+        }
     }
 }

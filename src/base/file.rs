@@ -2,7 +2,7 @@
 
 use crate::base::text::{Text, Word};
 use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
-use rustix::fs::{self, CWD, Mode, OFlags};
+use rustix::fs::{self, CWD, FileType, Mode, OFlags};
 use rustix::io::{self, Errno};
 
 /// The longest path with its final NUL, in bytes; `PATH_MAX` in limits.h.
@@ -33,6 +33,22 @@ pub fn descriptor_path(fd: BorrowedFd<'_>) -> Word {
     path.push(b"/proc/self/fd/");
     path.push_number(fd.as_raw_fd() as u64, 0);
     path
+}
+
+/// Opens a terminal or a pipe once more, so that writing to it does not block. The flag belongs to what was opened, and others may
+/// have the stream open as well. Returns `None` where that is not possible: a file and a socket cannot be opened again as they are.
+pub fn open_unblocked(stream: BorrowedFd<'_>) -> Option<OwnedFd> {
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    match FileType::from_raw_mode(fs::fstat(stream).ok()?.st_mode) {
+        FileType::CharacterDevice | FileType::Fifo => fs::openat(
+            CWD,
+            descriptor_path(stream).as_c_str(),
+            flags,
+            Mode::empty(),
+        )
+        .ok(),
+        _ => None,
+    }
 }
 
 /// Reads until the end or until the buffer is full. Returns the number of bytes read.

@@ -77,13 +77,13 @@ pub fn random() -> [u8; 16] {
 }
 
 /// Returns standard output, whatever is open there.
-pub fn stdout() -> BorrowedFd<'static> {
+pub const fn stdout() -> BorrowedFd<'static> {
     // SAFETY: `fill_standard_descriptors` ran first, and nothing closes the first three descriptors.
     unsafe { BorrowedFd::borrow_raw(libc::STDOUT_FILENO) }
 }
 
 /// Returns standard error, whatever is open there.
-pub fn stderr() -> BorrowedFd<'static> {
+pub const fn stderr() -> BorrowedFd<'static> {
     // SAFETY: as for `stdout`.
     unsafe { BorrowedFd::borrow_raw(libc::STDERR_FILENO) }
 }

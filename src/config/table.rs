@@ -3,8 +3,8 @@
 use super::problem::Problem;
 use super::types::Config;
 use super::value::{
-    boolean, cmdline, confirm, duration, interval, listen, log_format, names, path, paths, select,
-    signal,
+    boolean, cmdline, confirm, duration, interval, listen, log_format, log_stream, names, path,
+    paths, select, signal,
 };
 
 /// One setting.
@@ -24,7 +24,7 @@ pub struct Setting {
 pub(super) const REQUIRED: &str = "required";
 
 /// The settings in the order in which they are explained and reported.
-pub static SETTINGS: [Setting; 18] = [
+pub static SETTINGS: [Setting; 19] = [
     Setting {
         name: "CONFIG_DIR",
         default: REQUIRED,
@@ -120,6 +120,12 @@ pub static SETTINGS: [Setting; 18] = [
         default: "text",
         meaning: "text or json",
         parse: |config, value| log_format(value).map(|it| config.log_format = it),
+    },
+    Setting {
+        name: "LOG_STREAM",
+        default: "stderr",
+        meaning: "stderr or stdout",
+        parse: |config, value| log_stream(value).map(|it| config.log_stream = it),
     },
     Setting {
         name: "LISTEN_ADDR",

@@ -57,6 +57,7 @@ fn unset_and_empty_variables_have_their_defaults() {
         poll: PollInterval::Automatic,
         verbose: false,
         log_format: LogFormat::Text,
+        log_stream: LogStream::Stderr,
         sandbox: true,
         listen: None,
     };
@@ -86,6 +87,7 @@ fn every_value_reaches_its_field() {
         "RELOAD_CONFIRM=retry",
         "CONFIG_POLL_INTERVAL=5h",
         "LOG_FORMAT=JSON",
+        "LOG_STREAM=Stdout",
         "SANDBOX=false",
         "LISTEN_ADDR=[::1]:9533",
     ]);
@@ -112,6 +114,7 @@ fn every_value_reaches_its_field() {
         poll: PollInterval::Every(Millis(18_000_000)),
         verbose: true,
         log_format: LogFormat::Json,
+        log_stream: LogStream::Stdout,
         sandbox: false,
         listen: Some(Listen {
             text: b"[::1]:9533",
@@ -255,6 +258,7 @@ fn each_wrong_value_has_its_message_and_its_default_holds() {
         ("PROCESS_SELECT", "first", "; give main or all"),
         ("RELOAD_CONFIRM", "true", "; give warn, retry or off"),
         ("LOG_FORMAT", "xml", "; give text or json"),
+        ("LOG_STREAM", "2", "; give stderr or stdout"),
         ("PROCESS_MIN_AGE", "1", NOT_A_DURATION),
         ("PROCESS_MIN_AGE", "s", NOT_A_DURATION),
         ("PROCESS_MIN_AGE", "60001m", TOO_LONG),

@@ -36,6 +36,8 @@ pub struct Config<'e> {
     pub verbose: bool,
     /// `LOG_FORMAT`.
     pub log_format: LogFormat,
+    /// `LOG_STREAM`.
+    pub log_stream: LogStream,
     /// `SANDBOX`.
     pub sandbox: bool,
     /// `LISTEN_ADDR`; `None` if it is off.
@@ -64,6 +66,7 @@ impl Config<'_> {
             poll: PollInterval::Never,
             verbose: false,
             log_format: LogFormat::Text,
+            log_stream: LogStream::Stderr,
             sandbox: false,
             listen: None,
         }
@@ -119,6 +122,15 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+/// The stream that log lines are written to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogStream {
+    /// Standard error.
+    Stderr,
+    /// Standard output.
+    Stdout,
 }
 
 /// The address at which HTTP is served.

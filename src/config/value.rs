@@ -2,7 +2,7 @@
 
 use super::address;
 use super::problem::{MAX_CMDLINE, MAX_HOURS, MAX_NAMES, MAX_ROOTS, Problem};
-use super::types::{CommaList, ConfirmMode, Listen, LogFormat, PollInterval, Select};
+use super::types::{CommaList, ConfirmMode, Listen, LogFormat, LogStream, PollInterval, Select};
 use crate::base::file::{NAME_MAX, PATH_MAX};
 use crate::base::signal::{NotASignal, Signal};
 use crate::base::text::{parse_number, pieces};
@@ -50,6 +50,14 @@ pub(super) fn log_format(value: &[u8]) -> Parsed<LogFormat> {
         value,
         &[("text", LogFormat::Text), ("json", LogFormat::Json)],
         Problem::NotAChoice("text or json"),
+    )
+}
+
+pub(super) fn log_stream(value: &[u8]) -> Parsed<LogStream> {
+    choice(
+        value,
+        &[("stderr", LogStream::Stderr), ("stdout", LogStream::Stdout)],
+        Problem::NotAChoice("stderr or stdout"),
     )
 }
 

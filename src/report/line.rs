@@ -5,9 +5,10 @@
 //! {"time":"2026-11-23T15:16:27.123Z","level":"info","message":"signal sent","signal":"SIGHUP","pid":7,"process":"nginx"}
 //! ```
 //!
-//! The message is written with `write!`, which escapes whatever it is given; keys are added after it.
+//! The message is written with `write!`; keys are added after it. Whatever comes from outside is quoted and escaped, in the message by
+//! [`Bytes`](crate::base::encode::Bytes), so that it cannot pass for another part of the line.
 
-use crate::base::encode::{Quote, Timestamp, is_plain, push_escaped, push_escaped_bytes};
+use crate::base::encode::{Quote, Timestamp, is_plain, write_escaped};
 use crate::base::text::{Text, Word};
 use core::fmt::{self, Write};
 
@@ -112,7 +113,8 @@ impl Line {
         };
         self.text.push(b"\"");
         self.keep(start, Position::InString);
-        push_escaped_bytes(&mut self.text, value, quote);
+        // Writing into a text cannot fail.
+        let _ = write_escaped(&mut self.text, value, quote);
         let end = self.text.len();
         self.text.push(b"\"");
         self.keep(end, Position::Between);
@@ -179,8 +181,7 @@ impl Write for Line {
             Format::Text | Format::Plain => Quote::Message,
             Format::Json => Quote::Json,
         };
-        push_escaped(&mut self.text, message, quote);
-        Ok(())
+        write_escaped(&mut self.text, message.as_bytes(), quote)
     }
 }
 

@@ -146,7 +146,7 @@ static ROWS: [Row; 21] = [
     Row { name: "roots", help: "Paths in CONFIG_DIR.", value: |metrics| metrics.roots },
     Row { name: "roots_missing", help: "Paths in CONFIG_DIR that cannot be read.", value: |metrics| metrics.roots_missing },
     Row { name: "polling", help: "1 if content is compared at an interval, else 0.", value: |metrics| metrics.polling.into() },
-    Row { name: "log_lines_dropped_total", help: "Log lines that standard error did not take.", value: |metrics| metrics.log_lines_dropped_total },
+    Row { name: "log_lines_dropped_total", help: "Log lines that the log stream did not take.", value: |metrics| metrics.log_lines_dropped_total },
 ];
 
 #[cfg(test)]

@@ -1,15 +1,14 @@
 //! Reports the parts of the tree in which changes may be missed.
 
 use crate::base::encode::Bytes;
-use crate::base::file::{descriptor_path, is_shortage};
+use crate::base::file::{NAME_MAX, descriptor_path, is_shortage};
 use crate::report::Report;
 use crate::report::facts::watching::Gap;
 use crate::tree::{self, Shortfall};
-use core::fmt::{self, Display};
 use rustix::fd::BorrowedFd;
 use rustix::fs::{CWD, readlinkat_raw};
 
-/// The longest part of a path that is logged, in bytes.
+/// The longest part of a directory's path that is logged, in bytes.
 const PATH_SIZE: usize = 1024;
 
 /// Reports an entry of which less than the full content is in the fingerprint.
@@ -21,11 +20,8 @@ pub(super) fn report_shortfall(
     name: &[u8],
     shortfall: Shortfall,
 ) {
-    let mut buffer = [0; PATH_SIZE];
-    let path = &Path {
-        directory: path_of(directory, &mut buffer),
-        name,
-    };
+    let mut buffer = [0; PATH_SIZE + 1 + NAME_MAX];
+    let path = &Bytes(path_of(directory, name, &mut buffer));
     report.record(&match shortfall {
         Shortfall::Unreadable(errno) => Gap::Unreadable {
             path,
@@ -47,33 +43,32 @@ pub(super) fn report_shortfall(
 // Not inlined, for the same reason.
 #[inline(never)]
 pub(super) fn report_remote(report: &mut Report, fd: BorrowedFd<'_>, file_system: &'static str) {
-    let mut buffer = [0; PATH_SIZE];
-    let path = Bytes(path_of(fd, &mut buffer));
+    let mut buffer = [0; PATH_SIZE + 1 + NAME_MAX];
+    let path = Bytes(path_of(fd, b"", &mut buffer));
     report.record(&Gap::Remote {
         path: &path,
         file_system,
     });
 }
 
-/// The path of an entry.
-struct Path<'p> {
-    /// The path of its directory; empty if that is not known.
-    directory: &'p [u8],
-    name: &'p [u8],
-}
-
-impl Display for Path<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.directory.is_empty() {
-            write!(formatter, "{}/", Bytes(self.directory))?;
-        }
-        Bytes(self.name).fmt(formatter)
+/// Returns the path of an entry of what is open, or of that itself if `name` is empty. If the kernel does not tell the directory's path,
+/// or it is too long, it is the name alone.
+fn path_of<'b>(
+    directory: BorrowedFd<'_>,
+    name: &'b [u8],
+    buffer: &'b mut [u8; PATH_SIZE + 1 + NAME_MAX],
+) -> &'b [u8] {
+    let mut link = descriptor_path(directory);
+    let (path, _) = buffer.split_at_mut(PATH_SIZE);
+    let length = readlinkat_raw(CWD, link.as_c_str(), path).unwrap_or(0);
+    if length == 0 {
+        return name;
     }
-}
-
-/// Returns the path of what is open, or nothing if it cannot be read.
-fn path_of<'b>(fd: BorrowedFd<'_>, buffer: &'b mut [u8]) -> &'b [u8] {
-    let mut link = descriptor_path(fd);
-    let length = readlinkat_raw(CWD, link.as_c_str(), &mut *buffer).unwrap_or(0);
-    &buffer[..length]
+    if name.is_empty() {
+        return &buffer[..length];
+    }
+    let end = length + 1 + name.len();
+    buffer[length] = b'/';
+    buffer[length + 1..end].copy_from_slice(name);
+    &buffer[..end]
 }

@@ -5,6 +5,7 @@ use crate::support::kernel::with_own_mounts;
 use crate::support::process::{Settings, Silent, Talker, Target, children, eventually};
 use crate::support::scene::Config;
 use crate::support::{events, is_emulated};
+use rustix::fs::OFlags;
 use rustix::mount::{MountFlags, mount};
 use rustix::process::Signal;
 use std::fs::{self, File};
@@ -215,13 +216,79 @@ fn l5_a_full_standard_error_blocks_nothing_and_dropped_lines_are_counted() {
     eventually("told", || {
         text.push_str(&drain(&reader));
         text.contains("signal sent")
-            && text.contains("were dropped, because standard error took no more dropped=")
+            && text.contains("were dropped, because the log stream took no more dropped=")
     });
     assert!(
         text.lines().all(|line| line.starts_with("20")),
         "every line is whole"
     );
     assert!(sidecar.is_running());
+}
+
+/// Returns both ends of a new terminal.
+fn terminal() -> (OwnedFd, OwnedFd) {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+    grantpt(&screen).unwrap();
+    unlockpt(&screen).unwrap();
+    let name = ptsname(&screen, Vec::new()).unwrap();
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let program_end = rustix::fs::open(name, flags, rustix::fs::Mode::empty()).unwrap();
+    (screen, program_end)
+}
+
+#[test]
+fn l5_a_terminal_that_nobody_reads_or_that_is_stopped_blocks_nothing() {
+    for keys in [&b""[..], b"\x13"] {
+        let config = config();
+        let file = config.path().join("app.conf");
+        let mut target = Target::start(&file);
+        let (screen, program_end) = terminal();
+        let mut sidecar = Settings::new(config.path(), &target.name)
+            .set("RELOAD_SETTLE", "0")
+            .set("RELOAD_MIN_INTERVAL", "0")
+            .adapt(|command| {
+                command.stderr(Stdio::from(program_end));
+            })
+            .launch_silent();
+        wait_armed(&sidecar);
+        rustix::io::write(&screen, keys).unwrap();
+        for round in 0..100 {
+            fs::write(&file, format!("round {round}")).unwrap();
+            while target.signalled().1 != format!("round {round}") {}
+        }
+        // Control-Q lets the output flow again.
+        rustix::io::write(&screen, b"\x11").unwrap();
+        let mut text = drain(&screen);
+        fs::write(&file, "flows").unwrap();
+        while target.signalled().1 != "flows" {}
+        eventually("told", || {
+            text.push_str(&drain(&screen));
+            text.contains("were dropped, because the log stream took no more dropped=")
+        });
+        rustix::io::write(&screen, b"\x13").unwrap();
+        for round in 0..100 {
+            fs::write(&file, format!("again {round}")).unwrap();
+            while target.signalled().1 != format!("again {round}") {}
+        }
+        let took = sidecar.end();
+        let limit = Duration::from_millis(if is_emulated() { 500 } else { 50 });
+        assert!(took < limit, "{took:?}");
+    }
+}
+
+#[test]
+fn the_log_is_on_standard_output_with_log_stream_stdout() {
+    let config = config();
+    let (reader, writer) = pipe();
+    let mut sidecar = Settings::new(config.path(), "nobody")
+        .set("LOG_STREAM", "stdout")
+        .adapt(|command| {
+            command.stdout(Stdio::from(writer));
+        })
+        .launch();
+    eventually("armed", || holds(&reader, "watching"));
+    assert_eq!(sidecar.seen(), [""; 0]);
 }
 
 /// Closed in the children of other tests, which would keep it open otherwise.
@@ -322,7 +389,7 @@ fn l5_a_log_on_a_full_disk_continues_once_there_is_room() {
         fs::remove_file(&ballast).unwrap();
         drop(full);
         change("there is room again");
-        let said = "were dropped, because standard error took no more dropped=";
+        let said = "were dropped, because the log stream took no more dropped=";
         eventually("said", || fs::read_to_string(&log).unwrap().contains(said));
         let text = fs::read_to_string(&log).unwrap();
         let torn: Vec<_> = text

@@ -253,7 +253,7 @@ fn errors_are_json_with_log_format_json() {
     assert_eq!(lines[0]["level"], "error");
     assert_eq!(
         lines[0]["message"],
-        r#"CONFIG_DIR is "/a,",", which has nothing before or after a comma; remove that comma"#
+        r#"CONFIG_DIR is "/a,\",", which has nothing before or after a comma; remove that comma"#
     );
 }
 
@@ -289,6 +289,7 @@ fn every_valid_value_is_accepted() {
         ("VERBOSE", &["TRUE", "yes", "1", "False", "no", "0"]),
         ("CONFIG_POLL_INTERVAL", &["automatic", "0", "10s"]),
         ("LOG_FORMAT", &["text", "Json"]),
+        ("LOG_STREAM", &["stderr", "StdErr"]),
         ("RELOAD_CONFIRM", &["warn", "retry", "off"]),
         ("LISTEN_ADDR", &["off", "Off"]),
         ("PROCESS_NAME", &["a , b", "name with spaces"]),

@@ -500,6 +500,15 @@ impl Silent {
     pub fn is_running(&mut self) -> bool {
         self.0.try_wait().unwrap().is_none()
     }
+
+    /// Asks it to end; returns how long that took.
+    #[track_caller]
+    pub fn end(&mut self) -> Duration {
+        let asked = Instant::now();
+        kill_process(Pid::from_child(&self.0), Signal::TERM).unwrap();
+        eventually("ended", || !self.is_running());
+        asked.elapsed()
+    }
 }
 
 impl Drop for Silent {

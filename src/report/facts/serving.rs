@@ -1,6 +1,6 @@
 //! The HTTP endpoint, seen from both ends.
 
-use crate::base::encode::{Bytes, Name};
+use crate::base::encode::{Name, Printable, Quoted};
 use crate::report::Fact;
 use crate::report::line::{Level, Line};
 use core::fmt::{self, Write};
@@ -37,8 +37,8 @@ impl Fact for Serving<'_> {
         match *self {
             Self::CannotListen { address, errno } => write!(
                 line,
-                "cannot listen on LISTEN_ADDR \"{}\": {}; give a free port over 1023 and an address of this Pod",
-                Bytes(address),
+                "cannot listen on LISTEN_ADDR {}: {}; give a free port over 1023 and an address of this Pod",
+                Quoted(address),
                 Name(errno)
             ),
             Self::CannotAccept(errno) => write!(
@@ -46,7 +46,7 @@ impl Fact for Serving<'_> {
                 "cannot accept a connection at LISTEN_ADDR: {}; trying again every second",
                 Name(errno)
             ),
-            Self::Answered(text) => write!(line, "{}", Bytes(text)),
+            Self::Answered(text) => write!(line, "{}", Printable(text)),
             Self::NoAnswer(errno) => write!(
                 line,
                 "no answer at LISTEN_ADDR: {}; is the sidecar running with the same LISTEN_ADDR?",

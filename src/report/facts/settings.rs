@@ -1,6 +1,6 @@
 //! Mistakes in the settings or on the command line.
 
-use crate::base::encode::Bytes;
+use crate::base::encode::Quoted;
 use crate::report::Fact;
 use crate::report::line::{Level, Line};
 use core::fmt::{self, Display, Write};
@@ -28,8 +28,8 @@ pub enum Mistake<'f> {
 }
 
 /// Returns enough of a value to recognise it by: the advice after it must not be cut off.
-fn shortened(value: &[u8]) -> Bytes<'_> {
-    Bytes(value.get(..200).unwrap_or(value))
+fn shortened(value: &[u8]) -> Quoted<'_> {
+    Quoted(value.get(..200).unwrap_or(value))
 }
 
 impl Fact for Mistake<'_> {
@@ -48,18 +48,18 @@ impl Fact for Mistake<'_> {
                 name,
                 value,
                 advice,
-            } => write!(line, "{name} is \"{}\"{advice}", shortened(value)),
+            } => write!(line, "{name} is {}{advice}", shortened(value)),
             Self::NoTarget => line.write_str(
                 "none of PROCESS_NAME, PROCESS_CMDLINE and PROCESS_PID_FILE is set; say which process to signal, for example PROCESS_NAME=nginx",
             ),
             Self::UnexpectedArgument(argument) => write!(
                 line,
-                "unexpected argument \"{}\"; see config-reloader-sidecar help",
+                "unexpected argument {}; see config-reloader-sidecar help",
                 shortened(argument)
             ),
             Self::UnknownCommand(argument) => write!(
                 line,
-                "unknown command \"{}\"; see config-reloader-sidecar help",
+                "unknown command {}; see config-reloader-sidecar help",
                 shortened(argument)
             ),
             Self::NoHealthEndpoint => line.write_str(
