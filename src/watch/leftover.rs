@@ -3,7 +3,7 @@
 //! The previous timestamped directory of a volume keeps its watch until it is removed. Each file in it would then give an event
 //! and wake the sidecar, which slows down the removal: the very step that the application waits for.
 
-use core::ops::RangeInclusive;
+use core::ops::Range;
 
 /// The most watches looked after. An update sets one for each directory it brings.
 const MAX: i32 = 64;
@@ -50,11 +50,12 @@ impl Leftover {
     }
 
     /// Returns the watches that the last scan set, but none if they are too many.
-    fn range(&self) -> RangeInclusive<i32> {
-        if self.before - self.before_last > MAX {
-            return 1..=0;
-        }
-        self.before_last + 1..=self.before
+    fn range(&self) -> Range<i32> {
+        let end = match self.before - self.before_last {
+            0..=MAX => self.before + 1,
+            _ => 0,
+        };
+        self.before_last + 1..end
     }
 
     const fn bit(&self, watch: i32) -> u64 {
