@@ -70,6 +70,10 @@ impl Application for Gunicorn {
     fn answer(&self, pod: &Pod) -> Option<String> {
         pod.get(PORT, "/")
     }
+
+    fn hold(&self, pod: &Pod) -> Box<dyn FnOnce()> {
+        Backend::hold(pod)
+    }
 }
 
 const WORKERS: usize = 2;

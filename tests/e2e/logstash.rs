@@ -2,11 +2,13 @@
 //! show that the recipe finds such a process and that a JVM survives the signal, not how Logstash itself reloads.
 
 use crate::app::{App, Application, HOLD};
+use crate::http::read_head;
 use crate::pod::Pod;
 use crate::sql::output;
 use crate::startup::{is_killed_while_it_starts, survives_updates_while_it_starts};
 use crate::support::process::{Settings, Talker};
 use crate::support::recipes::recipe;
+use std::io::{BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -74,6 +76,17 @@ impl Application for Logstash {
         let pipelines = pod.get(PORT, "/_node/pipelines")?;
         let (_, output) = pipelines.split_once("url => '")?;
         Some(output.split_once('\'')?.0.to_owned())
+    }
+
+    /// Keeps a connection open between two requests.
+    fn hold(&self, pod: &Pod) -> Box<dyn FnOnce()> {
+        let mut stream = BufReader::new(pod.connect(PORT).unwrap());
+        let mut ask = move || {
+            write!(stream.get_mut(), "GET / HTTP/1.1\r\nHost: logstash\r\n\r\n").unwrap();
+            read_head(&mut stream);
+        };
+        ask();
+        Box::new(ask)
     }
 }
 

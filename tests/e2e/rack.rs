@@ -1,7 +1,8 @@
 //! puma in cluster mode and unicorn: masters that load the application anew and let old workers finish.
 
-use crate::app::Application;
+use crate::app::{Application, three_updates};
 use crate::pod::Pod;
+use crate::support::process::Settings;
 use crate::wsgi::{self, Backend, PORT};
 use std::process::Command;
 
@@ -15,6 +16,15 @@ pub enum Rack {
 
 impl Application for Rack {
     const NAME: &str = "rack";
+
+    fn set(&self, settings: Settings) -> Settings {
+        match self {
+            Self::Puma => settings
+                .set("PROCESS_NAME", "puma")
+                .set("RELOAD_SIGNAL", "SIGUSR2"),
+            Self::Unicorn => settings.set("PROCESS_NAME", "unicorn"),
+        }
+    }
 
     fn command(&self, pod: &Pod) -> Command {
         pod.write("config.ru", include_str!("config.ru"));
@@ -50,4 +60,10 @@ impl Application for Rack {
     fn hold(&self, pod: &Pod) -> Box<dyn FnOnce()> {
         Backend::hold(pod)
     }
+}
+
+#[test]
+fn unicorn_reloads_once_for_each_update() {
+    let unicorn = three_updates(Rack::Unicorn);
+    unicorn.expect_logged("done reloading config_file", 3);
 }

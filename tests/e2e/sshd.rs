@@ -4,6 +4,7 @@ use crate::app::{App, Application, three_updates};
 use crate::pod::Pod;
 use crate::startup::survives_updates_while_it_starts;
 use crate::support::process::Talker;
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{ChildStdin, Command, Stdio};
 
@@ -36,8 +37,18 @@ impl Application for Sshd {
              UsePAM no
              Include {path}/volume/*.conf"
         );
+        // A user beside root, of whose sessions one process is root's and one the user's.
+        let users = fs::read_to_string("/etc/passwd").unwrap() + "kim:x:1000:1000::/:/bin/sh\n";
+        let users = pod.write("passwd", users);
+        let mounted = pod.output(
+            Command::new("mount")
+                .arg("--bind")
+                .arg(users)
+                .arg("/etc/passwd"),
+        );
+        assert!(mounted.status.success(), "{mounted:?}");
         // For privilege separation.
-        pod.inside(|| std::fs::create_dir_all("/run/sshd")).unwrap();
+        pod.inside(|| fs::create_dir_all("/run/sshd")).unwrap();
         // It insists on an absolute path, to execute itself again.
         let mut command = Command::new("/usr/sbin/sshd");
         command
@@ -60,7 +71,7 @@ impl Application for Sshd {
     }
 
     fn hold(&self, pod: &Pod) -> Box<dyn FnOnce()> {
-        let mut session = Session::open(pod, &["-T"]);
+        let mut session = Session::open(pod, &["-T", "-l", "kim"]);
         session.says("before");
         Box::new(move || session.says("after"))
     }
@@ -68,7 +79,7 @@ impl Application for Sshd {
 
 const PORT: u16 = 2222;
 
-/// An `ssh` command that connects to it.
+/// An `ssh` command that connects to it, as root unless an option says otherwise.
 fn ssh(pod: &Pod, options: &[&str]) -> Command {
     let mut command = Command::new("ssh");
     command
@@ -77,7 +88,7 @@ fn ssh(pod: &Pod, options: &[&str]) -> Command {
         .args(["-o", "StrictHostKeyChecking=no", "-o", "LogLevel=ERROR"])
         .args(["-o", "UserKnownHostsFile=/dev/null"])
         .args(options)
-        .arg("root@127.0.0.1");
+        .arg("127.0.0.1");
     command
 }
 

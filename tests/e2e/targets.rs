@@ -18,6 +18,7 @@ use crate::squid::Squid;
 use crate::sshd::Sshd;
 use crate::support::DEADLINE;
 use crate::support::process::Settings;
+use crate::uwsgi::Uwsgi;
 use crate::witness::Witness;
 use std::collections::BTreeSet;
 use std::fs;
@@ -74,6 +75,13 @@ targets! {
         signal: "SIGHUP",
         signalled: "gunicorn: master …",
         spared: &["gunicorn: worker …"],
+    };
+    uwsgi: Uwsgi, Row {
+        program: "uwsgi",
+        settings: &["PROCESS_NAME=uwsgi-core", "PROCESS_CMDLINE=uwsgi-core"],
+        signal: "SIGHUP",
+        signalled: "uwsgi-core …",
+        spared: &["uwsgi-core …"],
     };
     postgresql: Postgresql, Row {
         program: "postgresql",
@@ -136,7 +144,7 @@ targets! {
         settings: &["PROCESS_NAME=sshd", "PROCESS_CMDLINE=[listener]"],
         signal: "SIGHUP",
         signalled: "sshd: …/sshd … [listener] …",
-        spared: &["sshd: root@notty"],
+        spared: &["sshd: kim [priv]", "sshd: kim@notty"],
     };
     java_behind_a_script_with_exec: Launched { application: Logstash, launcher: launcher::script_with_exec }, Row {
         program: "Java behind a script with `exec`",

@@ -7,7 +7,7 @@ use crate::support::process::{Talker, eventually};
 use crate::wsgi::{self, Backend, PORT};
 use std::process::Command;
 
-struct Uwsgi;
+pub struct Uwsgi;
 
 impl Application for Uwsgi {
     const NAME: &str = "uwsgi";
@@ -30,6 +30,10 @@ impl Application for Uwsgi {
 
     fn answer(&self, pod: &Pod) -> Option<String> {
         pod.get(PORT, "/")
+    }
+
+    fn hold(&self, pod: &Pod) -> Box<dyn FnOnce()> {
+        Backend::hold(pod)
     }
 }
 
