@@ -13,12 +13,13 @@ use crate::base::signal::Signal;
 use crate::base::sys;
 use crate::base::time::Instant;
 use crate::config::{Config, ConfirmMode};
+use crate::reload::REACTION;
 use crate::report::Report;
 use crate::report::facts::Subject;
 use crate::report::facts::confirming::Confirming;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use window::{Outcome, WINDOW, Window};
+use window::{Outcome, Window};
 
 /// The most signalled processes watched for their end.
 pub const TARGETS_MAX: usize = 8;
@@ -36,7 +37,7 @@ struct Target {
 
 impl Target {
     const fn deadline(&self) -> Instant {
-        self.sent.plus(WINDOW)
+        self.sent.plus(REACTION)
     }
 
     fn has_ended(&self) -> bool {

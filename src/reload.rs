@@ -13,7 +13,7 @@ mod burst;
 mod event;
 mod pending;
 
-pub use event::{Action, Attempt, Change, Event, Note, Order, Scan, Timing, Waiting};
+pub use event::{Action, Attempt, Change, Event, Note, Order, REACTION, Scan, Timing, Waiting};
 
 use crate::base::time::Instant;
 use crate::fingerprint::Fingerprint;
@@ -156,14 +156,16 @@ impl Reload {
             last: now,
             limit,
             due: now,
+            is_complete: false,
             found: None,
         });
         burst.extend(change, since, now, self.timing);
     }
 
     fn scanned(&mut self, scan: Scan, now: Instant) -> (Option<Note>, First) {
-        if let Some(burst) = self.burst.as_mut().filter(|_| scan.armed_new) {
+        if let (Some(burst), Some(active)) = (&mut self.burst, scan.newly_watched) {
             burst.last = now;
+            burst.wait_for_quiet(active, self.timing);
         }
         let cause = if self.burst.is_some() {
             Cause::Events
@@ -178,6 +180,7 @@ impl Reload {
             last: now,
             limit,
             due: now,
+            is_complete: false,
             found: Some(self.seen),
         });
         let differs = burst.differs(scan.fingerprint);
@@ -207,6 +210,7 @@ impl Reload {
             last: now,
             limit,
             due: self.timing.due_after_scan(change, limit, now),
+            is_complete: false,
             found: None,
         });
         (note, First::Delivery)
@@ -251,7 +255,8 @@ impl Reload {
             }
             None if !is_new => note,
             _ => {
-                self.require(first, None, last);
+                let is_exposed = (self.last_signal).is_some_and(|at| first.since(at) < REACTION);
+                self.require(first, None, last).is_exposed |= is_exposed;
                 note
             }
         }

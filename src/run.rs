@@ -123,8 +123,7 @@ impl Sidecar<'_> {
         });
         let catch_up = self.config.catch_up.then(|| {
             // Times are coarse: a process that seems to have started within a tick after the change may have started before it.
-            let newest = found.newest_ms + TICK.0;
-            sys::now().minus(Millis(sys::wall_ms().saturating_sub(newest)))
+            act::instant_of(found.newest_ms + TICK.0)
         });
         let started = Event::Started {
             fingerprint: found.fingerprint,

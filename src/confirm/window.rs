@@ -2,9 +2,8 @@
 
 use crate::base::time::{Instant, Millis};
 use crate::fingerprint::hash;
+use crate::reload::REACTION;
 
-/// The time after a signal in which an effect is expected. A JVM takes a second or two.
-pub(super) const WINDOW: Millis = Millis(5_000);
 /// The time after the first opened file in which further ones are counted.
 const COUNTING: Millis = Millis(200);
 /// The most files counted.
@@ -70,7 +69,7 @@ impl Window {
     pub(super) fn deadline(&self) -> Instant {
         match self.first_opened {
             Some(at) => at.plus(COUNTING),
-            None => self.sent.plus(WINDOW),
+            None => self.sent.plus(REACTION),
         }
     }
 

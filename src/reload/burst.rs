@@ -15,6 +15,8 @@ pub(super) struct Burst {
     pub(super) limit: Instant,
     /// When to scan.
     pub(super) due: Instant,
+    /// The last event was an update's last step.
+    pub(super) is_complete: bool,
     /// The content found by a scan without an event. Only a second scan that finds the same shows that the writer is done.
     pub(super) found: Option<Fingerprint>,
 }
@@ -25,7 +27,16 @@ impl Burst {
         self.first = self.first.min(since);
         self.last = now;
         self.due = timing.due(change, self.limit, now);
+        self.is_complete = change == Change::Complete;
         self.found = None;
+    }
+
+    /// Prolongs the quiet time after activity that gave no event.
+    pub(super) fn wait_for_quiet(&mut self, active: Instant, timing: Timing) {
+        if !self.is_complete {
+            let due = timing.due(Change::Finished, self.limit, active);
+            self.due = self.due.max(due);
+        }
     }
 
     /// Returns true if a scan found something else than the last one without an event.

@@ -3,6 +3,9 @@
 use crate::base::time::{Instant, Millis, TICK};
 use crate::fingerprint::Fingerprint;
 
+/// The time in which a process is expected to read the content after a signal. A JVM takes a second or two.
+pub const REACTION: Millis = Millis(5_000);
+
 /// The settings of the machine.
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {
@@ -133,8 +136,8 @@ pub struct Scan {
     pub fingerprint: Fingerprint,
     /// A change during the scan, which makes the result uncertain.
     pub disturbed: Option<Change>,
-    /// The scan set a new watch. Changes there until now gave no event.
-    pub armed_new: bool,
+    /// The latest change found, if the scan set a new watch: changes there until now gave no event.
+    pub newly_watched: Option<Instant>,
 }
 
 /// An input of the machine.

@@ -27,6 +27,8 @@ pub(super) struct Pending {
     pub(super) reported: Option<(Waiting, Instant)>,
     /// Some process was signalled for content seen since the last complete delivery.
     pub(super) is_partial: bool,
+    /// Other content was seen soon after a signal, so some process may have read it.
+    pub(super) is_exposed: bool,
     /// Requested with SIGUSR1, and no process has been signalled since: deliver at once, changed or not.
     pub(super) is_requested: bool,
 }
@@ -40,13 +42,14 @@ impl Pending {
             pause: FIRST_PAUSE,
             reported: None,
             is_partial: false,
+            is_exposed: false,
             is_requested: false,
         }
     }
 
     /// Returns true if going back to the delivered content makes the delivery unnecessary.
     pub(super) fn can_revert(&self) -> bool {
-        !self.is_partial && !self.is_requested
+        !self.is_partial && !self.is_exposed && !self.is_requested
     }
 
     /// Returns true if an attempt that failed for `reason` is worth another one.

@@ -50,7 +50,7 @@ fn scanned(number: usize) -> Event {
     Event::Scanned(Scan {
         fingerprint: content(number),
         disturbed: None,
-        armed_new: false,
+        newly_watched: None,
     })
 }
 
@@ -58,7 +58,16 @@ fn scanned_amid_change(number: usize) -> Event {
     Event::Scanned(Scan {
         fingerprint: content(number),
         disturbed: Some(Change::Finished),
-        armed_new: false,
+        newly_watched: None,
+    })
+}
+
+/// A scan that set a new watch and found that the latest change was at `active`.
+fn newly_watched(number: usize, active: Instant) -> Event {
+    Event::Scanned(Scan {
+        fingerprint: content(number),
+        disturbed: None,
+        newly_watched: Some(active),
     })
 }
 
@@ -390,7 +399,7 @@ fn a_scan_during_which_a_directory_went_is_repeated_at_once() {
         Event::Scanned(Scan {
             fingerprint: content(number),
             disturbed: Some(Change::Gone),
-            armed_new: false,
+            newly_watched: None,
         })
     };
     let mut machine = Machine::started();
@@ -719,17 +728,28 @@ fn content_that_comes_back_before_a_signal_cancels_the_reload() {
 }
 
 #[test]
-fn content_that_comes_back_within_the_minimum_interval_sends_no_signal() {
+fn w10_content_that_comes_back_soon_after_a_signal_is_told_to_whoever_may_have_read_the_other() {
     let mut machine = Machine::signalled();
-    machine.scans(COMPLETE, 100);
-    machine.sleeps(scanned(2), 100, Some(1_000));
-    machine.scans(COMPLETE, 300);
+    machine.scans(COMPLETE, 4_999);
+    machine.delivers(scanned(2), 5_001);
+    machine.sleeps(waiting(Waiting::Guarded), 5_001, Some(5_101));
+    machine.scans(COMPLETE, 5_010);
+    let (order, note) = machine.delivers_noting(scanned(1), 5_010);
+    assert_eq!(note, Some(Note::Changed));
+    assert!(order.concerns(at(0)));
     assert_eq!(
-        machine.sleeps(scanned(1), 300, Some(1_000)),
-        Some(Note::Reverted)
+        machine.sleeps(signalled(1), 5_010, None),
+        Some(Note::Arrived(Millis(11)))
     );
-    assert!(!machine.delivers(WOKE, 1_000).concerns(at(50)));
-    assert_eq!(machine.sleeps(signalled(0), 1_000, None), None);
+    // After the time in which processes react, it is cancelled.
+    let mut machine = Machine::signalled();
+    machine.scans(COMPLETE, 5_000);
+    machine.delivers(scanned(2), 5_000);
+    machine.sleeps(waiting(Waiting::Guarded), 5_000, Some(5_100));
+    machine.scans(COMPLETE, 5_010);
+    let (order, note) = machine.delivers_noting(scanned(1), 5_010);
+    assert_eq!(note, Some(Note::Reverted));
+    assert!(!order.concerns(at(0)));
 }
 
 #[test]
@@ -880,16 +900,9 @@ fn an_unconfirmed_signal_is_not_sent_again_while_another_is_due() {
 fn a_newly_watched_directory_may_have_changed_until_now() {
     let mut machine = Machine::started();
     machine.sleeps(FINISHED, 0, Some(100));
-    let armed_new = |number| {
-        Event::Scanned(Scan {
-            fingerprint: content(number),
-            disturbed: None,
-            armed_new: true,
-        })
-    };
     assert!(
         machine
-            .scans_and_delivers(armed_new(1), 100)
+            .scans_and_delivers(newly_watched(1, at(0)), 100)
             .concerns(at(100))
     );
     // Taken back as well.
@@ -897,9 +910,34 @@ fn a_newly_watched_directory_may_have_changed_until_now() {
     machine.sleeps(FINISHED, 0, Some(100));
     assert!(
         machine
-            .scans_and_delivers(armed_new(0), 100)
+            .scans_and_delivers(newly_watched(0, at(0)), 100)
             .concerns(at(90))
     );
+}
+
+#[test]
+fn w7_activity_where_nothing_was_watched_prolongs_the_quiet_time_up_to_the_maximum() {
+    let mut machine = Machine::started();
+    machine.sleeps(FINISHED, 0, Some(100));
+    machine.scans(WOKE, 100);
+    machine.sleeps(newly_watched(1, at(90)), 100, Some(190));
+    machine.scans(WOKE, 190);
+    machine.delivers(scanned(1), 190);
+    let mut machine = Machine::started();
+    machine.sleeps(FINISHED, 0, Some(100));
+    for now in (100..2_000).step_by(100) {
+        machine.scans(WOKE, now);
+        machine.sleeps(newly_watched(1, at(now)), now, Some(now + 100));
+    }
+    machine.scans(WOKE, 2_000);
+    machine.delivers(newly_watched(1, at(2_000)), 2_000);
+}
+
+#[test]
+fn w2_an_update_that_is_complete_waits_for_no_quiet_in_its_new_directory() {
+    let mut machine = Machine::started();
+    machine.scans(COMPLETE, 0);
+    machine.delivers(newly_watched(1, at(0)), 0);
 }
 
 // SIGSTOP and SIGCONT.
@@ -950,7 +988,7 @@ fn a_scan_without_an_event_does_not_cut_a_burst_short() {
     let disturbed = Event::Scanned(Scan {
         fingerprint: content(1),
         disturbed: Some(Change::Complete),
-        armed_new: false,
+        newly_watched: None,
     });
     assert_eq!(machine.sleeps(disturbed, 1_500, Some(1_501)), None);
     machine.scans(WOKE, 1_501);
@@ -1092,12 +1130,12 @@ fn content_that_comes_back_does_not_cancel_the_catch_up() {
         Some(Note::Arrived(Millis(420)))
     );
     // From then on it is content 0 that was delivered.
-    machine.scans(COMPLETE, 2_000);
-    machine.delivers(scanned(1), 2_000);
-    machine.sleeps(waiting(Waiting::Guarded), 2_000, Some(2_100));
-    machine.scans(COMPLETE, 2_050);
+    machine.scans(COMPLETE, 9_000);
+    machine.delivers(scanned(1), 9_000);
+    machine.sleeps(waiting(Waiting::Guarded), 9_000, Some(9_100));
+    machine.scans(COMPLETE, 9_050);
     assert_eq!(
-        machine.delivers_noting(scanned(0), 2_050).1,
+        machine.delivers_noting(scanned(0), 9_050).1,
         Some(Note::Reverted)
     );
 }
@@ -1119,10 +1157,12 @@ fn a_stop_knows_whether_a_change_is_undelivered() {
     machine.scans(COMPLETE, 100);
     machine.sleeps(scanned(2), 100, Some(1_000));
     assert!(machine.leaves_undelivered(150), "within the least interval");
-    machine.scans(COMPLETE, 200);
-    machine.sleeps(scanned(1), 200, Some(1_000));
+    let mut machine = Machine::waiting(Waiting::NotPermitted);
+    machine.scans(COMPLETE, 5_000);
+    machine.delivers(scanned(0), 5_000);
+    machine.sleeps(signalled(0), 5_000, None);
     assert!(
-        !machine.leaves_undelivered(250),
+        !machine.leaves_undelivered(5_000),
         "the content is what was delivered"
     );
 }

@@ -2,7 +2,7 @@
 
 use super::sidecar::Sidecar;
 use crate::base::sys;
-use crate::base::time::Instant;
+use crate::base::time::{Instant, Millis};
 use crate::deliver::{ContentChange, Context};
 use crate::reload::{Action, Change, Event, Note, Order, Scan};
 use crate::report::Report;
@@ -84,7 +84,10 @@ impl Sidecar<'_> {
         Some(Scan {
             fingerprint: self.watch.last().fingerprint,
             disturbed,
-            armed_new: self.watch.take_armed_new(),
+            newly_watched: self
+                .watch
+                .take_armed_new()
+                .then(|| instant_of(self.watch.last().newest_ms)),
         })
     }
 
@@ -153,6 +156,11 @@ impl Sidecar<'_> {
             },
         });
     }
+}
+
+/// Returns when a time of the wall clock was.
+pub(super) fn instant_of(wall_ms: u64) -> Instant {
+    sys::now().minus(Millis(sys::wall_ms().saturating_sub(wall_ms)))
 }
 
 /// Adds the names of the changed entries.

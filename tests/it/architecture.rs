@@ -73,7 +73,10 @@ const ROOMS: &[(&str, &[&str])] = &[
             "base",
         ],
     ),
-    ("confirm", &["fingerprint", "config", "report", "base"]),
+    (
+        "confirm",
+        &["reload", "fingerprint", "config", "report", "base"],
+    ),
     ("http", &["report", "base"]),
     ("sandbox", &["mount", "report", "base"]),
     ("tree", &["fingerprint", "base"]),

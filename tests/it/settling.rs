@@ -208,20 +208,47 @@ fn w10_a_cancelled_reload_concerns_only_processes_started_meanwhile() {
 }
 
 #[test]
-fn w10_a_change_put_back_within_the_minimum_interval_sends_no_signal() {
-    let mut scene = Scene::with(whole, |settings| settings.set("RELOAD_MIN_INTERVAL", "1h"));
+fn w10_content_that_was_read_late_and_is_put_back_is_told_again() {
+    let mut scene = Scene::with(whole, |settings| settings.set("RELOAD_MIN_INTERVAL", "2s"));
     let path = scene.path("app.conf");
-    scene.changes("first", "first", |_| fs::write(&path, "first").unwrap());
-    fs::write(&path, "second").unwrap();
-    scene.sidecar.expect("content changed");
-    scene.sidecar.expect("content changed");
+    // It handles the signal only after the next change.
+    scene.target.talker.signal(Signal::STOP);
     fs::write(&path, "first").unwrap();
-    scene.sidecar.expect("the pending reload is cancelled");
-    let (_, log) = scene.sidecar.end();
-    let log = log.join("\n");
-    assert_eq!(log.matches("signal sent").count(), 1, "{log}");
-    assert!(
-        !log.contains("undelivered") && !log.contains("not delivered"),
-        "{log}"
-    );
+    scene.sidecar.expect("signal sent");
+    fs::write(&path, "second").unwrap();
+    scene.sidecar.expect("content changed update=2");
+    scene.target.talker.signal(Signal::CONT);
+    for signal in ["SIGCONT", "SIGHUP"] {
+        let expected = (signal.to_owned(), "second".to_owned());
+        assert_eq!(scene.target.signalled(), expected);
+    }
+    fs::write(&path, "first").unwrap();
+    assert_eq!(scene.target.signalled().1, "first");
+    assert_eq!(scene.finish().signals("first"), 2);
+}
+
+// Directories made and filled while nothing is watched there.
+
+#[test]
+fn w7_a_directory_that_is_being_filled_when_it_is_first_watched_is_one_signal() {
+    let mut scene = Scene::with(whole, |settings| {
+        settings
+            .set("RELOAD_SETTLE", "300ms")
+            .set("RELOAD_SETTLE_MAX", "1h")
+    });
+    // Written to all the time, so that only the quiet time after the last file can end it.
+    fs::create_dir(scene.path("filled")).unwrap();
+    for file in 0..30 {
+        fs::write(scene.path(format!("filled/{file}")), "content").unwrap();
+        thread::sleep(Duration::from_millis(20));
+    }
+    fs::create_dir_all(scene.path("a/b/c")).unwrap();
+    let mut file = File::create(scene.path("a/b/c/file")).unwrap();
+    for _ in 0..30 {
+        file.write_all(b"piece").unwrap();
+        thread::sleep(Duration::from_millis(20));
+    }
+    drop(file);
+    scene.target.signalled();
+    assert_eq!(scene.finish().signals("start"), 1);
 }

@@ -80,8 +80,8 @@ impl Observed {
                 self.first_event = match (steady, burst) {
                     // Without an event, another scan has to find the same.
                     _ if found.is_some() => put_off.or(Some(self.now)),
-                    // The scan came early.
-                    (true, Some(burst)) if burst.due > self.now => put_off,
+                    // The scan came early, or found activity where nothing was watched.
+                    (true, Some(_)) if self.reload.burst.is_some() => put_off,
                     (true, _) => None,
                     // The disturbance is an event of its own if the scan counts all the same.
                     (false, _) => put_off.or(Some(self.now)),
@@ -201,18 +201,25 @@ impl Observed {
 
     /// Returns everything that the next steps depend on. Of an instant in the past, that is only that it is past: the times at
     /// which a change began and ended are passed on in orders and notes, and decide nothing here.
-    fn key(&self) -> [u64; 12] {
+    fn key(&self) -> [u64; 13] {
         const NONE: u64 = u64::MAX;
         let machine = &self.reload;
         let number = |it: Option<Fingerprint>| it.map_or(NONE, Fingerprint::number);
         let until = |it: Option<Instant>| it.map_or(NONE, |it| self.until(it));
         let interval = |it: Instant| it.plus(TIMING.min_interval);
+        let reaction = |it: Instant| it.plus(REACTION);
+        let exposes = |first| machine.last_signal.is_some_and(|it| first < reaction(it));
         let (burst, pending) = (machine.burst, machine.pending);
         let of_this_generation = (self.delivering)
             .filter(|(generation, _)| *generation == machine.generation)
             .map(|(_, content)| content);
         let flags = [
             burst.is_some(),
+            burst.is_some_and(|it| it.is_complete),
+            burst.is_some_and(|it| exposes(it.first)),
+            burst.is_some_and(|it| exposes(it.last)),
+            exposes(machine.scanned_at),
+            pending.is_some_and(|it| it.is_exposed),
             pending.is_some_and(|it| it.order.is_for_everyone()),
             pending.is_some_and(|it| it.reported.is_some()),
             pending.is_some_and(|it| it.is_partial),
@@ -235,6 +242,7 @@ impl Observed {
             number(Some(machine.seen)),
             until(machine.last_signal.map(interval)),
             until(self.last_signal.map(interval)),
+            until(machine.last_signal.map(reaction)),
             until((self.first_event).map(|it| it.plus(TIMING.settle_max))),
             number(of_this_generation),
             (flags.iter()).fold(0, |bits, flag| bits << 1 | u64::from(*flag)),
@@ -350,7 +358,7 @@ fn alphabet(now: Instant) -> impl Iterator<Item = Event> {
             Event::Scanned(Scan {
                 fingerprint: content(1),
                 disturbed: Some(Change::Gone),
-                armed_new: false,
+                newly_watched: None,
             }),
             signalled(0),
             signalled(1),
@@ -373,7 +381,8 @@ fn alphabet(now: Instant) -> impl Iterator<Item = Event> {
         waiting: Some(Waiting::TooYoung),
         ready_at: Some(now.plus(Millis(200))),
     });
-    let timed = [young, started(None), started(Some(now))];
+    let active = super::newly_watched(1, now);
+    let timed = [young, active, started(None), started(Some(now))];
     TIMELESS.iter().copied().chain(timed)
 }
 

@@ -11,14 +11,15 @@
 //!   - it started amid a burst, within the clock tick of an event, or while a reload was pending, and the content has changed
 //!     since: earlier content is not remembered;
 //!   - it started after the last scan, the sidecar was stopped later, and there was an event until it was continued;
+//!   - the content changed soon after a signal, and who was signalled may have read that late;
 //!   - another process was signalled for such content and this one was not: the delivery is pending for both;
 //!   - the content changed while it was being scanned, or there are no events.
 //! - **Two signals keep the minimum interval**, but for the one after SIGUSR1.
 //! - **A stop that leaves a process behind says so**, but for one that started in a burst which ended as it began.
 //! - **The machine never spins**: asleep, its deadline lies ahead.
 //!
-//! Processes here read at once. A slower one may read content that is there only briefly after its start or its signal. If that is
-//! gone before the next scan, it goes unnoticed: the price of sending no signal for a file that is written and put back.
+//! The first process reads at once, the second a while after its signal. What that one reads may be gone before the next scan. Then
+//! it goes unnoticed: the price of sending no signal for a file that is written and put back.
 
 // The observer keeps track of many independent conditions.
 #![allow(clippy::struct_excessive_bools)]
@@ -32,6 +33,8 @@ const TIMING: Timing = Timing {
     settle_max: Millis(2_000),
     min_interval: Millis(1_000),
 };
+/// The time that the second process takes from a signal to reading.
+const SLOWNESS: Millis = Millis(400);
 /// The interval at which the content is compared without events.
 const POLL: Millis = Millis(5_000);
 /// Long enough for everything that is not hindered: a burst, the minimum interval and the longest pause.
@@ -92,6 +95,10 @@ struct App {
     amid: bool,
     /// It read content that no scan saw, and that gave no event.
     read_unseen: bool,
+    /// When it will read, if it has been signalled and has not read since.
+    reading_at: Option<Instant>,
+    /// It read late, and no scan counted that saw the same content.
+    read_briefly: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -107,8 +114,8 @@ struct World {
     is_stopped: bool,
     waiting: Option<Change>,
     seen: usize,
-    /// Content was written where nothing was armed.
-    unwatched: bool,
+    /// When content was written where nothing was armed.
+    unwatched: Option<Instant>,
     /// Happens during the next scan.
     during: Option<Op>,
     apps: [Option<App>; 2],
@@ -171,7 +178,7 @@ impl World {
             is_stopped: false,
             waiting: None,
             seen: 0,
-            unwatched: false,
+            unwatched: None,
             during: None,
             apps: [None; 2],
             denied: [false; 2],
@@ -213,7 +220,7 @@ impl World {
                     return false;
                 }
                 self.change_content(new);
-                self.unwatched = true;
+                self.unwatched = Some(self.now);
             }
             Touch => self.write(self.disk, Change::Finished),
             Start(at) if self.apps[at].is_none() => self.start(at),
@@ -269,17 +276,35 @@ impl World {
             requested: start <= self.last_request,
             amid: start <= self.last_event || self.reload.deadline().is_some(),
             read_unseen: false,
+            reading_at: None,
+            read_briefly: false,
         });
         self.next_pid += 1;
     }
 
+    /// Lets the processes read that are slow to do so.
+    fn read(&mut self) {
+        for app in self.apps.iter_mut().flatten() {
+            if app.reading_at.is_some_and(|at| at <= self.now) {
+                app.read_at = app.reading_at.take().unwrap();
+                app.read = self.disk;
+                app.read_briefly = true;
+            }
+            // A scan that counts has seen the same.
+            app.read_briefly &= self.reload.seen != content(app.read);
+        }
+    }
+
     fn change_content(&mut self, new: usize) {
+        self.read();
         self.disk = new;
         self.last_event = self.now;
         for app in self.apps.iter_mut().flatten() {
             app.may_be_outdated = true;
             // Its start may as well have come after this.
             app.amid |= app.start.plus(TICK) > self.now;
+            // The machine does not tell those who were signalled from the others.
+            app.amid |= (self.last_signal).is_some_and(|at| self.now < at.plus(REACTION));
         }
     }
 
@@ -335,8 +360,8 @@ impl World {
         if let Some(WriteDuringScan(new)) = during {
             self.change_content(new);
         }
-        let armed_new = core::mem::take(&mut self.unwatched);
-        if armed_new {
+        let newly_watched = self.unwatched.take();
+        if newly_watched.is_some() {
             // The write may have happened at any time until now.
             self.last_event = self.now;
             for app in self.apps.iter_mut().flatten() {
@@ -349,13 +374,15 @@ impl World {
         Event::Scanned(Scan {
             fingerprint,
             disturbed: (!steady).then_some(Change::Finished),
-            armed_new,
+            newly_watched,
         })
     }
 
     fn handle(&mut self, mut event: Event) {
         for _ in 0..10 {
-            event = match self.reload.step(event, self.now).0 {
+            let action = self.reload.step(event, self.now).0;
+            self.read();
+            event = match action {
                 Action::Sleep => {
                     let deadline = self.reload.deadline();
                     self.must(
@@ -434,9 +461,11 @@ impl World {
             needed || app.amid || self.partly,
             "no signal without a need",
         );
+        let reads_now = at == 0;
         self.apps[at] = Some(App {
-            read: self.disk,
+            read: if reads_now { self.disk } else { app.read },
             read_at: self.now,
+            reading_at: (!reads_now).then(|| self.now.plus(SLOWNESS)),
             may_be_outdated: false,
             requested: false,
             amid: false,
@@ -457,7 +486,7 @@ impl World {
                 .apps
                 .iter()
                 .flatten()
-                .any(|app| app.read != self.disk && !app.amid);
+                .any(|app| app.read != self.disk && app.reading_at.is_none() && !app.amid);
             self.must(
                 !left_behind || self.blind,
                 "a stop that leaves a process behind says so",
@@ -482,9 +511,13 @@ impl World {
     }
 
     fn check_all_read(&mut self, denied: [bool; 2]) {
+        self.read();
         for (app, denied) in self.apps.into_iter().zip(denied) {
             self.must(
-                denied || app.is_none_or(|app| app.read == self.disk || app.read_unseen),
+                denied
+                    || app.is_none_or(|app| {
+                        app.read == self.disk || app.read_unseen || app.read_briefly
+                    }),
                 "no change is lost",
             );
         }
