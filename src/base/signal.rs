@@ -2,7 +2,7 @@
 //!
 //! Pure: no system call. Numbers come from `libc`, so that they are right on every architecture.
 
-use crate::base::text::{Word, parse_number};
+use crate::base::text::{Word, is_same_word, parse_number};
 use core::fmt::{self, Display};
 
 /// A signal that can be sent: 1 to 31, or 34 to 64. (32 and 33 belong to the C library's threads.)
@@ -174,7 +174,7 @@ impl Signal {
             return of_number(number);
         }
         let bare = match text.split_at_checked(3) {
-            Some((sig, rest)) if sig.eq_ignore_ascii_case(b"SIG") => rest,
+            Some((sig, rest)) if is_same_word(sig, b"SIG") => rest,
             _ => text,
         };
         if let Some((base, offset)) = bare.split_at_checked(6)
@@ -182,10 +182,10 @@ impl Signal {
         {
             // 31 is out of range on either side.
             let offset = offset.min(31);
-            if base.eq_ignore_ascii_case(b"RTMIN+") {
+            if is_same_word(base, b"RTMIN+") {
                 return of_number(u32::from(Self::RTMIN) + offset);
             }
-            if base.eq_ignore_ascii_case(b"RTMAX-") {
+            if is_same_word(base, b"RTMAX-") {
                 return of_number(u32::from(Self::RTMAX) - offset);
             }
         }

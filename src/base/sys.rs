@@ -1,7 +1,6 @@
 //! The library's only `unsafe` code: calls for which rustix has no safe interface.
 #![allow(unsafe_code)]
 
-use crate::base::signal::Signal;
 use crate::base::time::Instant;
 use core::ffi::{CStr, c_char, c_int};
 use core::ptr;
@@ -65,6 +64,16 @@ pub fn protect_relocated() {
         // SAFETY: relocation is over, and nothing else writes to this segment.
         unsafe { libc::syscall(libc::SYS_mprotect, start, end - start, libc::PROT_READ) };
     }
+}
+
+/// Returns the string that ends at the first NUL of `bytes`, the last of which must be one; else an empty string. Core's own way looks
+/// for the NUL in words of eight bytes, which takes 250 bytes of code.
+pub fn c_str(bytes: &[u8]) -> &CStr {
+    if bytes.last() != Some(&0) {
+        return c"";
+    }
+    // SAFETY: there is a NUL, so the string ends within `bytes`, which are borrowed for as long.
+    unsafe { CStr::from_ptr(bytes.as_ptr().cast()) }
 }
 
 /// Returns the random bytes that the kernel gave this process at its start; AT_RANDOM of getauxval(3).
@@ -295,10 +304,10 @@ fn clock(id: libc::clockid_t) -> [u64; 2] {
     time
 }
 
-/// Converts a signal to rustix's type, which has names only for the standard ones.
-pub fn to_rustix(signal: Signal) -> rustix::process::Signal {
-    // SAFETY: a `Signal` is never one of the two that the C library keeps to itself, and it is only sent.
-    unsafe { rustix::process::Signal::from_raw_unchecked(signal.number().into()) }
+/// Converts a signal's number to rustix's type, which has names only for the standard ones.
+pub fn to_rustix(number: u8) -> rustix::process::Signal {
+    // SAFETY: it is only sent. The kernel refuses what is none, and no thread waits for the two that the C library keeps to itself.
+    unsafe { rustix::process::Signal::from_raw_unchecked(number.into()) }
 }
 
 fn last_error() -> Errno {

@@ -1,5 +1,6 @@
 //! Text of bounded length on the stack, in place of growing strings, and small parsers of bytes. Pure.
 
+use super::sys;
 use core::ffi::CStr;
 use core::fmt::{self, Write};
 
@@ -93,7 +94,7 @@ impl<const N: usize> Text<N> {
     pub fn as_c_str(&mut self) -> &CStr {
         let end = self.len.min(N - 1);
         self.bytes[end] = 0;
-        CStr::from_bytes_until_nul(&self.bytes[..=end]).unwrap_or_default()
+        sys::c_str(&self.bytes[..=end])
     }
 
     /// Returns it as text, up to the first byte that is not UTF-8.
@@ -126,8 +127,11 @@ pub fn valid_utf8(bytes: &[u8]) -> &str {
     bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid())
 }
 
-/// A short text. They share one size, so that there is one copy of the code.
+/// A short text. Texts share three sizes, this, [`Paragraph`]'s and that of paths, so that there are few copies of the code.
 pub type Word = Text<64>;
+
+/// A text of several lines, or one for a terminal.
+pub type Paragraph = Text<1024>;
 
 /// Returns the digits of `number`, at least `width` of them.
 // Not inlined: it is the same for every size of a text.
@@ -148,6 +152,22 @@ fn decimal(mut number: u64, width: usize, digits: &mut [u8; 20]) -> &[u8] {
 /// Returns the pieces between separators. Its type is the same for every separator, so that there is one copy of the code.
 pub fn pieces(bytes: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     bytes.split(move |byte| *byte == separator)
+}
+
+// Core's own ways to do the following two compare many bytes at once, which takes 250 bytes of code each.
+
+/// Returns true if `byte` is one of `bytes`.
+#[allow(clippy::manual_contains)]
+pub fn has(bytes: &[u8], byte: u8) -> bool {
+    bytes.iter().any(|one| *one == byte)
+}
+
+/// Returns true if both texts are the same but for the case of ASCII letters.
+// Not inlined: it is called in many places.
+#[inline(never)]
+pub fn is_same_word(one: &[u8], other: &[u8]) -> bool {
+    let are_same = |(a, b): (&u8, &u8)| a.eq_ignore_ascii_case(b);
+    one.len() == other.len() && one.iter().zip(other).all(are_same)
 }
 
 /// Parses an unsigned number of digits of `base` and nothing else, as `str::parse` does but for a leading `+`. Returns `None` if it

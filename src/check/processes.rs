@@ -2,7 +2,7 @@
 
 use crate::base::encode::Printable;
 use crate::base::sys;
-use crate::base::text::{Text, valid_utf8};
+use crate::base::text::{Word, valid_utf8};
 use crate::base::time::{Instant, Millis};
 use crate::config::{Config, Select};
 use crate::deliver;
@@ -246,7 +246,7 @@ impl Display for Age {
             seconds @ 120..7200 => (seconds / 60, "m"),
             seconds => (seconds / 3600, "h"),
         };
-        let mut text = Text::<24>::new();
+        let mut text = Word::new();
         write!(text, "{number}{unit}")?;
         formatter.pad(text.as_str())
     }

@@ -35,7 +35,7 @@ pub(super) fn hold(
 /// # Errors
 /// EPERM, ESRCH.
 pub(super) fn send(signal: Signal, pid: Pid, pidfd: Option<&OwnedFd>) -> io::Result<()> {
-    let signal = sys::to_rustix(signal);
+    let signal = sys::to_rustix(signal.number());
     match pidfd.map(|pidfd| pidfd_send_signal(pidfd, signal)) {
         // A seccomp profile may refuse one of the two calls; Linux itself got this one first, in 5.1.
         None | Some(Err(Errno::NOSYS)) => kill_process(pid, signal),

@@ -1,6 +1,6 @@
 //! A request parser that is fed byte by byte and knows as much as two methods and three pages need; RFC 9110 and 9112. Pure.
 
-use crate::base::text::pieces;
+use crate::base::text::{has, is_same_word, pieces};
 
 /// The longest request line with its fields, in bytes. Only the current line is kept.
 pub const HEAD_MAX: u16 = 8192;
@@ -288,7 +288,7 @@ fn split(line: &[u8]) -> Option<(&[u8], &[u8], [u8; 2])> {
 /// Returns the page of a target, which is a path, or an absolute URI that begins with `http:`.
 fn page(target: &[u8]) -> Asked {
     let path = match target.split_at_checked(7) {
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case(b"http://") => {
+        Some((scheme, rest)) if is_same_word(scheme, b"http://") => {
             let host = rest.iter().take_while(|byte| !matches!(byte, b'/' | b'?'));
             &rest[host.count()..]
         }
@@ -316,7 +316,7 @@ fn is_token(word: &[u8]) -> bool {
 // Not inlined: it is called for two kinds of text.
 #[inline(never)]
 fn is_one_of(byte: u8, others: &[u8]) -> bool {
-    byte.is_ascii_alphanumeric() || others.contains(&byte)
+    byte.is_ascii_alphanumeric() || has(others, byte)
 }
 
 #[cfg(test)]

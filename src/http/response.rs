@@ -3,7 +3,7 @@
 use super::request::{Answer, Asked};
 use crate::base::encode::HttpDate;
 use crate::base::file::PATH_MAX;
-use crate::base::text::Text;
+use crate::base::text::{Paragraph, Text};
 use core::fmt::{self, Write};
 
 /// The body of an answer.
@@ -11,7 +11,7 @@ use core::fmt::{self, Write};
 pub type Page = Text<PATH_MAX>;
 
 /// The first line and the fields of an answer.
-pub(super) type Head = Text<256>;
+pub(super) type Head = Paragraph;
 
 /// The answer of `/readyz`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,13 +1,13 @@
 //! Standard output, for commands.
 
 use super::log::write_all;
-use crate::base::text::Text;
+use crate::base::text::Paragraph;
 use core::fmt::{self, Write};
 
 /// Standard output, written line by line. Remembers whether anything could not be written.
 #[derive(Debug)]
 pub struct Printer {
-    line: Text<1024>,
+    line: Paragraph,
     is_intact: bool,
 }
 
@@ -15,7 +15,7 @@ impl Printer {
     /// Returns a printer that has printed nothing.
     pub const fn new() -> Self {
         Self {
-            line: Text::new(),
+            line: Paragraph::new(),
             is_intact: true,
         }
     }
@@ -31,12 +31,12 @@ impl Printer {
         self
     }
 
-    fn push(&mut self, text: &str) {
-        self.line.push(text.as_bytes());
+    fn push(&mut self, text: &[u8]) {
+        self.line.push(text);
         if self.line.is_cut() {
             // A long path, perhaps: then the line is written in parts.
             self.flush();
-            self.is_intact &= write_all(text.as_bytes());
+            self.is_intact &= write_all(text);
         }
     }
 
@@ -49,9 +49,9 @@ impl Printer {
 /// Never fails: see [`Printer::is_intact`].
 impl Write for Printer {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        for piece in text.split_inclusive('\n') {
+        for piece in text.as_bytes().split_inclusive(|byte| *byte == b'\n') {
             self.push(piece);
-            if piece.ends_with('\n') {
+            if piece.ends_with(b"\n") {
                 self.flush();
             }
         }

@@ -1,6 +1,7 @@
 //! The part of a path that is still to be resolved.
 
 use crate::base::file::PATH_MAX;
+use crate::base::sys;
 use core::ffi::CStr;
 use rustix::fd::BorrowedFd;
 use rustix::fs;
@@ -44,7 +45,7 @@ impl Remaining {
 
     /// Returns the next name, after [`advance`](Self::advance) has found it.
     pub(super) fn name(&self) -> &CStr {
-        CStr::from_bytes_until_nul(&self.bytes[self.start..]).unwrap_or_default()
+        sys::c_str(&self.bytes[self.start..])
     }
 
     /// Passes the next name.
@@ -62,11 +63,7 @@ impl Remaining {
     /// Replaces the next name, a link in `directory`, by the link's target.
     pub(super) fn follow(&mut self, directory: BorrowedFd<'_>) -> io::Result<Start> {
         let (room, rest) = self.bytes.split_at_mut(self.start);
-        let length = fs::readlinkat_raw(
-            directory,
-            CStr::from_bytes_until_nul(rest).unwrap_or_default(),
-            &mut *room,
-        )?;
+        let length = fs::readlinkat_raw(directory, sys::c_str(rest), &mut *room)?;
         // A target that fills the room may be cut off.
         if length == room.len() {
             return Err(Errno::NAMETOOLONG);
