@@ -84,7 +84,12 @@ impl<'e> Parsed<'e> {
         let mistakes = entries.filter_map(|((setting, value), problem)| {
             Some(Mistake::Value {
                 name: setting.name,
-                value,
+                // A secret must not be in a message.
+                value: if setting.name == "CONFIG_HASH_KEY" {
+                    b"..."
+                } else {
+                    value
+                },
                 problem: problem?,
             })
         });

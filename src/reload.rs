@@ -73,6 +73,11 @@ impl Reload {
         }
     }
 
+    /// Returns the content last delivered, if it is certain which that is.
+    pub const fn delivered(&self) -> Option<Fingerprint> {
+        self.delivered
+    }
+
     /// Returns when [`Event::Woke`] is due; `None` if there is nothing to do until another event comes.
     pub fn deadline(&self) -> Option<Instant> {
         match (&self.burst, &self.pending) {

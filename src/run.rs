@@ -12,12 +12,14 @@ use crate::base::signal::Signal;
 use crate::base::sys;
 use crate::base::time::{Deadline, Instant, Millis, TICK};
 use crate::config::{Config, PollInterval};
+use crate::fingerprint::Fingerprint;
 use crate::mount;
 use crate::reload::{Action, Change, Event};
 use crate::report::Report;
 use crate::report::facts::lifecycle::{Counted, Lifecycle};
 use crate::report::facts::serving::Serving;
 use crate::report::facts::watching::Watching;
+use crate::report::metrics::ConfigHashes;
 use crate::sandbox;
 use core::mem::ManuallyDrop;
 use ready::{Ready, Waits};
@@ -249,6 +251,15 @@ impl Sidecar<'_> {
         }
     }
 
+    /// Returns the hashes that may leave the program: those keyed with `CONFIG_HASH_KEY`.
+    fn config_hashes(&self) -> Option<ConfigHashes> {
+        self.config.hash_key.filter(|_| self.is_watching)?;
+        Some(ConfigHashes {
+            on_disk: self.watch.last().fingerprint.number(),
+            delivered: self.reload.delivered().map(Fingerprint::number),
+        })
+    }
+
     fn serve(&mut self, ready: &Ready, now: Instant, report: &mut Report) {
         if !ready.http && !is_due(self.http.deadline(), now) {
             return;
@@ -264,6 +275,7 @@ impl Sidecar<'_> {
         let status = Status {
             config: self.config,
             metrics: &report.metrics,
+            config_hashes: self.config_hashes(),
             missing_roots: self.watch.missing(),
             misses_changes: self.compare_at().is_none() && self.watch.is_incomplete(),
             pending: pending.map(|since| Pending {

@@ -12,6 +12,9 @@ pub const MAX_CMDLINE: usize = 1024;
 /// The longest duration in hours.
 pub(super) const MAX_HOURS: u64 = 1000;
 
+/// The shortest `CONFIG_HASH_KEY` in bytes: a shorter one could be guessed, and then the content from its hash.
+pub(super) const MIN_KEY: usize = 16;
+
 /// Why a value cannot be used. Its text continues a sentence that begins with the variable and the value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Problem {
@@ -52,6 +55,8 @@ pub enum Problem {
     ComponentTooLong,
     /// It is longer than [`MAX_CMDLINE`].
     CmdlineTooLong,
+    /// It is shorter than [`MIN_KEY`].
+    KeyTooShort,
 }
 
 impl Display for Problem {
@@ -73,6 +78,7 @@ impl Display for Problem {
             Self::NulByte => text.write_str(", which has a NUL byte in it; a path cannot"),
             Self::PathTooLong => write!(text, "..., which is too long; the most in a path is {} bytes", PATH_MAX - 1),
             Self::ComponentTooLong => write!(text, "..., which has a name that is too long; the most in a path is {NAME_MAX} bytes a name"),
+            Self::KeyTooShort => write!(text, ", which is too short; give a random text of {MIN_KEY} bytes at least"),
             Self::CmdlineTooLong => write!(text, "..., which is too long; the most is {MAX_CMDLINE} bytes"),
         }
     }

@@ -3,8 +3,8 @@
 use super::problem::Problem;
 use super::types::Config;
 use super::value::{
-    boolean, cmdline, confirm, duration, interval, listen, log_format, log_stream, names, path,
-    paths, select, signal,
+    boolean, cmdline, confirm, duration, hash_key, interval, listen, log_format, log_stream, names,
+    path, paths, select, signal,
 };
 
 /// One setting.
@@ -24,7 +24,7 @@ pub struct Setting {
 pub(super) const REQUIRED: &str = "required";
 
 /// The settings in the order in which they are explained and reported.
-pub static SETTINGS: [Setting; 19] = [
+pub static SETTINGS: [Setting; 20] = [
     Setting {
         name: "CONFIG_DIR",
         default: REQUIRED,
@@ -132,6 +132,12 @@ pub static SETTINGS: [Setting; 19] = [
         default: "off",
         meaning: "host:port, or :port on the loopback, for metrics and health",
         parse: |config, value| listen(value).map(|it| config.listen = it),
+    },
+    Setting {
+        name: "CONFIG_HASH_KEY",
+        default: "off",
+        meaning: "secret text: show the content's hash under this key as a metric",
+        parse: |config, value| hash_key(value).map(|it| config.hash_key = it),
     },
     Setting {
         name: "SANDBOX",

@@ -60,6 +60,7 @@ fn unset_and_empty_variables_have_their_defaults() {
         log_stream: LogStream::Stderr,
         sandbox: true,
         listen: None,
+        hash_key: None,
     };
     assert_eq!(config(&[]), expected);
     let optional = SETTINGS.iter().skip(2);
@@ -90,6 +91,7 @@ fn every_value_reaches_its_field() {
         "LOG_STREAM=Stdout",
         "SANDBOX=false",
         "LISTEN_ADDR=[::1]:9533",
+        "CONFIG_HASH_KEY=sixteen bytes, !",
     ]);
     let config = parsed.config();
     assert_eq!(messages(&parsed), [""; 0]);
@@ -120,6 +122,7 @@ fn every_value_reaches_its_field() {
             text: b"[::1]:9533",
             address: SocketAddress::v6(std::net::Ipv6Addr::LOCALHOST.octets(), 9533),
         }),
+        hash_key: Some(b"sixteen bytes, !"),
     };
     assert_eq!(*config, expected);
 }
@@ -259,6 +262,11 @@ fn each_wrong_value_has_its_message_and_its_default_holds() {
         ("RELOAD_CONFIRM", "true", "; give warn, retry or off"),
         ("LOG_FORMAT", "xml", "; give text or json"),
         ("LOG_STREAM", "2", "; give stderr or stdout"),
+        (
+            "CONFIG_HASH_KEY",
+            "fifteen bytes !",
+            ", which is too short; give a random text of 16 bytes at least",
+        ),
         ("PROCESS_MIN_AGE", "1", NOT_A_DURATION),
         ("PROCESS_MIN_AGE", "s", NOT_A_DURATION),
         ("PROCESS_MIN_AGE", "60001m", TOO_LONG),
@@ -311,7 +319,8 @@ fn every_mistake_is_found_in_the_order_of_the_table() {
     let parsed = entries(&wrong);
     let found = parsed.mistakes().map(|mistake| match mistake {
         Mistake::Value { name, value, .. } => {
-            assert!(wrong.contains(&&*format!("{name}={}", str::from_utf8(value).unwrap())));
+            let is_shown = wrong.contains(&&*format!("{name}={}", str::from_utf8(value).unwrap()));
+            assert_eq!(is_shown, name != "CONFIG_HASH_KEY", "{name}");
             name
         }
         Mistake::NoTarget => panic!("a wrong value is set all the same"),

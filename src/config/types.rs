@@ -42,6 +42,8 @@ pub struct Config<'e> {
     pub sandbox: bool,
     /// `LISTEN_ADDR`; `None` if it is off.
     pub listen: Option<Listen<'e>>,
+    /// `CONFIG_HASH_KEY`.
+    pub hash_key: Option<&'e [u8]>,
 }
 
 impl Config<'_> {
@@ -69,6 +71,7 @@ impl Config<'_> {
             log_stream: LogStream::Stderr,
             sandbox: false,
             listen: None,
+            hash_key: None,
         }
     }
 }

@@ -1,11 +1,11 @@
 //! Parses single values.
 
 use super::address;
-use super::problem::{MAX_CMDLINE, MAX_HOURS, MAX_NAMES, MAX_ROOTS, Problem};
+use super::problem::{MAX_CMDLINE, MAX_HOURS, MAX_NAMES, MAX_ROOTS, MIN_KEY, Problem};
 use super::types::{CommaList, ConfirmMode, Listen, LogFormat, LogStream, PollInterval, Select};
 use crate::base::file::{NAME_MAX, PATH_MAX};
 use crate::base::signal::{NotASignal, Signal};
-use crate::base::text::{parse_number, pieces};
+use crate::base::text::{has, is_same_word, parse_number, pieces};
 use crate::base::time::Millis;
 
 type Parsed<T> = Result<T, Problem>;
@@ -64,7 +64,7 @@ pub(super) fn log_stream(value: &[u8]) -> Parsed<LogStream> {
 fn choice<T: Copy>(value: &[u8], choices: &[(&str, T)], problem: Problem) -> Parsed<T> {
     choices
         .iter()
-        .find(|(word, _)| value.eq_ignore_ascii_case(word.as_bytes()))
+        .find(|(word, _)| is_same_word(value, word.as_bytes()))
         .map(|(_, choice)| *choice)
         .ok_or(problem)
 }
@@ -77,7 +77,7 @@ pub(super) fn signal(value: &[u8]) -> Parsed<Signal> {
 }
 
 pub(super) fn interval(value: &[u8]) -> Parsed<PollInterval> {
-    if value.eq_ignore_ascii_case(b"automatic") {
+    if is_same_word(value, b"automatic") {
         return Ok(PollInterval::Automatic);
     }
     Ok(match duration(value)? {
@@ -118,7 +118,7 @@ pub(super) fn paths(value: &[u8]) -> Parsed<CommaList<'_>> {
 
 pub(super) fn names(value: &[u8]) -> Parsed<CommaList<'_>> {
     list(value, MAX_NAMES, |name| {
-        name.contains(&b'/').then_some(Problem::NotAName)
+        has(name, b'/').then_some(Problem::NotAName)
     })
 }
 
@@ -140,7 +140,7 @@ fn list(value: &[u8], most: usize, problem: fn(&[u8]) -> Option<Problem>) -> Par
 
 /// Checks a path as the kernel would; path_resolution(7).
 pub(super) fn path(value: &[u8]) -> Parsed<&[u8]> {
-    if value.contains(&0) {
+    if has(value, 0) {
         Err(Problem::NulByte)
     } else if value.len() >= PATH_MAX {
         Err(Problem::PathTooLong)
@@ -159,8 +159,18 @@ pub(super) fn cmdline(value: &[u8]) -> Parsed<&[u8]> {
     }
 }
 
+pub(super) fn hash_key(value: &[u8]) -> Parsed<Option<&[u8]>> {
+    if is_same_word(value, b"off") {
+        Ok(None)
+    } else if value.len() < MIN_KEY {
+        Err(Problem::KeyTooShort)
+    } else {
+        Ok(Some(value))
+    }
+}
+
 pub(super) fn listen(text: &[u8]) -> Parsed<Option<Listen<'_>>> {
-    if text.eq_ignore_ascii_case(b"off") {
+    if is_same_word(text, b"off") {
         return Ok(None);
     }
     let address = address::parse(text).ok_or(Problem::NotAnAddress)?;

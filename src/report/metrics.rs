@@ -1,5 +1,6 @@
 //! Counters and gauges, in the Prometheus text exposition format. Pure.
 
+use crate::base::text::Word;
 use core::fmt::{self, Write};
 
 /// The metrics, named without the prefix `reloader_`. `ROWS` describes each.
@@ -97,6 +98,43 @@ impl Metrics {
         }
         Ok(())
     }
+}
+
+/// Hashes of what the application can read, keyed with `CONFIG_HASH_KEY`. Only under the same key can they be compared.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ConfigHashes {
+    /// The content last read.
+    pub on_disk: u64,
+    /// The content last delivered, if it is certain which that is.
+    pub delivered: Option<u64>,
+}
+
+impl ConfigHashes {
+    /// Writes them as metrics.
+    pub fn write(self, output: &mut dyn Write) -> fmt::Result {
+        write_hash(
+            output,
+            "config_on_disk_info",
+            "Keyed hash of the content on disk.",
+            self.on_disk,
+        )?;
+        self.delivered.map_or(Ok(()), |hash| {
+            write_hash(
+                output,
+                "config_delivered_info",
+                "Keyed hash of the content last delivered.",
+                hash,
+            )
+        })
+    }
+}
+
+// Not inlined: it is called twice.
+#[inline(never)]
+fn write_hash(output: &mut dyn Write, name: &str, help: &str, hash: u64) -> fmt::Result {
+    let mut labels = Word::new();
+    write!(labels, "{{hash=\"{hash}\"}}")?;
+    write_row(output, name, labels.as_str(), help, 1)
 }
 
 fn write_row(

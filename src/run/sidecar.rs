@@ -60,7 +60,10 @@ impl<'c> Sidecar<'c> {
         Ok(Self {
             config,
             signals,
-            secret: Secret::new(sys::random()),
+            secret: match config.hash_key {
+                Some(key) => Secret::from_text(key),
+                None => Secret::new(sys::random()),
+            },
             proc: open_proc()?,
             watch: Watch::new(),
             reload: Reload::new(timing),

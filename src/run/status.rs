@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::http::{Page, Pages, Readiness};
 use crate::report::facts::obstacle::Obstacle;
 use crate::report::line::{Format, Level, Line};
-use crate::report::metrics::Metrics;
+use crate::report::metrics::{ConfigHashes, Metrics};
 use core::fmt::{self, Write};
 
 /// The longest time that a reload may be pending before the sidecar counts as not ready.
@@ -16,6 +16,8 @@ const PENDING_MAX: Millis = Millis(60_000);
 pub(super) struct Status<'s, 'c> {
     pub(super) config: &'s Config<'c>,
     pub(super) metrics: &'s Metrics,
+    /// The hashes of the content, if `CONFIG_HASH_KEY` is set.
+    pub(super) config_hashes: Option<ConfigHashes>,
     /// One bit for each root that is missing or cannot be read.
     pub(super) missing_roots: u64,
     /// Neither inotify nor comparing notices every change.
@@ -70,7 +72,9 @@ impl Pages for Status<'_, '_> {
     }
 
     fn write_metrics(&self, page: &mut Page) -> fmt::Result {
-        self.metrics.write(page)
+        self.metrics.write(page)?;
+        self.config_hashes
+            .map_or(Ok(()), |hashes| hashes.write(page))
     }
 }
 
@@ -95,6 +99,7 @@ mod tests {
             Status {
                 config: &config,
                 metrics: &Metrics::new(),
+                config_hashes: None,
                 missing_roots: 0b10,
                 misses_changes: false,
                 pending: Some(Pending { since, obstacle }),
