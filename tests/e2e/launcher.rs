@@ -59,6 +59,18 @@ pub fn shell(_: &Pod, inner: &Command) -> Command {
     command
 }
 
+/// `sh -c` with a variable in place of the arguments.
+pub fn shell_with_a_variable(_: &Pod, inner: &Command) -> Command {
+    let program = inner.get_program().to_str().unwrap();
+    let arguments: Vec<_> = words(inner).skip(1).collect();
+    let mut command = Command::new("sh");
+    command
+        .arg("-c")
+        .arg(format!("{program} $ARGUMENTS; :"))
+        .env("ARGUMENTS", arguments.join(OsStr::new(" ")));
+    command
+}
+
 /// `bash -c` with a pipeline.
 pub fn pipeline(_: &Pod, inner: &Command) -> Command {
     let mut command = Command::new("bash");

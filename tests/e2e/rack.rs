@@ -1,6 +1,6 @@
 //! puma in cluster mode and unicorn: masters that load the application anew and let old workers finish.
 
-use crate::app::{Application, three_updates};
+use crate::app::{App, Application};
 use crate::pod::Pod;
 use crate::support::process::Settings;
 use crate::wsgi::{self, Backend, PORT};
@@ -62,8 +62,20 @@ impl Application for Rack {
     }
 }
 
+/// Asserts that each update is one reload.
+fn three_reloads(rack: Rack) -> App<Rack> {
+    let mut app = App::start(rack);
+    let mut sidecar = app.sidecar(app.settings());
+    for text in ["two", "three", "four"] {
+        // A worker that is still starting would answer before the signal.
+        app.reload(&mut sidecar, text);
+    }
+    app.expect_reloads(3, sidecar);
+    app
+}
+
 #[test]
 fn unicorn_reloads_once_for_each_update() {
-    let unicorn = three_updates(Rack::Unicorn);
+    let unicorn = three_reloads(Rack::Unicorn);
     unicorn.expect_logged("done reloading config_file", 3);
 }

@@ -55,6 +55,13 @@ targets! {
         signalled: "nginx: master process …",
         spared: &["nginx: worker process"],
     };
+    nginx_behind_tini: Launched { application: Nginx, launcher: launcher::tini }, Row {
+        program: "nginx behind `tini --`",
+        settings: &["PROCESS_NAME=nginx", "PROCESS_CMDLINE=nginx: master"],
+        signal: "SIGHUP",
+        signalled: "nginx: master process …",
+        spared: &["tini -s -- nginx …", "nginx: worker process"],
+    };
     apache: Apache("prefork"), Row {
         program: "apache httpd",
         settings: &["PROCESS_NAME=apache2", "PROCESS_CMDLINE=apache2 -DFOREGROUND"],
@@ -75,6 +82,13 @@ targets! {
         signal: "SIGHUP",
         signalled: "gunicorn: master …",
         spared: &["gunicorn: worker …"],
+    };
+    gunicorn_behind_a_shell: Launched { application: Gunicorn::Script, launcher: launcher::shell }, Row {
+        program: "gunicorn behind `sh -c '…; …'`",
+        settings: &["PROCESS_NAME=gunicorn"],
+        signal: "SIGHUP",
+        signalled: "…/python… …/gunicorn …",
+        spared: &["sh -c …/gunicorn …", "…/python… …/gunicorn …"],
     };
     uwsgi: Uwsgi, Row {
         program: "uwsgi",
@@ -208,6 +222,13 @@ targets! {
         signal: "SIGHUP",
         signalled: "…/reload handler …",
         spared: &["runsvdir …", "runsv …"],
+    };
+    shell_with_a_variable: Launched { application: Reload::C("handler"), launcher: launcher::shell_with_a_variable }, Row {
+        program: "a program behind `sh -c '… $ARGUMENTS; …'`",
+        settings: &["PROCESS_NAME=reload"],
+        signal: "SIGHUP",
+        signalled: "/…/reload handler …",
+        spared: &["sh -c /…/reload $ARGUMENTS; :"],
     };
     shell_pipeline: Launched { application: Reload::C("handler"), launcher: launcher::pipeline }, Row {
         program: "a program in a pipeline of `bash -c`",

@@ -40,10 +40,11 @@ impl Witness {
 /// Returns the process and the signal of a line such as `pidfd_send_signal(5<pid:7>, SIGHUP, NULL, 0) = 0`.
 fn parse(call: &str) -> Option<(i32, String)> {
     let (_, rest) = call
-        .split_once("pidfd_send_signal(")?
-        .1
+        .strip_prefix("pidfd_send_signal(")?
         .split_once("<pid:")?;
-    let (pid, rest) = rest.split_once(">, ")?;
+    // Newer versions of strace may print more of the descriptor.
+    let (pid, rest) = rest.split_once('>')?;
+    let (_, rest) = rest.split_once(", ")?;
     let (signal, outcome) = rest.split_once(',')?;
     outcome.ends_with(" = 0").then_some(())?;
     Some((pid.parse().ok()?, signal.to_owned()))
