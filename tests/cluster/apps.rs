@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 /// The words that replace `blue`, which is in every configuration.
 const WORDS: [&str; 2] = ["green", "red"];
 
+/// The time after which the kubelet kills what has not ended: the default, which no manifest changes.
+const GRACE_PERIOD: Duration = Duration::from_secs(30);
+
 /// Returns the path of an application's manifest.
 pub fn manifest(name: &str) -> PathBuf {
     directory().join(format!("{name}.yaml"))
@@ -129,6 +132,7 @@ pub fn finish(pod: &Pod, row: &str, sidecar: Talker, figures: &str) {
     confined::expect_as_in_manifest(pod);
     let ended = pod.delete();
     assert!(ended.exits.contains("config-reloader=0"), "{}", ended.exits);
+    assert!(ended.after < GRACE_PERIOD, "killed: {}", ended.exits);
     let (_, log) = sidecar.finish();
     let count = |part: &str| log.iter().filter(|line| line.contains(part)).count();
     let signals = count("signal sent");

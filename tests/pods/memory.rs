@@ -23,7 +23,8 @@ fn ten_thousand_updates_fit_the_memory_request() {
         &[("app.conf", "blue")],
     );
     let mount = format!("{}:/config:ro", directory.path().display());
-    let image = run(Command::new("podman").args(["images", "--quiet", "nginx:1.28"]));
+    let image =
+        run(Command::new("podman").args(["images", "--quiet", "docker.io/library/nginx:1.28"]));
     let application = Container::start("updated", &[image.trim(), "python3", "-c", APPLICATION]);
     let shared = format!("container:{}", application.0);
     let reloader = Container::start(
