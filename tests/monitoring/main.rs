@@ -110,6 +110,7 @@ fn expressions(dashboard: &Value) -> Vec<String> {
     });
     let expressions = of_panels.chain(of_variables).map(|expression| {
         expression
+            .replace("$cluster", ".*")
             .replace("$job", ".+")
             .replace("$namespace", ".*")
             .replace("$pod", ".*")
@@ -169,15 +170,15 @@ fn the_dashboard_and_the_alerts_use_the_metrics_that_exist() {
     assert_eq!(alerts, [] as [Value; 0]);
     volume.update_with(&[("app.conf", "three")], |_| {});
     sidecar.expect("the process ended after the signal");
-    prometheus.expect_alert("ConfigReloadKillsApplication", "firing");
+    prometheus.expect_alert("ReloadSidecarKillsApplication", "firing");
     // Alerts that fire only after some time are pending until then.
     volume.update_with(&[("app.conf", "four")], |_| {});
     sidecar.expect("reload pending");
-    prometheus.expect_alert("ConfigNotDelivered", "pending");
+    prometheus.expect_alert("ReloadSidecarNotDelivered", "pending");
     prometheus.expect_some("time() - (reloader_pending_since_timestamp_seconds > 0) < 60");
     fs::remove_dir_all(&volume.path).unwrap();
-    prometheus.expect_alert("ConfigRootMissing", "pending");
+    prometheus.expect_alert("ReloadSidecarRootMissing", "pending");
     drop(sidecar);
-    prometheus.expect_alert("ConfigReloaderDown", "pending");
-    prometheus.expect_some("ALERTS{alertname=\"ConfigReloaderAbsent\", alertstate=\"pending\"}");
+    prometheus.expect_alert("ReloadSidecarDown", "pending");
+    prometheus.expect_some("ALERTS{alertname=\"ReloadSidecarAbsent\", alertstate=\"pending\"}");
 }
