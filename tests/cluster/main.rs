@@ -7,6 +7,7 @@
 mod support;
 
 mod apps;
+mod chart;
 mod commands;
 mod confined;
 mod failures;
@@ -14,6 +15,7 @@ mod held;
 mod kinds;
 mod namespace;
 mod pod;
+mod policy;
 mod proxy;
 mod report;
 mod storm;

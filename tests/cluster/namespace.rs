@@ -80,16 +80,20 @@ impl Namespace {
             "--filename",
             "-",
         ];
-        let mut command = self.kubectl(&server_side);
+        Self::feed(&mut self.kubectl(&server_side), manifest)
+    }
+
+    /// Runs a command with this input.
+    pub fn feed(command: &mut Command, input: &str) -> Output {
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut input = child.stdin.take().unwrap();
-        input.write_all(manifest.as_bytes()).unwrap();
-        drop(input);
+        let mut pipe = child.stdin.take().unwrap();
+        pipe.write_all(input.as_bytes()).unwrap();
+        drop(pipe);
         child.wait_with_output().unwrap()
     }
 

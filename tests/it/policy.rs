@@ -267,11 +267,21 @@ fn the_docs_explain_every_alert() {
     let alerts = rules
         .lines()
         .filter_map(|line| line.trim().strip_prefix("- alert: "));
-    let alerts: Vec<String> = alerts.map(|alert| format!("`{alert}`")).collect();
+    let alerts: Vec<&str> = alerts.collect();
     let section = section("## Alerts and a dashboard");
-    let rows = section.lines().filter(|line| line.starts_with("| `"));
-    let explained: Vec<&str> = rows.map(|row| row.split(' ').nth(1).unwrap()).collect();
+    let explained: Vec<&str> = section
+        .lines()
+        .filter_map(|line| line.strip_prefix("### "))
+        .collect();
     assert_eq!(explained, alerts);
+    let runbooks = rules
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("runbook_url: "));
+    let runbooks: Vec<&str> = runbooks.collect();
+    let anchors = alerts
+        .iter()
+        .map(|alert| format!("docs/observability.md#{}", alert.to_lowercase()));
+    assert_eq!(runbooks, anchors.collect::<Vec<_>>());
 }
 
 #[test]
@@ -311,4 +321,26 @@ fn without_numbers(line: &str) -> String {
         }
     }
     kept
+}
+
+/// A setting that the program knows and the admission policy does not would be refused, and the component would not pass it on.
+#[test]
+fn policy_and_component_know_every_setting() {
+    let read = |path: &str| fs::read_to_string(repository().join("deploy").join(path)).unwrap();
+    let (policy, component) = (
+        read("policy/validation.yaml"),
+        read("component/sidecar.yaml"),
+    );
+    for setting in &SETTINGS {
+        let annotation = setting.name.to_lowercase().replace('_', "-");
+        assert!(
+            policy.contains(&format!("  '{annotation}': ['")),
+            "{annotation}"
+        );
+        assert!(
+            component.contains(&format!("- name: {}\n", setting.name)),
+            "{}",
+            setting.name
+        );
+    }
 }

@@ -13,7 +13,6 @@ import subprocess
 import sys
 
 import yaml
-from cel_expr_python import cel
 from compose_spec import PyCompose
 
 SIDECAR = "config-reloader"
@@ -68,7 +67,9 @@ def settings(container):
 
 
 def the_files_are_valid():
-    paths = [path for path in glob.glob("deploy/**/*.yaml", recursive=True) if "/compose" not in path]
+    # make cluster checks the chart, which is made of templates.
+    apart = ("/compose", "/chart/")
+    paths = [path for path in glob.glob("deploy/**/*.yaml", recursive=True) if not any(part in path for part in apart)]
     for path in paths:
         known = [each for each in documents(read(path)) if "apiVersion" in each and not each["apiVersion"].startswith(FOREIGN)]
         if known:
@@ -94,6 +95,10 @@ def every_pod_is_restricted():
             assert security["capabilities"]["drop"] == ["ALL"], path
             assert container["resources"]["limits"]["memory"], path
             assert container["resources"]["requests"].keys() == {"cpu", "memory"}, path
+            probe = container["startupProbe"]
+            assert probe["periodSeconds"] * probe["failureThreshold"] >= 60, f"{path}: a slow node needs a minute"
+            assert "livenessProbe" not in container, f"{path}: it would restart for nothing"
+            assert "." in container["image"].split("/")[0] or container["name"] == SIDECAR, f"{path}: CRI-O needs the whole name"
         sidecar = copy.deepcopy(sidecar_of(spec))
         assert "add" not in sidecar["securityContext"]["capabilities"], path
         set_here = settings(sidecar)
@@ -130,96 +135,127 @@ def the_plain_form_is_the_same_pod():
     return f"{len(paths)} Pods"
 
 
+# Where each kind of workload has the template of its Pods.
+TEMPLATES = {
+    "Deployment": ("apps/v1", ["spec", "template"]),
+    "StatefulSet": ("apps/v1", ["spec", "template"]),
+    "DaemonSet": ("apps/v1", ["spec", "template"]),
+    "Job": ("batch/v1", ["spec", "template"]),
+    "CronJob": ("batch/v1", ["spec", "jobTemplate", "spec", "template"]),
+}
+
+
+def template(workload):
+    for name in TEMPLATES[workload["kind"]][1]:
+        workload = workload[name]
+    return workload
+
+
+def built_with(components, resources):
+    """What kustomize makes of resources with components of deploy/."""
+    directory = "target/pods/overlay"
+    os.makedirs(directory, exist_ok=True)
+    with open(f"{directory}/resources.yaml", "w") as file:
+        yaml.safe_dump_all(resources, file)
+    with open(f"{directory}/kustomization.yaml", "w") as file:
+        yaml.safe_dump({"resources": ["resources.yaml"], "components": [f"../../../deploy/{each}" for each in components]}, file)
+    return documents(kustomize(directory))
+
+
+def workload(kind):
+    """A workload of this kind that has the label, and the Pods of the example."""
+    version, path = TEMPLATES[kind]
+    pod = copy.deepcopy(template(only("Deployment", documents(read("deploy/example/nginx.yaml")))))
+    selector = {"selector": {"matchLabels": {"app": "nginx"}}} if version == "apps/v1" else {}
+    if version == "batch/v1":
+        pod["spec"]["restartPolicy"] = "Never"
+    spec = {"template": pod, **selector}
+    if kind == "CronJob":
+        spec = {"schedule": "0 3 * * *", "jobTemplate": {"spec": spec}}
+    if kind == "StatefulSet":
+        spec["serviceName"] = "nginx"
+    labels = {"config-reloader/inject": "true"}
+    return {"apiVersion": version, "kind": kind, "metadata": {"name": kind.lower(), "labels": labels}, "spec": spec}
+
+
 def the_component_adds_the_sidecar():
-    built = documents(kustomize("deploy/example"))
-    validate(built, "deploy/example")
-    assert [each["kind"] for each in built] == ["ConfigMap", "Deployment"], "the values stay out"
-    spec = only("Deployment", built)["spec"]["template"]["spec"]
-    values = documents(read("deploy/example/config-reloader.yaml"))[0]["data"]
-    sidecar = sidecar_of(spec)
-    assert settings(sidecar) == {name: values[name] for name in ("CONFIG_DIR", "PROCESS_NAME")}
-    mount = {"name": values["VOLUME"], "mountPath": values["CONFIG_DIR"], "readOnly": True}
-    assert sidecar["volumeMounts"] == [mount]
-    original = only("Deployment", documents(read("deploy/example/nginx.yaml")))["spec"]["template"]["spec"]
-    without = {key: value for key, value in spec.items() if key not in ("initContainers", "shareProcessNamespace")}
-    assert without == original, "nothing else has changed"
-    return "as written"
+    given = [workload(kind) for kind in TEMPLATES]
+    without_label = workload("Deployment")
+    without_label["metadata"] = {"name": "without-label"}
+    built = built_with(["component"], [*given, without_label])
+    validate(built, "component")
+    built = {each["metadata"]["name"]: each for each in built}
+    assert built.pop("without-label") == without_label
+    assert len(built) == len(given), "the component's own resources stay out"
+    (container,) = documents(read("deploy/component/sidecar.yaml"))[0]["spec"]["initContainers"]
+    for original in given:
+        spec = template(built[original["metadata"]["name"]])["spec"]
+        assert sidecar_of(spec) == container, original["kind"]
+        without = {key: value for key, value in spec.items() if key not in ("initContainers", "shareProcessNamespace")}
+        assert without == template(original)["spec"], "nothing else has changed"
+    settings_of_annotations = [each for each in container["env"] if "valueFrom" in each]
+    for each in settings_of_annotations:
+        annotation = "config-reloader/" + each["name"].lower().replace("_", "-")
+        assert each["valueFrom"]["fieldRef"]["fieldPath"] == f"metadata.annotations['{annotation}']", each
+    return f"{len(given)} kinds of workloads"
 
 
-def evaluate(expression, **variables):
-    """An expression of a policy, with its objects as maps: their types are Kubernetes' own."""
-    enclosing = []
-    for opened in re.finditer(r"(?:(\w+)\s*:\s*\[?\s*)?\b((?:Object|JSONPatch)(?:\.\w+)*)\{|([{}])", expression):
-        field, name, brace = opened.groups()
-        if brace == "}":
-            enclosing.pop()
+def the_component_names_a_missing_volume():
+    for kind, (_, path) in TEMPLATES.items():
+        without = workload(kind)
+        template(without)["spec"]["volumes"][0]["name"] = "another"
+        try:
+            built_with(["component"], [without])
+        except AssertionError as error:
+            field = ".".join(path) + ".spec.volumes.[name=config]"
+            assert field in str(error), error
         else:
-            # Like the API server, check that it is an object of the field's type.
-            if name and enclosing and enclosing[-1] and enclosing[-1].startswith("Object"):
-                assert field is None or name == f"{enclosing[-1]}.{field}", f"{field}: {name}"
-            enclosing.append(name)
-    expression = re.sub(r"\b(Object|JSONPatch)(\.\w+)*\{", "{", expression)
-    expression = re.sub(r"([{,]\s*)([a-zA-Z]+):", r'\1"\2":', expression)
-    environment = cel.NewEnv(variables={name: cel.Type.DYN for name in variables})
-    return environment.compile(expression).eval(data=variables).plain_value()
+            raise AssertionError(f"a {kind} without the volume is built")
+    return "at build time"
 
 
-def patched(document, patch):
-    """RFC 6902, as far as the policy goes: additions."""
-    document = copy.deepcopy(document)
-    for change in patch:
-        assert change["op"] == "add", change
-        *parents, key = change["path"].split("/")[1:]
-        holder = document
-        for parent in parents:
-            holder = holder[parent]
-        if isinstance(holder, list):
-            holder.insert(int(key), change["value"])
-        else:
-            holder[key] = change["value"]
-    return document
+def the_openshift_and_restricted_forms_have_no_ids_of_their_own():
+    pods = [only("Pod", documents(read(path))) for path in sorted(glob.glob("deploy/pods/*.yaml")) if "sshd" not in path]
+    for pod in built_with(["openshift"], pods):
+        validate([pod], "openshift")
+        everything = yaml.safe_dump(pod)
+        assert "runAsUser" not in everything and "runAsGroup" not in everything, everything
+        images = re.findall(r"image: (\S+)", everything)
+        assert all("." in image.split("/")[0] for image in images), images
+    given = [workload(kind) for kind in TEMPLATES]
+    for form in ("openshift", "restricted"):
+        for built in built_with(["component", form], given):
+            validate([built], form)
+            spec = template(built)["spec"]
+            security = sidecar_of(spec)["securityContext"]
+            assert "runAsUser" not in security and "runAsGroup" not in security, security
+            assert security["runAsNonRoot"] is True and security["capabilities"] == {"drop": ["ALL"]}, security
+            assert ("runAsUser" in spec["securityContext"]) == (form == "restricted"), form
+    return f"{len(pods)} Pods, {len(given)} kinds of workloads"
 
 
-def admitted(policy, pod):
-    """A Pod as the API server lets it in."""
-    spec = policy["spec"]
-    if not all(evaluate(condition["expression"], object=pod) for condition in spec["matchConditions"]):
-        return pod
-    variables = {each["name"]: evaluate(each["expression"], object=pod) for each in spec["variables"]}
-    for mutation in spec["mutations"]:
-        assert mutation["patchType"] == "JSONPatch"
-        pod = patched(pod, evaluate(mutation["jsonPatch"]["expression"], object=pod, variables=variables))
-    return pod
+def every_sidecar_is_found_by_the_pod_monitor():
+    monitor = documents(read("deploy/monitoring/podmonitor.yaml"))[0]["spec"]
+    assert monitor["selector"] == {} and monitor["namespaceSelector"] == {"any": True}
+    (endpoint,) = monitor["podMetricsEndpoints"]
+    specs = [only("Pod", documents(read(path)))["spec"] for path in glob.glob("deploy/pods/*.yaml")]
+    specs += [template(each)["spec"] for each in documents(kustomize("deploy/example")) if each["kind"] in TEMPLATES]
+    for spec in specs:
+        sidecar = sidecar_of(spec)
+        (port,) = [port["containerPort"] for port in sidecar["ports"] if port["name"] == endpoint["port"]]
+        listen = [each["value"] for each in sidecar["env"] if each["name"] == "LISTEN_ADDR"]
+        assert listen and listen[0].rsplit(":", 1)[1] == str(port), listen
+    return f"{len(specs)} Pods; make cluster sees to those of the policy"
 
 
-def example(annotations):
-    """The policy, and a Pod like those of the example's Deployment, with these annotations."""
-    policy = only("MutatingAdmissionPolicy", documents(read("deploy/policy.yaml")))
-    template = only("Deployment", documents(read("deploy/example/nginx.yaml")))["spec"]["template"]
-    metadata = {"name": "injected"} | ({"annotations": annotations} if annotations else {})
-    return policy, {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
-
-
-def annotations():
-    values = documents(read("deploy/example/config-reloader.yaml"))[0]["data"]
-    names = {"config-dir": "CONFIG_DIR", "process-name": "PROCESS_NAME", "volume": "VOLUME"}
-    return {f"config-reloader/{annotation}": values[name] for annotation, name in names.items()}
-
-
-def the_policy_injects_what_the_component_adds():
-    for others in (None, {"another": "one"}):
-        policy, pod = example(others)
-        assert admitted(policy, pod) == pod, "it does not ask"
-    policy, pod = example(annotations())
-    injected = admitted(policy, pod)
-    validate([injected], "injected")
-    by_component = only("Deployment", documents(kustomize("deploy/example")))["spec"]["template"]["spec"]
-    assert injected["spec"] == by_component, "not the same as the component"
-    assert admitted(policy, injected) == injected, "a second time"
-    pod["spec"]["initContainers"] = [{"name": "first", "image": "first"}]
-    names = [container["name"] for container in admitted(policy, pod)["spec"]["initContainers"]]
-    assert names == [SIDECAR, "first"], names
-    return "with CEL"
+def the_chart_has_the_programs_version():
+    chart = yaml.safe_load(read("deploy/chart/Chart.yaml"))
+    version = re.search(r'^version = "(.*)"', read("Cargo.toml"), re.M)[1]
+    image = yaml.safe_load(read("deploy/chart/values.yaml"))["image"]
+    parameters = documents(read("deploy/policy/parameters.yaml"))[0]["data"]
+    assert chart["version"] == chart["appVersion"] == version
+    assert image == parameters["image"] == f"config-reloader-sidecar:{version}"
+    return version
 
 
 def the_compose_file_is_valid():
@@ -270,8 +306,9 @@ def the_manifests_of_the_docs_are_those_of_deploy():
         if "spec" in part:
             validate([{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "part"}, **part}], block)
         elif "annotations" in part:
-            policy = read("deploy/policy.yaml")
-            assert all(f"#     {name}: " in policy for name in part["annotations"]), block
+            known = read("deploy/policy/validation.yaml")
+            assert all(f"'{name.removeprefix('config-reloader/')}': [" in known for name in part["annotations"]), block
+            assert part.get("labels", {}).items() <= {("config-reloader/inject", "true")}, block
         else:
             container = {"name": "part", "image": "part", **part}
             validate([{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "part"}, "spec": {"containers": [container]}}], block)
@@ -300,6 +337,11 @@ def kubectl(verb, *arguments):
         raise AssertionError(f"kubectl {verb}: who checks this?")
 
 
+def helm(verb, _release, chart, *_options):
+    # make cluster installs it.
+    assert verb == "install" and os.path.exists(f"{chart}/Chart.yaml"), chart
+
+
 def compose(*arguments):
     assert arguments[:2] == ("compose", "-f") and os.path.exists(arguments[2]), arguments
 
@@ -316,7 +358,7 @@ def systemctl(*arguments):
 
 
 # The beginning of a command, and the function that checks it.
-COMMANDS = {"make": goal, "kubectl": kubectl, "docker": compose, "install": installs, "systemctl": systemctl}
+COMMANDS = {"make": goal, "helm": helm, "kubectl": kubectl, "docker": compose, "install": installs, "systemctl": systemctl}
 
 
 def the_commands_of_the_docs_work():
@@ -333,21 +375,16 @@ def the_commands_of_the_docs_work():
     return f"{len(commands)} of them"
 
 
-def print_injected():
-    """What make pods runs: the example with its Pod as the policy makes it."""
-    config = only("ConfigMap", documents(read("deploy/example/nginx.yaml")))
-    print(yaml.safe_dump_all([config, admitted(*example(annotations()))]))
-
-
 def main():
-    if sys.argv[1:] == ["print-injected"]:
-        return print_injected()
     checks = [
         the_files_are_valid,
         every_pod_is_restricted,
         the_plain_form_is_the_same_pod,
         the_component_adds_the_sidecar,
-        the_policy_injects_what_the_component_adds,
+        the_component_names_a_missing_volume,
+        the_openshift_and_restricted_forms_have_no_ids_of_their_own,
+        every_sidecar_is_found_by_the_pod_monitor,
+        the_chart_has_the_programs_version,
         the_compose_file_is_valid,
         the_unit_is_valid,
         the_manifests_of_the_docs_are_those_of_deploy,
@@ -355,7 +392,6 @@ def main():
     ]
     for check in checks:
         print(f"{check.__name__.replace('_', ' ')}: {check()}", flush=True)
-    return None
 
 
 if __name__ == "__main__":
