@@ -35,7 +35,7 @@ impl Policy {
 
 impl Drop for Policy {
     fn drop(&mut self) {
-        let delete = ["delete", "--wait", "--kustomize", POLICY];
+        let delete = ["delete", "--ignore-not-found", "--kustomize", POLICY];
         let _ = kubectl().args(delete).output();
     }
 }
