@@ -331,6 +331,8 @@ def kubectl(verb, *arguments):
         # make pods runs it in this Pod.
         assert arguments[1:4] == ("-c", SIDECAR, "--") and arguments[4:] == ("/config-reloader-sidecar", "check"), arguments
         assert os.path.exists(f"deploy/pods/{arguments[0]}.yaml"), arguments
+    elif verb == "create":
+        assert arguments[:2] == ("secret", "generic"), arguments
     elif verb == "edit":
         only("ConfigMap", [each for each in documents(read(f"deploy/pods/{arguments[1]}.yaml"))])
     else:
