@@ -31,6 +31,7 @@ type Values<'e> = [&'e [u8]; SETTINGS.len()];
 /// The problem of each of them.
 type Problems = [Option<Problem>; SETTINGS.len()];
 
+const CONFIG_HASH_KEY: usize = table::index("CONFIG_HASH_KEY");
 const PROCESS_NAME: usize = table::index("PROCESS_NAME");
 const PROCESS_CMDLINE: usize = table::index("PROCESS_CMDLINE");
 const PROCESS_PID_FILE: usize = table::index("PROCESS_PID_FILE");
@@ -80,20 +81,23 @@ impl<'e> Parsed<'e> {
 
     /// Returns every mistake in the order of [`SETTINGS`].
     pub fn mistakes(&self) -> impl Iterator<Item = Mistake<'e>> {
-        let entries = SETTINGS.iter().zip(self.values).zip(self.problems);
-        let mistakes = entries.filter_map(|((setting, value), problem)| {
-            Some(Mistake::Value {
-                name: setting.name,
+        (0..=SETTINGS.len()).filter_map(|at| self.mistake(at))
+    }
+
+    /// Returns what is wrong with the setting at this place or, after the last one, with all of them together.
+    fn mistake(&self, at: usize) -> Option<Mistake<'e>> {
+        let Some(setting) = SETTINGS.get(at) else {
+            return (!self.names_a_target()).then_some(Mistake::NoTarget);
+        };
+        Some(Mistake::Value {
+            name: setting.name,
+            value: match at {
                 // A secret must not be in a message.
-                value: if setting.name == "CONFIG_HASH_KEY" {
-                    b"..."
-                } else {
-                    value
-                },
-                problem: problem?,
-            })
-        });
-        mistakes.chain((!self.names_a_target()).then_some(Mistake::NoTarget))
+                CONFIG_HASH_KEY => b"...",
+                _ => self.values[at],
+            },
+            problem: self.problems[at]?,
+        })
     }
 
     /// Returns true if a variable says which process to signal, be its value right or wrong.

@@ -187,38 +187,34 @@ pub struct Name(pub Errno);
 
 impl Display for Name {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match NAMES.iter().find(|(errno, _)| *errno == self.0) {
-            Some((_, name)) => formatter.write_str(name),
-            None => write!(formatter, "errno {}", self.0.raw_os_error() as u64),
-        }
+        // The errors that the program can meet.
+        formatter.write_str(match self.0 {
+            Errno::ACCESS => "EACCES",
+            Errno::ADDRINUSE => "EADDRINUSE",
+            Errno::ADDRNOTAVAIL => "EADDRNOTAVAIL",
+            Errno::AFNOSUPPORT => "EAFNOSUPPORT",
+            Errno::AGAIN => "EAGAIN",
+            Errno::CONNREFUSED => "ECONNREFUSED",
+            Errno::INVAL => "EINVAL",
+            Errno::IO => "EIO",
+            Errno::LOOP => "ELOOP",
+            Errno::MFILE => "EMFILE",
+            Errno::NAMETOOLONG => "ENAMETOOLONG",
+            Errno::NFILE => "ENFILE",
+            Errno::NODEV => "ENODEV",
+            Errno::NOENT => "ENOENT",
+            Errno::NOMEM => "ENOMEM",
+            Errno::NOSPC => "ENOSPC",
+            Errno::NOSYS => "ENOSYS",
+            Errno::NOTDIR => "ENOTDIR",
+            Errno::PERM => "EPERM",
+            Errno::SRCH => "ESRCH",
+            Errno::STALE => "ESTALE",
+            Errno::TIMEDOUT => "ETIMEDOUT",
+            other => return write!(formatter, "errno {}", other.raw_os_error() as u64),
+        })
     }
 }
-
-/// The errors that the program can meet.
-static NAMES: [(Errno, &str); 22] = [
-    (Errno::ACCESS, "EACCES"),
-    (Errno::ADDRINUSE, "EADDRINUSE"),
-    (Errno::ADDRNOTAVAIL, "EADDRNOTAVAIL"),
-    (Errno::AFNOSUPPORT, "EAFNOSUPPORT"),
-    (Errno::AGAIN, "EAGAIN"),
-    (Errno::CONNREFUSED, "ECONNREFUSED"),
-    (Errno::INVAL, "EINVAL"),
-    (Errno::IO, "EIO"),
-    (Errno::LOOP, "ELOOP"),
-    (Errno::MFILE, "EMFILE"),
-    (Errno::NAMETOOLONG, "ENAMETOOLONG"),
-    (Errno::NFILE, "ENFILE"),
-    (Errno::NODEV, "ENODEV"),
-    (Errno::NOENT, "ENOENT"),
-    (Errno::NOMEM, "ENOMEM"),
-    (Errno::NOSPC, "ENOSPC"),
-    (Errno::NOSYS, "ENOSYS"),
-    (Errno::NOTDIR, "ENOTDIR"),
-    (Errno::PERM, "EPERM"),
-    (Errno::SRCH, "ESRCH"),
-    (Errno::STALE, "ESTALE"),
-    (Errno::TIMEDOUT, "ETIMEDOUT"),
-];
 
 #[cfg(test)]
 mod tests {

@@ -249,6 +249,17 @@ impl SocketAddress {
         }
     }
 
+    /// Returns the address for where there is no IPv6: `0.0.0.0` in place of `[::]`, any other as it is.
+    #[must_use]
+    pub fn without_v6(&self) -> Self {
+        let family = if self.v6 == [0; 16] {
+            libc::AF_INET as u16
+        } else {
+            self.family
+        };
+        Self { family, ..*self }
+    }
+
     /// Returns true if it is an IPv6 address.
     pub const fn is_v6(&self) -> bool {
         self.family == libc::AF_INET6 as u16

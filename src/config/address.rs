@@ -3,7 +3,7 @@
 use crate::base::sys::SocketAddress;
 use crate::base::text::{parse_number, pieces};
 
-/// Parses `v4:port`, `[v6]:port`, or `localhost:port` and `:port`, which mean the IPv4 loopback.
+/// Parses `v4:port`, `[v6]:port`, `localhost:port`, the IPv4 loopback, or `:port`, which is every address.
 pub(super) fn parse(text: &[u8]) -> Option<SocketAddress> {
     let colon = text.iter().rposition(|byte| *byte == b':')?;
     let (host, port) = (text.get(..colon)?, text.get(colon + 1..)?);
@@ -13,7 +13,8 @@ pub(super) fn parse(text: &[u8]) -> Option<SocketAddress> {
         return None;
     }
     match host {
-        b"" | b"localhost" => Some(SocketAddress::v4([127, 0, 0, 1], port)),
+        b"" => Some(SocketAddress::v6([0; 16], port)),
+        b"localhost" => Some(SocketAddress::v4([127, 0, 0, 1], port)),
         [b'[', host @ .., b']'] => Some(SocketAddress::v6(v6(host)?, port)),
         _ => Some(SocketAddress::v4(v4(host)?, port)),
     }

@@ -71,7 +71,7 @@ impl Display for Problem {
             Self::LongerThanMax => text.write_str(", which is longer than RELOAD_SETTLE_MAX; make that one longer as well"),
             Self::SignalOutOfRange => text.write_str(", which is out of range; signals are 1 to 31 and 34 to 64, SIGRTMIN to SIGRTMIN+30"),
             Self::NotASignal { nearest } => write!(text, ", which is not a signal; did you mean SIG{nearest}?"),
-            Self::NotAnAddress => text.write_str(", which is not an address with a port; give for example :9533 for the loopback, 0.0.0.0:9533 or [::]:9533 for every interface"),
+            Self::NotAnAddress => text.write_str(", which is not an address with a port; give for example :9533 for every address, or localhost:9533 for this Pod alone"),
             Self::EmptyItem => text.write_str(", which has nothing before or after a comma; remove that comma"),
             Self::TooManyItems(most) => write!(text, ", which has too many items; the most is {most}"),
             Self::NotAName => text.write_str(", which is a path; give the name alone, the part after the last slash"),

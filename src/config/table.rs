@@ -130,7 +130,7 @@ pub static SETTINGS: [Setting; 20] = [
     Setting {
         name: "LISTEN_ADDR",
         default: "off",
-        meaning: "host:port, or :port on the loopback, for metrics and health",
+        meaning: "host:port, or :port for every address, for metrics and health",
         parse: |config, value| listen(value).map(|it| config.listen = it),
     },
     Setting {

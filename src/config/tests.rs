@@ -280,7 +280,7 @@ fn each_wrong_value_has_its_message_and_its_default_holds() {
         (
             "LISTEN_ADDR",
             "9533",
-            ", which is not an address with a port; give for example :9533 for the loopback, 0.0.0.0:9533 or [::]:9533 for every interface",
+            ", which is not an address with a port; give for example :9533 for every address, or localhost:9533 for this Pod alone",
         ),
     ] {
         let entry = format!("{name}={value}");
@@ -393,11 +393,22 @@ fn address(value: &str) -> Option<SocketAddress> {
 }
 
 #[test]
-fn an_address_without_a_host_is_the_loopback() {
+fn an_address_without_a_host_is_every_address() {
     let loopback = SocketAddress::v4([127, 0, 0, 1], 9533);
-    for value in [":9533", "localhost:9533", "127.0.0.1:9533", ":09533"] {
-        assert_eq!(address(value), Some(loopback), "{value}");
+    let every = SocketAddress::v6([0; 16], 9533);
+    for (value, expected) in [
+        ("localhost:9533", loopback),
+        ("127.0.0.1:9533", loopback),
+        (":9533", every),
+        (":09533", every),
+        ("[::]:9533", every),
+    ] {
+        assert_eq!(address(value), Some(expected), "{value}");
     }
+    assert_eq!(every.without_v6(), SocketAddress::v4([0; 4], 9533));
+    let v6_loopback = address("[::1]:9533").unwrap();
+    assert_eq!(v6_loopback.without_v6(), v6_loopback);
+    assert_eq!(loopback.without_v6(), loopback);
     for entry in ["LISTEN_ADDR=off", "LISTEN_ADDR=OFF"] {
         assert_eq!(config(&[entry]).listen, None);
     }

@@ -2,7 +2,7 @@
 
 use crate::base::sys::{SocketAddress, set_address};
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::io;
+use rustix::io::{self, Errno};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, listen, socket_with, sockopt};
 
 /// The listen(2) backlog.
@@ -19,8 +19,17 @@ pub(super) fn stream_socket(address: &SocketAddress) -> io::Result<OwnedFd> {
     socket_with(family, SocketType::STREAM, flags, None)
 }
 
-/// Returns a socket that listens at `address`; ip(7), ipv6(7).
+/// Returns a socket that listens at `address`; ip(7), ipv6(7). Every address is every IPv4 one on a kernel without IPv6.
 pub(super) fn listener(address: &SocketAddress) -> io::Result<OwnedFd> {
+    match listener_at(address) {
+        Err(Errno::AFNOSUPPORT) => listener_at(&address.without_v6()),
+        listener => listener,
+    }
+}
+
+// Not inlined: it is called twice.
+#[inline(never)]
+fn listener_at(address: &SocketAddress) -> io::Result<OwnedFd> {
     let listener = stream_socket(address)?;
     // Binds even if connections of an earlier run linger.
     sockopt::set_socket_reuseaddr(&listener, true)?;

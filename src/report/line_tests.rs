@@ -101,7 +101,7 @@ proptest! {
         prop_assert_eq!(read_value(&mut rest), &*value);
         prop_assert_eq!(rest, " count=1234567\n");
         prop_assert_eq!(parsed.as_object().unwrap().len(), 5);
-        if value.is_ascii() && !value.iter().any(|byte| byte.is_ascii_control()) {
+        if value.is_ascii() && !value.iter().any(u8::is_ascii_control) {
             prop_assert_eq!(parsed["key"].as_str().unwrap().as_bytes(), &*value);
         }
     }

@@ -41,7 +41,7 @@ impl Pages for Status<'_, '_> {
         let is_late = self.pending.is_some_and(|pending| {
             pending.obstacle.is_some() && self.now.since(pending.since) > PENDING_MAX
         });
-        if self.misses_changes || is_late {
+        if self.missing_roots != 0 || self.misses_changes || is_late {
             Readiness::Unready
         } else {
             Readiness::Ready
@@ -100,7 +100,7 @@ mod tests {
                 config: &config,
                 metrics: &Metrics::new(),
                 config_hashes: None,
-                missing_roots: 0b10,
+                missing_roots: 0,
                 misses_changes: false,
                 pending: Some(Pending { since, obstacle }),
                 now: since.plus(Millis(ms)),

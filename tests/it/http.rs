@@ -1,6 +1,6 @@
 //! Metrics and health by HTTP: the pages are true, and no client can block the sidecar (M1, S3).
 
-use crate::support::kernel::refuse;
+use crate::support::kernel::{inside, refuse};
 use crate::support::process::{Settings, Talker, Target, eventually};
 use crate::support::scene::Config;
 use crate::support::{DEADLINE, is_emulated, program};
@@ -121,8 +121,8 @@ fn read_response(stream: &mut TcpStream, head_only: bool) -> Response {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
-        let read = stream.read(&mut byte).unwrap();
-        assert_eq!(read, 1, "{}", String::from_utf8_lossy(&head));
+        let read = stream.read_exact(&mut byte);
+        assert!(read.is_ok(), "{}", String::from_utf8_lossy(&head));
         head.push(byte[0]);
     }
     let head = String::from_utf8(head).unwrap();
@@ -506,7 +506,7 @@ fn the_listener_uses_the_configured_address() {
     let other: SocketAddr = (Ipv4Addr::new(127, 0, 0, 2), port).into();
     let config = Config::new();
     for (value, heard, unheard) in [
-        (format!(":{port}"), &[v4][..], &[v6, other][..]),
+        (format!(":{port}"), &[v4, v6, other][..], &[][..]),
         (format!("localhost:{port}"), &[v4], &[v6, other]),
         (format!("127.0.0.2:{port}"), &[other], &[v4, v6]),
         (format!("0.0.0.0:{port}"), &[v4, other], &[v6]),
@@ -529,18 +529,67 @@ fn the_listener_uses_the_configured_address() {
 }
 
 #[test]
+fn every_address_is_every_ipv4_one_on_a_kernel_without_ipv6() {
+    let port = free_port();
+    let config = Config::new();
+    let settings = |value: &str| {
+        let settings = config.settings("nobody-http");
+        let v6 = Some(libc::AF_INET6 as u64);
+        let without_v6 = settings.set("LISTEN_ADDR", format!("{value}:{port}"));
+        without_v6.adapt(move |command| refuse(command, libc::SYS_socket, v6, libc::EAFNOSUPPORT))
+    };
+    for value in ["", "[::]"] {
+        let sidecar = settings(value).start();
+        assert_eq!(get(loopback(port), "/healthz").status, "200 OK");
+        let (code, stdout, _) = settings(value).arguments(&["health"]).output();
+        assert_eq!((code, &*stdout), (Some(0), "200 OK\n"));
+        assert_eq!(sidecar.end().0.code(), Some(0));
+    }
+    let (code, _, stderr) = settings("[::1]").output();
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("EAFNOSUPPORT"), "{stderr}");
+}
+
+#[test]
+#[ignore = "needs root"]
+fn every_address_includes_ipv6_in_a_pod_that_has_nothing_else() {
+    let config = Config::new();
+    // Beside the loopback, the network namespace has one address.
+    let v6_only = "ip link set lo up && ip address add fd00::2/128 dev lo nodad && exec \"$@\"";
+    let settings = config.settings("nobody-http").set("LISTEN_ADDR", ":9533");
+    let mut sidecar = settings
+        .through(&["unshare", "--net", "sh", "-c", v6_only, "sh"])
+        .launch();
+    sidecar.expect("watching");
+    let settings = config.settings("nobody-http").set("LISTEN_ADDR", ":9533");
+    inside(sidecar.pid(), || {
+        let answer = get("[fd00::2]:9533".parse().unwrap(), "/readyz");
+        assert_eq!(answer.status, "200 OK");
+        let (code, stdout, _) = settings.arguments(&["health"]).output();
+        assert_eq!((code, &*stdout), (Some(0), "200 OK\n"));
+    });
+}
+
+#[test]
 fn a_port_in_use_or_a_foreign_address_is_an_error_at_startup() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let in_use = listener.local_addr().unwrap().to_string();
     let elsewhere = format!("192.0.2.1:{}", free_port());
     let config = Config::new();
-    for (value, errno) in [(in_use, "EADDRINUSE"), (elsewhere, "EADDRNOTAVAIL")] {
+    for (value, problem) in [
+        (
+            in_use,
+            "EADDRINUSE; something in this Pod has the port; give another",
+        ),
+        (
+            elsewhere,
+            "EADDRNOTAVAIL; this Pod has no such address; give the port alone, as in :9533",
+        ),
+    ] {
         let settings = config.settings("nobody-http").set("LISTEN_ADDR", &value);
         let (code, stdout, stderr) = settings.output();
         assert_eq!((code, stdout.as_str()), (Some(1), ""));
-        let expected = format!(
-            r#"cannot listen on LISTEN_ADDR "{value}": {errno}; give a free port over 1023 and an address of this Pod"#
-        );
+        let expected = format!(r#"cannot listen on LISTEN_ADDR "{value}": {problem}"#);
         assert_eq!(stderr.trim_end().split_once(" error ").unwrap().1, expected);
     }
 }
@@ -556,7 +605,7 @@ fn health_asks_the_running_sidecar() {
         let settings = settings.set("LISTEN_ADDR", address);
         settings.arguments(&["health"]).output()
     };
-    for host in ["", "127.0.0.1", "0.0.0.0", "localhost"] {
+    for host in ["", "127.0.0.1", "0.0.0.0", "[::1]", "localhost"] {
         let expected = (Some(0), "200 OK\n".to_owned(), String::new());
         assert_eq!(health(&format!("{host}:{port}")), expected, "{host}");
     }
@@ -620,7 +669,7 @@ fn a_sidecar_that_cannot_notice_changes_is_not_ready() {
 }
 
 #[test]
-fn readiness_names_a_missing_root() {
+fn w6_a_sidecar_is_not_ready_while_a_root_is_missing() {
     let directory = tempfile::tempdir().unwrap();
     let missing = directory.path().join("missing");
     let mut listening = Listening::start_with("nobody-http", |settings| {
@@ -629,18 +678,18 @@ fn readiness_names_a_missing_root() {
     });
     let response = listening.get("/readyz");
     let expected = format!(
-        "200 OK\n{} is missing or cannot be read\n",
+        "503 Service Unavailable\n{} is missing or cannot be read\n",
         missing.display()
     );
     assert_eq!(
         (response.status.as_str(), response.body),
-        ("200 OK", expected)
+        ("503 Service Unavailable", expected)
     );
     assert_eq!(listening.metric("roots"), 2);
     assert_eq!(listening.metric("roots_missing"), 1);
     fs::create_dir(&missing).unwrap();
     listening.sidecar.expect("is there again");
-    assert_eq!(listening.get("/readyz").body.lines().next(), Some("200 OK"));
+    assert_eq!(listening.get("/readyz").status, "200 OK");
     assert_eq!(listening.metric("roots_missing"), 0);
 }
 

@@ -66,7 +66,7 @@ fn every_error_is_reported_in_one_start_in_the_order_of_the_table() {
             r#"RELOAD_SIGNAL is "SIGHPU", which is not a signal; did you mean SIGHUP?"#,
             r#"VERBOSE is "maybe", which is not a boolean; give true or false"#,
             r#"RELOAD_SETTLE is "soon", which is not a duration; give a number with ms, s, m or h, for example 500ms, or 0"#,
-            r#"LISTEN_ADDR is "here", which is not an address with a port; give for example :9533 for the loopback, 0.0.0.0:9533 or [::]:9533 for every interface"#,
+            r#"LISTEN_ADDR is "here", which is not an address with a port; give for example :9533 for every address, or localhost:9533 for this Pod alone"#,
         ]
     );
 }
@@ -166,7 +166,7 @@ fn addresses_are_checked() {
             "LISTEN_ADDR",
             value,
             &format!(
-                r#"LISTEN_ADDR is "{value}", which is not an address with a port; give for example :9533 for the loopback, 0.0.0.0:9533 or [::]:9533 for every interface"#
+                r#"LISTEN_ADDR is "{value}", which is not an address with a port; give for example :9533 for every address, or localhost:9533 for this Pod alone"#
             ),
         );
     }

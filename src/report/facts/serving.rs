@@ -24,6 +24,15 @@ pub enum Serving<'f> {
     NoAnswer(Errno),
 }
 
+/// Returns the way out if an address cannot be listened on; bind(2).
+fn advice(errno: Errno) -> &'static str {
+    match errno {
+        Errno::ADDRINUSE => "something in this Pod has the port; give another",
+        Errno::ADDRNOTAVAIL => "this Pod has no such address; give the port alone, as in :9533",
+        _ => "give a port over 1023",
+    }
+}
+
 impl Fact for Serving<'_> {
     fn level(&self) -> Option<Level> {
         Some(match self {
@@ -37,9 +46,10 @@ impl Fact for Serving<'_> {
         match *self {
             Self::CannotListen { address, errno } => write!(
                 line,
-                "cannot listen on LISTEN_ADDR {}: {}; give a free port over 1023 and an address of this Pod",
+                "cannot listen on LISTEN_ADDR {}: {}; {}",
                 Quoted(address),
-                Name(errno)
+                Name(errno),
+                advice(errno)
             ),
             Self::CannotAccept(errno) => write!(
                 line,

@@ -63,7 +63,7 @@ impl Fact for Mistake<'_> {
                 shortened(argument)
             ),
             Self::NoHealthEndpoint => line.write_str(
-                "cannot check health: LISTEN_ADDR is not set, so the sidecar serves no health endpoint",
+                "cannot check health: LISTEN_ADDR is not set, so the sidecar does not listen; set it in this container, for example to localhost:9533",
             ),
         }
     }
