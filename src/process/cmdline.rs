@@ -2,6 +2,7 @@
 
 use crate::base::comm::COMM_MAX;
 use crate::base::text::pieces;
+use crate::config::MAX_CMDLINE;
 
 /// Returns the program's name in a first argument: the last component of its path. A title such as `nginx: master process`
 /// ends at the colon.
@@ -38,17 +39,49 @@ pub(super) fn has_name(name: &[u8], comm: &[u8], cmdline: &[u8]) -> bool {
     }
 }
 
-/// Returns true if the arguments, joined by blanks, contain `text`.
-pub(super) fn contains(mut cmdline: &[u8], text: &[u8]) -> bool {
-    let is_same = |(byte, wanted): (&u8, &u8)| byte == wanted || *byte == 0 && *wanted == b' ';
-    while cmdline.len() >= text.len() {
-        if cmdline.iter().zip(text).all(is_same) {
-            return true;
+/// Looks for a text in arguments joined by blanks, which come in parts. Its time is linear in both, whatever they hold: the algorithm of
+/// Knuth, Morris and Pratt.
+pub(super) struct Search<'t> {
+    text: &'t [u8],
+    /// For each beginning of the text, without its first byte: how many bytes at its end are a beginning of the text as well.
+    borders: [u16; MAX_CMDLINE],
+    /// The number of bytes of the text that the parts so far end with.
+    matched: usize,
+}
+
+impl<'t> Search<'t> {
+    /// Returns the search for a text of at most [`MAX_CMDLINE`] bytes.
+    pub(super) fn new(text: &'t [u8]) -> Self {
+        let mut search = Self {
+            text,
+            borders: [0; MAX_CMDLINE],
+            matched: 0,
+        };
+        for at in 1..text.len() {
+            search.step(text[at]);
+            search.borders[at] = search.matched as u16;
         }
-        let [_, rest @ ..] = cmdline else { break };
-        cmdline = rest;
+        search.matched = 0;
+        search
     }
-    false
+
+    /// Takes the next part. Returns true if the text ends in it.
+    pub(super) fn finds(&mut self, part: &[u8]) -> bool {
+        part.iter().any(|byte| {
+            self.step(if *byte == 0 { b' ' } else { *byte });
+            self.matched == self.text.len()
+        })
+    }
+
+    fn step(&mut self, byte: u8) {
+        while self.text.get(self.matched) != Some(&byte) {
+            match self.matched.checked_sub(1) {
+                Some(last) => self.matched = self.borders[last].into(),
+                None => return,
+            }
+        }
+        self.matched += 1;
+    }
 }
 
 /// Returns the arguments that end within the first read of a command line, which filled `length` bytes of `buffer`.
@@ -87,6 +120,44 @@ mod tests {
         ] {
             let found = argument_name(argument.as_bytes());
             assert_eq!(found, name.as_bytes(), "{argument}");
+        }
+    }
+
+    fn is_found(text: &str, parts: &[&str]) -> bool {
+        let mut search = Search::new(text.as_bytes());
+        parts.iter().any(|part| search.finds(part.as_bytes()))
+    }
+
+    #[test]
+    fn a_text_is_found_across_arguments_and_parts() {
+        for (text, parts, expected) in [
+            ("app --x", &["/opt/app\0--x\0"][..], true),
+            ("app --x", &["/opt/a", "pp\0", "--", "x"], true),
+            ("app --x ", &["app\0--x"], false),
+            ("aab", &["aaa", "ab"], true),
+            ("abcabd", &["abcabcabd"], true),
+            ("a", &["", "b", "a"], true),
+            ("ab", &["a", "a", "cb"], false),
+        ] {
+            assert_eq!(is_found(text, parts), expected, "{text:?} in {parts:?}");
+        }
+    }
+
+    #[test]
+    fn the_costliest_command_line_is_searched_in_linear_time() {
+        let text = std::format!("{}b", "a".repeat(MAX_CMDLINE - 1));
+        let started = std::time::Instant::now();
+        assert!(!is_found(&text, &["a".repeat(4 << 20).as_str()]));
+        // Byte by byte from each place, it is four thousand million comparisons.
+        assert!(started.elapsed().as_secs() < 5);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_text_is_found_exactly_if_it_is_there(text in "[ab ]{1,6}", cmdline in "[ab\0]{0,40}", cut in 0..40_usize) {
+            let (first, second) = cmdline.split_at(cut.min(cmdline.len()));
+            let expected = cmdline.replace('\0', " ").contains(&text);
+            proptest::prop_assert_eq!(is_found(&text, &[first, second]), expected);
         }
     }
 

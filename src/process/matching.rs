@@ -1,6 +1,6 @@
 //! Compares a process with the settings.
 
-use super::cmdline::{contains, has_name, whole_arguments};
+use super::cmdline::{Search, has_name, whole_arguments};
 use super::procfs::Proc;
 use super::stat::Process;
 use crate::base::file;
@@ -31,19 +31,14 @@ impl Proc {
         let Some(text) = matcher.cmdline else {
             return Ok(true);
         };
-        loop {
-            if contains(&buffer[..length], text) {
+        let mut search = Search::new(text);
+        while length > 0 {
+            if search.finds(&buffer[..length]) {
                 return Ok(true);
             }
-            // The text may begin in this part and end in the next one.
-            let kept = length.min(MAX_CMDLINE);
-            buffer.copy_within(length - kept..length, 0);
-            let read = file::fill(file.as_fd(), &mut buffer[kept..])?;
-            if read == 0 {
-                return Ok(false);
-            }
-            length = kept + read;
+            length = file::fill(file.as_fd(), &mut buffer)?;
         }
+        Ok(false)
     }
 }
 
