@@ -57,8 +57,8 @@ impl<'t> Search<'t> {
             borders: [0; MAX_CMDLINE],
             matched: 0,
         };
-        for at in 1..text.len() {
-            search.step(text[at]);
+        for (at, byte) in text.iter().enumerate().skip(1) {
+            search.step(*byte);
             search.borders[at] = search.matched as u16;
         }
         search.matched = 0;
