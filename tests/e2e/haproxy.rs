@@ -5,6 +5,7 @@ use crate::pod::Pod;
 use crate::startup::survives_updates_while_it_starts;
 use crate::support::process::{Settings, eventually};
 use crate::support::recipes::recipe;
+use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 
 pub struct Haproxy;
@@ -24,6 +25,11 @@ impl Application for Haproxy {
 
     fn answer(&self, pod: &Pod) -> Option<String> {
         pod.get(PORT, "/")
+    }
+
+    fn hold(&self, pod: &Pod) -> Box<dyn FnOnce()> {
+        let (mut client, mut server) = tunnel(pod, &pod.listen(BACKEND));
+        Box::new(move || carries(&mut client, &mut server))
     }
 }
 
@@ -46,6 +52,13 @@ fn config(text: &str) -> String {
            bind 127.0.0.1:{TUNNEL}
            server backend 127.0.0.1:{BACKEND}\n"
     )
+}
+
+/// Opens a connection through it. Returns its ends, of which the second is the backend's.
+fn tunnel(pod: &Pod, backend: &TcpListener) -> (TcpStream, TcpStream) {
+    let client = pod.connect(TUNNEL).unwrap();
+    let (server, _) = backend.accept().unwrap();
+    (client, server)
 }
 
 /// haproxy without a master, and the signal to send.
@@ -90,10 +103,9 @@ fn connections_survive_several_reloads() {
     let mut open: Vec<_> = ["two", "three", "four"]
         .iter()
         .map(|text| {
-            let client = haproxy.pod.connect(TUNNEL).unwrap();
-            let (server, _) = backend.accept().unwrap();
+            let ends = tunnel(&haproxy.pod, &backend);
             haproxy.update(text);
-            (client, server)
+            ends
         })
         .collect();
     for (client, server) in &mut open {

@@ -52,6 +52,12 @@ impl Download {
         let _ = self.stream.read_to_end(&mut self.received);
         self.received
     }
+
+    /// Reads to the end, and asserts that nothing of [`large_file`] is missing.
+    #[track_caller]
+    pub fn expect_whole(self) {
+        assert!(self.finish() == large_file(), "cut");
+    }
 }
 
 /// Too large for socket buffers: a server cannot finish sending it until the client reads.

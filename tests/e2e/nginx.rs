@@ -48,6 +48,12 @@ impl Application for Nginx {
     fn answer(&self, pod: &Pod) -> Option<String> {
         pod.get(PORT, "/")
     }
+
+    fn hold(&self, pod: &Pod) -> Box<dyn FnOnce()> {
+        pod.write("large", large_file());
+        let download = pod.download(PORT, "/files/large");
+        Box::new(|| download.expect_whole())
+    }
 }
 
 const PORT: u16 = 8080;
@@ -92,17 +98,12 @@ fn a_download_survives_a_reload() {
     let nginx = App::start(Nginx);
     let sidecar = nginx.sidecar(nginx.settings());
     let old_worker = worker(&nginx);
-    nginx.pod.write("large", large_file());
-    let download = nginx.pod.download(PORT, "/files/large");
+    let held = nginx.application.hold(&nginx.pod);
     nginx.update("two");
     let exited = format!("worker process {old_worker} exited with code 0");
     // The old worker still serves the download.
     nginx.expect_logged(&exited, 0);
-
-    assert!(
-        download.finish() == large_file(),
-        "the download is incomplete"
-    );
+    held();
     nginx.expect_logged(&exited, 1);
     expect_reloads(nginx, 1, sidecar);
 }

@@ -80,6 +80,12 @@ impl Application for Postgresql {
     fn answer(&self, pod: &Pod) -> Option<String> {
         ask(pod, PORT, "show app.answer")
     }
+
+    fn hold(&self, pod: &Pod) -> Box<dyn FnOnce()> {
+        let mut session = Session::new(pod, &mut client("127.0.0.1", PORT));
+        let before = session.ask("select pg_backend_pid()");
+        Box::new(move || assert_eq!(session.ask("select pg_backend_pid()"), before))
+    }
 }
 
 #[test]

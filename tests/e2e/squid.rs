@@ -5,6 +5,7 @@ use crate::http::read_head;
 use crate::pod::Pod;
 use crate::startup::survives_updates_while_it_starts;
 use std::io::{BufReader, Write};
+use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 
 pub struct Squid;
@@ -47,6 +48,21 @@ impl Application for Squid {
         let (_, via) = answer.split_once("\r\nVia: 1.1 ")?;
         Some(via.split_once(' ')?.0.to_owned())
     }
+
+    fn hold(&self, pod: &Pod) -> Box<dyn FnOnce()> {
+        let (mut client, mut server) = tunnel(pod, &pod.listen(BACKEND));
+        Box::new(move || carries(&mut client, &mut server))
+    }
+}
+
+/// Opens a connection through it. Returns its ends, of which the second is the backend's.
+fn tunnel(pod: &Pod, backend: &TcpListener) -> (TcpStream, TcpStream) {
+    let mut client = pod.connect(PORT).unwrap();
+    write!(client, "CONNECT 127.0.0.1:{BACKEND} HTTP/1.0\r\n\r\n").unwrap();
+    let (server, _) = backend.accept().unwrap();
+    let mut client = BufReader::new(client);
+    read_head(&mut client);
+    (client.into_inner(), server)
 }
 
 const PORT: u16 = 3128;
@@ -66,13 +82,9 @@ fn tunnels_survive_several_reloads() {
     let open: Vec<_> = ["two", "three", "four"]
         .iter()
         .map(|text| {
-            let mut client = squid.pod.connect(PORT).unwrap();
-            write!(client, "CONNECT 127.0.0.1:{BACKEND} HTTP/1.0\r\n\r\n").unwrap();
-            let (server, _) = backend.accept().unwrap();
-            let mut client = BufReader::new(client);
-            read_head(&mut client);
+            let ends = tunnel(&squid.pod, &backend);
             squid.update(text);
-            (client.into_inner(), server)
+            ends
         })
         .collect();
     println!("squid: {} tunnels held, 0 lost", open.len());
