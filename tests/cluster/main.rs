@@ -18,6 +18,7 @@ mod pod;
 mod policy;
 mod proxy;
 mod report;
+mod scraped;
 mod storm;
 mod volumes;
 mod ways;

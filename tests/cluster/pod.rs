@@ -127,8 +127,14 @@ impl<'n> Pod<'n> {
     /// Returns the value of a metric of the sidecar, fetched through the API server.
     #[track_caller]
     pub fn metric(&self, name: &str) -> u64 {
+        self.metric_at(9533, name)
+    }
+
+    /// Does the same as [`Pod::metric`] at another port.
+    #[track_caller]
+    pub fn metric_at(&self, port: u64, name: &str) -> u64 {
         let path = format!(
-            "/api/v1/namespaces/{}/pods/{}:9533/proxy/metrics",
+            "/api/v1/namespaces/{}/pods/{}:{port}/proxy/metrics",
             self.namespace.name, self.name
         );
         let page = self.namespace.run(&["get", "--raw", &path]);

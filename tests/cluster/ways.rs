@@ -9,7 +9,7 @@ use crate::report;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
-const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/example");
+pub const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/example");
 
 /// Returns the path of a manifest of the example.
 pub fn manifest(name: &str) -> PathBuf {
@@ -18,7 +18,7 @@ pub fn manifest(name: &str) -> PathBuf {
 
 /// Returns the Pod with this label, once it is ready.
 #[track_caller]
-fn pod_of<'n>(namespace: &'n Namespace, label: &str, container: &str) -> Pod<'n> {
+pub fn pod_of<'n>(namespace: &'n Namespace, label: &str, container: &str) -> Pod<'n> {
     let selector = format!("--selector={label}");
     namespace.run(&["wait", "--for=create", "--timeout=60s", "pod", &selector]);
     let path = "--output=jsonpath={.items[0].metadata.name}";
