@@ -3,7 +3,7 @@
 use crate::support::kernel::{inside, refuse};
 use crate::support::process::{Settings, Talker, Target, eventually};
 use crate::support::scene::Config;
-use crate::support::{DEADLINE, is_emulated, program};
+use crate::support::{DEADLINE, is_emulated};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt::set_socket_linger;
 use std::collections::BTreeMap;
@@ -473,29 +473,6 @@ fn l2_accept_is_retried_every_second_after_an_error() {
             .count(),
         1
     );
-}
-
-/// The most KiB that may be resident once every page was requested.
-const RESIDENT_KIB: u64 = 152;
-
-#[test]
-fn l4_with_the_listener_memory_is_within_the_limit() {
-    if !program().to_string_lossy().contains("-musl/") || is_emulated() {
-        eprintln!(
-            "only the release for musl, run by the kernel itself, is this small; see make test"
-        );
-        return;
-    }
-    let listening = Listening::start("nobody-http");
-    for page in ["/metrics", "/readyz", "/healthz", "/none"] {
-        listening.get(page);
-    }
-    let process = format!("/proc/{}", listening.sidecar.pid().as_raw_nonzero());
-    let maps = fs::read_to_string(format!("{process}/smaps_rollup")).unwrap();
-    let line = maps.lines().find(|line| line.starts_with("Rss:")).unwrap();
-    let resident = line.split_whitespace().nth(1).unwrap();
-    let resident: u64 = resident.parse().unwrap();
-    assert!(resident > 0 && resident <= RESIDENT_KIB, "{resident} KiB");
 }
 
 #[test]
