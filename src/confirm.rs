@@ -9,16 +9,16 @@ mod window;
 
 pub use open_watches::OpenWatches;
 
+use crate::base::file;
 use crate::base::signal::Signal;
-use crate::base::sys;
 use crate::base::time::Instant;
 use crate::config::{Config, ConfirmMode};
 use crate::reload::REACTION;
 use crate::report::Report;
 use crate::report::facts::Subject;
 use crate::report::facts::confirming::Confirming;
-use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io::dup;
 use window::{Outcome, Window};
 
 /// The most signalled processes watched for their end.
@@ -41,8 +41,7 @@ impl Target {
     }
 
     fn has_ended(&self) -> bool {
-        let mut descriptors = [PollFd::new(&self.pidfd, PollFlags::IN)];
-        poll(&mut descriptors, Some(&sys::AT_ONCE)).is_ok_and(|ready| ready > 0)
+        file::is_readable(self.pidfd.as_fd())
     }
 }
 
@@ -114,7 +113,7 @@ impl Confirm {
     }
 
     /// Starts to watch the effect of a signal. `pidfd` is `None` if the kernel has none.
-    pub fn signalled(&mut self, subject: Subject, pidfd: Option<OwnedFd>, now: Instant) {
+    pub fn signalled(&mut self, subject: Subject, pidfd: Option<&OwnedFd>, now: Instant) {
         if self.mode == ConfirmMode::Off {
             return;
         }
@@ -126,7 +125,8 @@ impl Confirm {
             }
             self.window = Some(window);
         }
-        if let Some(pidfd) = pidfd {
+        // Without a descriptor of its own, its end goes unnoticed.
+        if let Some(Ok(pidfd)) = pidfd.map(dup) {
             self.watch_target(Target {
                 subject,
                 pidfd,

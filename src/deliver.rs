@@ -4,69 +4,79 @@
 //! delivery are signalled before `/proc` is scanned, and the change is logged afterwards.
 
 mod context;
+mod judge;
 mod obstacle;
 mod send;
 mod targets;
+mod waiters;
 
 pub use context::{ContentChange, Context};
+pub use judge::{Candidate, judge};
 pub use obstacle::wanted;
 
 use crate::base::sys;
 use crate::base::time::Instant;
 use crate::config::Config;
 use crate::confirm::Confirm;
-use crate::process::{Proc, Process, Status, Verdict, guard};
+use crate::process::{Proc, Process, Status, Verdict};
 use crate::reload::{Attempt, Order};
 use crate::report::Report;
-use crate::report::facts::delivering::Delivering;
+use crate::report::facts::delivering::{Delivering, IGNORED, UNSHOWN};
 use crate::report::facts::obstacle::Obstacle;
+use judge::ready_at;
 use obstacle::{no_process, refused, subject, waiting};
-use rustix::io;
+use rustix::io::{self, Errno};
 use send::{hold, send};
-use targets::{HELD_MAX, Target, Targets};
-
-/// A process that ignores the signal has this many times `PROCESS_MIN_AGE` from its start, and `PROCESS_MIN_AGE` from the
-/// change, to install a handler: some ignore a signal while they start, or while they execute themselves again.
-const STARTUP_FACTOR: u64 = 5;
+use targets::{HELD_MAX, Stay, Target, Targets};
+use waiters::Waiters;
 
 /// State kept from one attempt to the next.
 #[derive(Debug)]
-pub struct Delivery<'c> {
+pub struct Delivery {
     targets: Targets,
+    waiters: Waiters,
     /// Why the last attempt was not complete.
-    obstacle: Option<Obstacle<'c>>,
+    obstacle: Option<Obstacle>,
+    /// The log has said that the kernel does not show what a process does with a signal.
+    has_reported_unknown: bool,
 }
 
 /// One attempt and its progress.
-struct Round<'c> {
+struct Round {
     order: Order,
     changed_at: Instant,
+    /// Processes offered the signal, those included that do not need it.
+    offered: u32,
     signalled: u32,
+    /// A process was signalled that is not held.
+    is_over: bool,
     /// The first obstacle.
-    obstacle: Option<Obstacle<'c>>,
+    obstacle: Option<Obstacle>,
     /// When it passes, if that is known.
     ready_at: Option<Instant>,
 }
 
-impl<'c> Delivery<'c> {
+impl Delivery {
     /// Returns the state before any attempt.
     pub const fn new() -> Self {
         Self {
             targets: Targets::new(),
+            waiters: Waiters::new(),
             obstacle: None,
+            has_reported_unknown: false,
         }
     }
 
     /// Returns why the last attempt was not complete; `None` if it was.
-    pub const fn obstacle(&self) -> Option<Obstacle<'c>> {
-        self.obstacle
+    pub const fn obstacle(&self) -> Option<&Obstacle> {
+        self.obstacle.as_ref()
     }
 
     /// Finds and holds the present targets, so that the first change can be delivered without a scan.
     pub fn prepare(&mut self, config: &Config<'_>, proc: &Proc) {
         // An unreadable `/proc` is reported as soon as there is something to deliver.
         let _ = proc.select(&config.matcher, config.select, &mut |process| {
-            let target = self.targets.slot(process, 0);
+            let (target, _) = self.targets.slot(process);
             target.pidfd = hold(process, &config.matcher, proc).unwrap_or_default();
         });
     }
@@ -78,19 +88,20 @@ impl<'c> Delivery<'c> {
         &mut self,
         order: Order,
         changed_at: Instant,
-        context: &mut Context<'_, 'c>,
+        context: &mut Context<'_, '_>,
     ) -> Attempt {
         let mut round = Round {
             order,
             changed_at,
+            offered: 0,
             signalled: 0,
+            is_over: false,
             obstacle: None,
             ready_at: None,
         };
+        self.waiters.begin(order.generation);
         self.signal_held(&mut round, context);
         context.record_change();
-        // The scan meets these obstacles again.
-        (round.obstacle, round.ready_at) = (None, None);
         self.signal_selected(&mut round, context);
         self.obstacle = round.obstacle;
         Attempt {
@@ -100,80 +111,134 @@ impl<'c> Delivery<'c> {
         }
     }
 
-    /// Signals the targets of the last delivery that still match.
-    fn signal_held(&mut self, round: &mut Round<'c>, context: &mut Context<'_, 'c>) {
+    /// Signals the targets that are held: those signalled before, and those that still match.
+    fn signal_held(&mut self, round: &mut Round, context: &mut Context<'_, '_>) {
         let matcher = &context.config.matcher;
         if matcher.pid_file.is_some() {
             // The file may name another process by now.
             return;
         }
         for at in 0..HELD_MAX {
-            if let Some((process, status)) = self.targets.read_held(at, context.proc)
-                && context.proc.matches(&process, matcher)
+            if let Some(held) = self.targets.read_held(at, context.proc)
+                && (held.is_chosen || context.proc.matches(&held.process, matcher))
             {
-                self.offer(&process, Some(&status), round, context);
+                self.offer(&held.process, Some(&held.status), round, context);
             }
         }
+        // One that has just ended is no obstacle: whether there is another one, the scan will tell.
+        round
+            .obstacle
+            .take_if(|it| matches!(it, Obstacle::NoProcess { .. }));
     }
 
     /// Scans `/proc` and signals the processes selected there.
-    fn signal_selected(&mut self, round: &mut Round<'c>, context: &mut Context<'_, 'c>) {
+    fn signal_selected(&mut self, round: &mut Round, context: &mut Context<'_, '_>) {
         let (config, proc) = (context.config, context.proc);
         let scanned = proc.select(&config.matcher, config.select, &mut |process| {
             self.offer(process, None, round, context);
         });
+        // Otherwise the targets tell who was signalled.
+        if round.is_over && scanned.is_ok() {
+            self.waiters.end();
+        }
         if round.obstacle.is_none() {
             round.obstacle = match scanned {
                 Err(errno) => Some(Obstacle::NoProc(errno)),
-                Ok(scanned) if scanned.no_pid_file => Some(Obstacle::NoPidFile(wanted(config))),
-                Ok(scanned) if scanned.selected == 0 && round.signalled == 0 => {
-                    Some(no_process(config, scanned.others))
-                }
+                Ok(scanned) if scanned.no_pid_file => Some(Obstacle::NoPidFile),
+                Ok(scanned) if round.offered == 0 => Some(no_process(config, scanned.others)),
                 Ok(_) => None,
             };
         }
     }
 
-    /// Signals a process, if the order concerns it and it was not signalled yet. `status` is given if it was just read.
+    /// Signals a process, if the order concerns it and it was not signalled yet. `status` is given for one that is held.
     fn offer(
         &mut self,
         process: &Process,
         status: Option<&Status>,
-        round: &mut Round<'c>,
-        context: &mut Context<'_, 'c>,
+        round: &mut Round,
+        context: &mut Context<'_, '_>,
     ) {
-        let target = self.targets.slot(process, round.order.generation);
+        round.offered += 1;
+        if self.waiters.is_done(process.pid) {
+            return;
+        }
+        let (target, stay) = self.targets.slot(process);
         if target.signalled == round.order.generation {
             return;
         }
         if !round.order.concerns(process.start) {
-            context.record(&Delivering::StartedAfter(subject(process)));
+            // The scan comes across those that are held as well.
+            if status.is_none() {
+                context.record(&Delivering::StartedAfter(subject(process)));
+            }
             return;
         }
         match signal(target, process, status, round, context) {
-            Ok(()) => {
+            Ok(verdict) => {
                 round.signalled += 1;
-                record_signal(target, process, round, context);
+                round.is_over |= stay == Stay::Brief;
+                target.signalled = round.order.generation;
+                self.record_signal(process, verdict, round, context);
             }
             Err(obstacle) => {
-                if matches!(obstacle, Obstacle::Guarded(..) | Obstacle::Ignored(..)) {
+                if obstacle.is_unprepared() {
                     target.unready = sys::now();
                 }
-                round.add_obstacle(obstacle, target.ready_at(context.config.min_age));
+                let ready_at = ready_at(target.unready, context.config);
+                if matches!(obstacle, Obstacle::NoProcess { .. }) {
+                    round.offered -= 1;
+                } else {
+                    self.waiters.add(process.pid);
+                }
+                round.add_obstacle(obstacle, ready_at);
             }
         }
     }
+
+    /// Records and logs that a process was signalled, and watches what becomes of it.
+    fn record_signal(
+        &mut self,
+        process: &Process,
+        verdict: Verdict,
+        round: &Round,
+        context: &mut Context<'_, '_>,
+    ) {
+        let now = sys::now();
+        let (signal, subject) = (context.config.signal, subject(process));
+        let (target, _) = self.targets.slot(process);
+        context
+            .confirm
+            .signalled(subject, target.pidfd.as_ref(), now);
+        context.record(&Delivering::Sent {
+            signal,
+            subject,
+            after: now.since(round.changed_at),
+        });
+        let why = match verdict {
+            Verdict::SendIgnored => IGNORED,
+            Verdict::SendUnknown if !core::mem::replace(&mut self.has_reported_unknown, true) => {
+                UNSHOWN
+            }
+            _ => return,
+        };
+        context.record(&Delivering::SentInDoubt {
+            why,
+            signal,
+            subject,
+        });
+    }
 }
 
-impl Default for Delivery<'_> {
+impl Default for Delivery {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<'c> Round<'c> {
+impl Round {
     /// Keeps the first obstacle. A process that has just ended gives way to any other.
-    fn add_obstacle(&mut self, obstacle: Obstacle<'c>, ready_at: Instant) {
+    fn add_obstacle(&mut self, obstacle: Obstacle, ready_at: Instant) {
         if matches!(self.obstacle, None | Some(Obstacle::NoProcess { .. })) {
             self.ready_at = matches!(obstacle, Obstacle::TooYoung(_)).then_some(ready_at);
             self.obstacle = Some(obstacle);
@@ -182,28 +247,31 @@ impl<'c> Round<'c> {
 }
 
 /// Signals a process, or returns the obstacle.
-fn signal<'c>(
+fn signal(
     target: &mut Target,
     process: &Process,
     status: Option<&Status>,
-    round: &Round<'c>,
-    context: &mut Context<'_, 'c>,
-) -> Result<(), Obstacle<'c>> {
+    round: &Round,
+    context: &mut Context<'_, '_>,
+) -> Result<Verdict, Obstacle> {
     let (config, proc) = (context.config, context.proc);
-    let status = match status {
-        Some(status) => *status,
-        None => proc
-            .status(process.pid)
-            .map_err(|errno| refused(errno, None, process, config))?,
+    let status = match status.map_or_else(|| proc.status(process.pid), |status| Ok(*status)) {
+        // It says as little as a status without the lines that matter.
+        Err(Errno::PERM | Errno::ACCESS) => Status::default(),
+        read => read.map_err(|errno| refused(errno, None, process, config))?,
     };
-    let verdict = judge(target, process, &status, round, context)?;
-    if verdict == Verdict::SendIgnored {
-        context.record(&Delivering::SentIgnored(config.signal, subject(process)));
-    }
+    let candidate = Candidate {
+        process,
+        status: &status,
+        unready: target.unready,
+        changed_at: round.changed_at,
+    };
+    let verdict = judge(candidate, config, proc)?;
     if round.signalled == 0 {
         context.confirm.before_signal();
     }
     send_to(target, process, context)
+        .map(|()| verdict)
         .map_err(|errno| refused(errno, Some(status.uid), process, config))
 }
 
@@ -213,56 +281,6 @@ fn send_to(target: &mut Target, process: &Process, context: &Context<'_, '_>) ->
         target.pidfd = hold(process, &config.matcher, context.proc)?;
     }
     send(config.signal, process.pid, target.pidfd.as_ref())
-}
-
-/// Decides whether a process is ready for the signal.
-fn judge<'c>(
-    target: &Target,
-    process: &Process,
-    status: &Status,
-    round: &Round<'c>,
-    context: &Context<'_, 'c>,
-) -> Result<Verdict, Obstacle<'c>> {
-    let config = context.config;
-    let now = sys::now();
-    let verdict = if config.guard {
-        guard(process.pid, config.signal, status, context.proc)
-    } else {
-        Verdict::Send
-    };
-    match verdict {
-        Verdict::Hold => return Err(Obstacle::Guarded(config.signal, subject(process))),
-        Verdict::SendIgnored => {
-            let started = process.start.plus(config.min_age.times(STARTUP_FACTOR));
-            if started.max(round.changed_at.plus(config.min_age)) > now {
-                return Err(Obstacle::Ignored(config.signal, subject(process)));
-            }
-        }
-        Verdict::Send => {}
-    }
-    if target.ready_at(config.min_age) > now {
-        return Err(Obstacle::TooYoung(subject(process)));
-    }
-    Ok(verdict)
-}
-
-/// Records and logs that a process was signalled, and holds it for the next delivery.
-fn record_signal(
-    target: &mut Target,
-    process: &Process,
-    round: &Round<'_>,
-    context: &mut Context<'_, '_>,
-) {
-    let now = sys::now();
-    target.signalled = round.order.generation;
-    let subject = subject(process);
-    context.confirm.signalled(subject, target.pidfd.take(), now);
-    context.record(&Delivering::Sent {
-        signal: context.config.signal,
-        subject,
-        after: now.since(round.changed_at),
-    });
-    target.pidfd = hold(process, &context.config.matcher, context.proc).unwrap_or_default();
 }
 
 /// Signals every selected process once. Returns false, with the obstacle logged, if one could not be signalled.
@@ -284,7 +302,7 @@ pub fn signal_now(config: &Config<'_>, proc: &Proc, report: &mut Report) -> bool
     delivery.attempt(order, now, &mut context);
     match delivery.obstacle() {
         Some(obstacle) => {
-            report.record(&Delivering::NotSignalled(obstacle));
+            report.record(&Delivering::NotSignalled(obstacle, &wanted(config)));
             false
         }
         None => true,

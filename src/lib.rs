@@ -21,7 +21,7 @@
 //!
 //! # Limits
 //! 64 roots, 64 process names, 16 levels of directories, 262,144 entries below a root, 8 MiB of a file read in full, log lines
-//! of 4,096 bytes, 16 processes remembered between two deliveries, at most 8 watched for their end, and 64 directories
+//! of 4,096 bytes, 16 processes held and 64 remembered as waiting between two attempts, at most 8 watched for their end, and 64 directories
 //! or files for being opened, after a signal, 8 connections with requests of 8 KiB.
 
 #![cfg_attr(not(test), no_std)]

@@ -11,6 +11,7 @@ mod procfs;
 mod select;
 mod stat;
 mod status;
+mod threads;
 
 pub use crate::config::{Matcher, Select};
 pub use guard::{Disposition, Verdict, guard};

@@ -280,7 +280,7 @@ impl Sidecar<'_> {
             misses_changes: self.compare_at().is_none() && self.watch.is_incomplete(),
             pending: pending.map(|since| Pending {
                 since,
-                obstacle: self.waiting.and(self.delivery.obstacle()),
+                obstacle: self.waiting.and(self.delivery.obstacle().copied()),
             }),
             now,
         };

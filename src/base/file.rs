@@ -1,6 +1,8 @@
 //! Opening files, and reading them into buffers of a fixed size.
 
+use crate::base::sys;
 use crate::base::text::{Text, Word};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{self, CWD, FileType, Mode, OFlags};
 use rustix::io::{self, Errno};
@@ -125,6 +127,12 @@ impl<'f> Lines<'f> {
             }
         }
     }
+}
+
+/// Returns true if a descriptor can be read without waiting: for a pidfd, that its process has ended; poll(2).
+pub fn is_readable(fd: BorrowedFd<'_>) -> bool {
+    let mut descriptors = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];
+    poll(&mut descriptors, Some(&sys::AT_ONCE)).is_ok_and(|ready| ready > 0)
 }
 
 #[cfg(test)]

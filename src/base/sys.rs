@@ -146,16 +146,17 @@ pub fn reap_children() {
     }
 }
 
+/// The signals that end the program or continue it, as a set.
+const INTERRUPTING: u64 =
+    1 << (libc::SIGTERM - 1) | 1 << (libc::SIGINT - 1) | 1 << (libc::SIGCONT - 1);
+
 /// Returns true if a signal has come that ends the program, or continues it: what it is doing is to be broken off. Takes no signal;
 /// sigpending(2).
 pub fn is_interrupted() -> bool {
     let mut pending = 0_u64;
     // SAFETY: the call fills a set of the given size.
     unsafe { libc::syscall(libc::SYS_rt_sigpending, &raw mut pending, size_of::<u64>()) };
-    let interrupting = [libc::SIGTERM, libc::SIGINT, libc::SIGCONT];
-    interrupting
-        .iter()
-        .any(|signal| pending >> (signal - 1) & 1 != 0)
+    pending & INTERRUPTING != 0
 }
 
 /// Reads one pending signal from a descriptor of [`signal_descriptor`]; signalfd(2).

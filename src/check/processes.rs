@@ -5,10 +5,10 @@ use crate::base::sys;
 use crate::base::text::{Word, valid_utf8};
 use crate::base::time::{Instant, Millis};
 use crate::config::{Config, Select};
-use crate::deliver;
+use crate::deliver::{self, Candidate as Judged};
 use crate::mount;
-use crate::process::{Proc, Process, Verdict, guard};
-use crate::report::facts::obstacle::{HIDDEN, NO_PID_FILE, NOT_PERMITTED, NOT_SHARED};
+use crate::process::{Proc, Process, Status, Verdict};
+use crate::report::facts::obstacle::{HIDDEN, NO_PID_FILE, NOT_PERMITTED, NOT_SHARED, Obstacle};
 use crate::report::line::{Format, Level, Line};
 use crate::report::print::Printer;
 use core::fmt::{self, Display, Write};
@@ -88,14 +88,13 @@ struct Candidate<'p> {
 impl<'p> Candidate<'p> {
     fn read(process: &'p Process, config: &Config<'_>, proc: &Proc, now: Instant) -> Self {
         let status = proc.status(process.pid).unwrap_or_default();
-        let verdict = guard(process.pid, config.signal, &status, proc);
         let age = now.since(process.start);
         Self {
             process,
             uid: status.uid,
             age,
             disposition: status.disposition(config.signal).name(),
-            outcome: Outcome::of(process, age, verdict, config, proc),
+            outcome: Outcome::of(process, &status, config, proc),
         }
     }
 
@@ -133,32 +132,34 @@ enum Outcome {
     NotSelected,
     NotPermitted,
     TooYoung,
+    /// It ignores the signal, perhaps only while it starts.
+    Starting,
     Guarded,
 }
 
 impl Outcome {
-    fn of(
-        process: &Process,
-        age: Millis,
-        verdict: Verdict,
-        config: &Config<'_>,
-        proc: &Proc,
-    ) -> Self {
+    fn of(process: &Process, status: &Status, config: &Config<'_>, proc: &Proc) -> Self {
         // A process file names this one process, whatever its ancestors are.
         let is_selected = config.matcher.pid_file.is_some()
             || proc.is_selected(process, &config.matcher, config.select);
         if !is_selected {
-            Self::NotSelected
-        } else if test_kill_process(process.pid) == Err(Errno::PERM) {
-            Self::NotPermitted
-        } else if age < config.min_age {
-            Self::TooYoung
-        } else if config.guard && verdict == Verdict::Hold {
-            Self::Guarded
-        } else if verdict == Verdict::SendIgnored {
-            Self::Ignored
-        } else {
-            Self::Signalled
+            return Self::NotSelected;
+        }
+        if test_kill_process(process.pid) == Err(Errno::PERM) {
+            return Self::NotPermitted;
+        }
+        let candidate = Judged {
+            process,
+            status,
+            unready: process.start,
+            changed_at: Instant::BOOT,
+        };
+        match deliver::judge(candidate, config, proc) {
+            Ok(Verdict::SendIgnored) => Self::Ignored,
+            Ok(_) => Self::Signalled,
+            Err(Obstacle::TooYoung(_)) => Self::TooYoung,
+            Err(Obstacle::Ignored(..)) => Self::Starting,
+            Err(_) => Self::Guarded,
         }
     }
 
@@ -172,6 +173,7 @@ impl Outcome {
             Self::Signalled | Self::Ignored | Self::NotSelected => None,
             Self::NotPermitted => Some("not permitted"),
             Self::TooYoung => Some("younger than PROCESS_MIN_AGE"),
+            Self::Starting => Some("ignores the signal, perhaps until it is ready"),
             Self::Guarded => Some("the signal would end or stop it"),
         }
     }

@@ -27,7 +27,7 @@ pub(super) const fn subject(process: &Process) -> Subject {
 }
 
 /// Returns the obstacle if no process matches while this many other processes are visible.
-pub(super) fn no_process<'c>(config: &Config<'c>, others: u32) -> Obstacle<'c> {
+pub(super) fn no_process(config: &Config<'_>, others: u32) -> Obstacle {
     let hint = if getpid() == Pid::INIT {
         Some(NOT_SHARED)
     } else if others == 0 && config.matcher.pid_file.is_none() {
@@ -36,19 +36,16 @@ pub(super) fn no_process<'c>(config: &Config<'c>, others: u32) -> Obstacle<'c> {
     } else {
         None
     };
-    Obstacle::NoProcess {
-        hint,
-        wanted: wanted(config),
-    }
+    Obstacle::NoProcess { hint }
 }
 
 /// Returns the obstacle if a system call about a process fails.
-pub(super) fn refused<'c>(
+pub(super) fn refused(
     errno: Errno,
     uid: Option<u32>,
     process: &Process,
-    config: &Config<'c>,
-) -> Obstacle<'c> {
+    config: &Config<'_>,
+) -> Obstacle {
     match errno {
         // It has just ended. The next attempt finds its successor.
         Errno::SRCH | Errno::NOENT => no_process(config, 1),
@@ -62,13 +59,13 @@ pub(super) fn refused<'c>(
 }
 
 /// Returns the obstacle as the state machine knows it.
-pub(super) const fn waiting(obstacle: &Obstacle<'_>) -> Waiting {
+pub(super) const fn waiting(obstacle: &Obstacle) -> Waiting {
     match obstacle {
         Obstacle::NoProcess { .. } => Waiting::NoProcess,
-        Obstacle::NoPidFile(_) => Waiting::PidFile,
+        Obstacle::NoPidFile => Waiting::PidFile,
         Obstacle::NotPermitted { .. } => Waiting::NotPermitted,
         Obstacle::TooYoung(_) => Waiting::TooYoung,
-        Obstacle::Guarded(..) => Waiting::Guarded,
+        Obstacle::Guarded { .. } => Waiting::Guarded,
         Obstacle::Ignored(..) => Waiting::Ignored,
         Obstacle::NoProc(_) | Obstacle::Refused(..) => Waiting::Failed,
     }

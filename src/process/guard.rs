@@ -2,6 +2,7 @@
 
 use super::procfs::Proc;
 use super::status::Status;
+use super::threads::Awaited;
 use crate::base::signal::{DefaultAction, Signal};
 use rustix::process::Pid;
 
@@ -12,8 +13,12 @@ pub enum Verdict {
     Send,
     /// Send it, but it will have no effect: the process ignores it.
     SendIgnored,
+    /// Send it, although the kernel does not show what the process does with it.
+    SendUnknown,
     /// Hold it back: it would end or stop the process.
     Hold,
+    /// Hold it back: it would end or stop the process, unless that waits for it, which cannot be seen.
+    HoldUnseen,
 }
 
 /// The disposition of a signal in a process; signal(7).
@@ -27,6 +32,8 @@ pub enum Disposition {
     Blocked,
     /// The signal's default action happens.
     Default,
+    /// The kernel does not show it.
+    Unknown,
 }
 
 impl Disposition {
@@ -37,6 +44,7 @@ impl Disposition {
             Self::Caught => "caught",
             Self::Blocked => "blocked",
             Self::Default => "default",
+            Self::Unknown => "unknown",
         }
     }
 }
@@ -45,7 +53,9 @@ impl Status {
     /// Returns what the process does with a signal.
     pub const fn disposition(&self, signal: Signal) -> Disposition {
         let mask = signal.mask();
-        if self.ignored & mask != 0 {
+        if !self.shows_signals {
+            Disposition::Unknown
+        } else if self.ignored & mask != 0 {
             Disposition::Ignored
         } else if self.caught & mask != 0 {
             Disposition::Caught
@@ -59,15 +69,11 @@ impl Status {
 
 /// Decides about a process whose status has just been read.
 pub fn guard(pid: Pid, signal: Signal, status: &Status, proc: &Proc) -> Verdict {
-    verdict(signal, status, || proc.is_blocked_by_a_thread(pid, signal))
+    verdict(signal, status, || proc.awaits(pid, signal))
 }
 
-/// Decides from a status. Asks `is_blocked_by_a_thread`, which is expensive, only if the answer depends on it.
-fn verdict(
-    signal: Signal,
-    status: &Status,
-    is_blocked_by_a_thread: impl FnOnce() -> bool,
-) -> Verdict {
+/// Decides from a status. Asks `awaited`, which is expensive, only if the answer depends on it.
+fn verdict(signal: Signal, status: &Status, awaited: impl FnOnce() -> Awaited) -> Verdict {
     let is_harmless = matches!(
         signal.default_action(),
         DefaultAction::Ignore | DefaultAction::Continue
@@ -75,13 +81,13 @@ fn verdict(
     match status.disposition(signal) {
         Disposition::Ignored => Verdict::SendIgnored,
         Disposition::Caught | Disposition::Blocked => Verdict::Send,
-        Disposition::Default => {
-            if signal.is_meant_to_end() || is_harmless || is_blocked_by_a_thread() {
-                Verdict::Send
-            } else {
-                Verdict::Hold
-            }
-        }
+        _ if signal.is_meant_to_end() || is_harmless => Verdict::Send,
+        Disposition::Unknown => Verdict::SendUnknown,
+        Disposition::Default => match awaited() {
+            Awaited::Yes => Verdict::Send,
+            Awaited::No => Verdict::Hold,
+            Awaited::Unseen => Verdict::HoldUnseen,
+        },
     }
 }
 
@@ -89,13 +95,20 @@ fn verdict(
 mod tests {
     use super::*;
 
-    fn decide(signal: &str, status: Status, is_blocked_by_a_thread: bool) -> Verdict {
+    fn default() -> Status {
+        Status {
+            shows_signals: true,
+            ..Status::default()
+        }
+    }
+
+    fn decide(signal: &str, status: Status, awaited: Awaited) -> Verdict {
         let signal = Signal::parse(signal.as_bytes()).unwrap();
-        verdict(signal, &status, || is_blocked_by_a_thread)
+        verdict(signal, &status, || awaited)
     }
 
     fn all(field: fn(&mut Status) -> &mut u64) -> Status {
-        let mut status = Status::default();
+        let mut status = default();
         *field(&mut status) = u64::MAX;
         status
     }
@@ -103,25 +116,26 @@ mod tests {
     #[test]
     fn p4_a_signal_that_would_end_or_stop_the_process_is_held() {
         for signal in ["HUP", "USR1", "USR2", "SEGV", "TSTP", "RTMIN+3"] {
-            let verdict = decide(signal, Status::default(), false);
-            assert_eq!(verdict, Verdict::Hold, "{signal}");
+            for (awaited, expected) in [
+                (Awaited::Yes, Verdict::Send),
+                (Awaited::No, Verdict::Hold),
+                (Awaited::Unseen, Verdict::HoldUnseen),
+            ] {
+                assert_eq!(decide(signal, default(), awaited), expected, "{signal}");
+            }
         }
     }
 
     #[test]
     fn p4_a_prepared_process_gets_the_signal() {
         for signal in ["HUP", "USR1", "TSTP", "RTMAX"] {
-            for (status, is_blocked_by_a_thread, expected) in [
-                (all(|status| &mut status.caught), false, Verdict::Send),
-                (all(|status| &mut status.blocked), false, Verdict::Send),
-                (Status::default(), true, Verdict::Send),
-                (
-                    all(|status| &mut status.ignored),
-                    false,
-                    Verdict::SendIgnored,
-                ),
+            for (status, expected) in [
+                (all(|status| &mut status.caught), Verdict::Send),
+                (all(|status| &mut status.blocked), Verdict::Send),
+                (all(|status| &mut status.ignored), Verdict::SendIgnored),
+                (Status::default(), Verdict::SendUnknown),
             ] {
-                let verdict = decide(signal, status, is_blocked_by_a_thread);
+                let verdict = decide(signal, status, Awaited::No);
                 assert_eq!(verdict, expected, "{signal} {status:?}");
             }
         }
@@ -132,7 +146,8 @@ mod tests {
         for signal in [
             "TERM", "INT", "QUIT", "KILL", "ABRT", "STOP", "CHLD", "URG", "WINCH", "CONT",
         ] {
-            let verdict = decide(signal, Status::default(), false);
+            let verdict = decide(signal, default(), Awaited::No);
+            assert_eq!(verdict, decide(signal, Status::default(), Awaited::No));
             assert_eq!(verdict, Verdict::Send, "{signal}");
         }
     }
@@ -147,9 +162,9 @@ mod tests {
         ] {
             let status = Status {
                 caught,
-                ..Status::default()
+                ..default()
             };
-            assert_eq!(decide(signal, status, false), expected, "{signal}");
+            assert_eq!(decide(signal, status, Awaited::No), expected, "{signal}");
         }
     }
 }

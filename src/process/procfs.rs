@@ -4,7 +4,6 @@ use super::stat::{Process, parse_pid, parse_stat};
 use super::status::Status;
 use crate::base::comm::Comm;
 use crate::base::file::{self, Lines};
-use crate::base::signal::Signal;
 use crate::base::text::{Word, parse_number, pieces};
 use core::mem::MaybeUninit;
 use rustix::fd::{AsFd, OwnedFd};
@@ -96,31 +95,11 @@ impl Proc {
     /// # Errors
     /// As for [`read`](Self::read).
     pub fn status(&self, pid: Pid) -> io::Result<Status> {
-        self.status_at(pid, b"status")
-    }
-
-    /// Returns true if any thread of the process blocks the signal: it may be waiting for it in sigwait(3).
-    pub(super) fn is_blocked_by_a_thread(&self, pid: Pid, signal: Signal) -> bool {
-        let Ok(tasks) = self.open(pid, b"task", OFlags::DIRECTORY) else {
-            return false;
-        };
-        let mut is_blocked = false;
-        // An unreadable thread has ended, and so blocks nothing.
-        let _ = each_id(&tasks, &mut |thread| {
-            let mut name = Word::new();
-            name.push(b"task/");
-            name.push_number(thread.as_raw_nonzero().get() as u64, 0);
-            name.push(b"/status");
-            let status = self.status_at(pid, name.as_bytes()).unwrap_or_default();
-            is_blocked |= status.blocked & signal.mask() != 0;
-            Ok(())
-        });
-        is_blocked
+        Self::read_status(&self.open(pid, b"status", OFlags::empty())?)
     }
 
     /// Reads a status file. One read usually suffices; a list of groups longer than the buffer is skipped.
-    fn status_at(&self, pid: Pid, name: &[u8]) -> io::Result<Status> {
-        let file = self.open(pid, name, OFlags::empty())?;
+    pub(super) fn read_status(file: &OwnedFd) -> io::Result<Status> {
         let mut buffer = [0; 2048];
         let mut lines = Lines::new(file.as_fd(), &mut buffer);
         let mut status = Status::default();
@@ -160,8 +139,11 @@ impl Proc {
     }
 }
 
-/// Calls `visit` for each entry of a directory whose name is a process id.
-fn each_id(directory: &OwnedFd, visit: &mut dyn FnMut(Pid) -> io::Result<()>) -> io::Result<()> {
+/// Calls `visit` for each entry of a directory whose name is a process id, until it fails.
+pub(super) fn each_id(
+    directory: &OwnedFd,
+    visit: &mut dyn FnMut(Pid) -> io::Result<()>,
+) -> io::Result<()> {
     let mut buffer = [MaybeUninit::uninit(); 1024];
     let mut entries = RawDir::new(directory, &mut buffer);
     while let Some(entry) = entries.next() {

@@ -3,6 +3,7 @@
 use super::stat::is_alive;
 use crate::base::comm::Comm;
 use crate::base::text::{parse_number, pieces};
+use core::array;
 use core::ops::ControlFlow;
 
 /// A process's owner and its handling of signals. In the masks signal 1 is the lowest bit.
@@ -14,6 +15,8 @@ pub struct Status {
     pub is_dead: bool,
     /// Its effective user id.
     pub uid: u32,
+    /// The masks below are known. Some kernels, gVisor's for one, leave them out.
+    pub shows_signals: bool,
     /// The signals that this thread blocks.
     pub blocked: u64,
     /// The signals that the process ignores.
@@ -26,8 +29,7 @@ impl Status {
     /// Takes in one line of the file. Breaks after the last line that matters.
     pub(super) fn parse_line(&mut self, line: &[u8]) -> ControlFlow<()> {
         let mut fields = pieces(line, b'\t');
-        let key = fields.next().unwrap_or_default();
-        let value = fields.next().unwrap_or_default();
+        let [key, value, second] = array::from_fn(|_| fields.next().unwrap_or_default());
         let mask = || parse_number(value, 16).unwrap_or(0);
         match key {
             // The name may contain a tab, so take the whole line.
@@ -35,13 +37,14 @@ impl Status {
             b"State:" => self.is_dead = !is_alive(value),
             b"Uid:" => {
                 // The real uid comes first, then the effective one.
-                let effective = fields.next().unwrap_or_default();
-                self.uid = parse_number(effective, 10).unwrap_or(0) as u32;
+                self.uid = parse_number(second, 10).unwrap_or(0) as u32;
             }
             b"SigBlk:" => self.blocked = mask(),
             b"SigIgn:" => self.ignored = mask(),
             b"SigCgt:" => {
-                self.caught = mask();
+                let caught = parse_number(value, 16);
+                self.shows_signals = caught.is_some();
+                self.caught = caught.unwrap_or(0);
                 return ControlFlow::Break(());
             }
             _ => {}

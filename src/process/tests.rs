@@ -2,6 +2,7 @@
 
 use super::fixture::{NGINX, OWN, Sample, Tree, cmdline, names, open, stat_line};
 use super::stat::KERNEL_THREAD;
+use super::threads::Awaited;
 use super::*;
 use crate::base::comm::Comm;
 use crate::base::signal::Signal;
@@ -340,6 +341,7 @@ fn a_status_is_read_whatever_the_length_of_the_list_of_groups() {
         comm: Comm::new(b"SigCgt:\tff"),
         is_dead: false,
         uid: 1001,
+        shows_signals: true,
         blocked: 0x10000,
         ignored: 0x1000,
         caught: 0x8000_0001_8001_4a03,
@@ -380,27 +382,38 @@ fn missing_and_malformed_status_lines_count_as_nothing_set() {
 }
 
 #[test]
-fn p4_a_signal_blocked_by_any_thread_is_found() {
+fn p4_a_signal_that_any_thread_blocks_or_waits_for_is_awaited() {
     let tree = Tree::of(&[NGINX]);
-    let add_thread = |tid: &str, blocked: u64| {
+    let add_thread = |tid: &str, blocked: u64, sleeps_in: &str| {
         let status = format!("Name:\tx\nSigBlk:\t{blocked:016x}\n");
         tree.write(&format!("10/task/{tid}/status"), status);
+        tree.write(&format!("10/task/{tid}/wchan"), sleeps_in);
     };
-    // More than one buffer of directory entries, one without a status, one that is no thread.
+    // More than one buffer of directory entries, and one that is no thread.
     for tid in 10..150 {
-        add_thread(&tid.to_string(), 0);
+        add_thread(&tid.to_string(), 0, "do_epoll_wait");
     }
-    fs::create_dir(tree.path("10/task/200")).unwrap();
-    add_thread("x", u64::MAX);
-    let is_blocked = |signal: &[u8]| {
+    add_thread("x", u64::MAX, "do_sigtimedwait");
+    let awaits = |signal: &[u8]| {
         let signal = Signal::parse(signal).unwrap();
-        tree.proc()
-            .is_blocked_by_a_thread(Pid::from_raw(10).unwrap(), signal)
+        tree.proc().awaits(Pid::from_raw(10).unwrap(), signal)
     };
-    assert!(!is_blocked(b"HUP"));
-    add_thread("201", Signal::HUP.mask());
-    assert!(is_blocked(b"HUP"));
-    assert!(!is_blocked(b"INT"));
+    assert_eq!(awaits(b"HUP"), Awaited::No);
+    // What may not be seen, and a thread that runs or has ended.
+    add_thread("200", 0, "0");
+    fs::create_dir(tree.path("10/task/201")).unwrap();
+    assert_eq!(awaits(b"HUP"), Awaited::Unseen);
+    add_thread("202", Signal::HUP.mask(), "0");
+    assert_eq!(awaits(b"HUP"), Awaited::Yes);
+    assert_eq!(awaits(b"INT"), Awaited::Unseen);
+    for sleeps_in in [
+        "do_sigtimedwait",
+        "sys_rt_sigtimedwait",
+        "do_sigtimedwait.isra.0",
+    ] {
+        add_thread("203", 0, sleeps_in);
+        assert_eq!(awaits(b"INT"), Awaited::Yes, "{sleeps_in}");
+    }
 }
 
 // The sidecar itself.

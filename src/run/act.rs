@@ -3,7 +3,7 @@
 use super::sidecar::Sidecar;
 use crate::base::sys;
 use crate::base::time::{Instant, Millis};
-use crate::deliver::{ContentChange, Context};
+use crate::deliver::{self, ContentChange, Context};
 use crate::reload::{Action, Change, Event, Note, Order, Scan};
 use crate::report::Report;
 use crate::report::facts::delivering::Delivering;
@@ -142,6 +142,7 @@ impl Sidecar<'_> {
         if note == Note::Reverted {
             self.changes.accept();
         }
+        let wanted = deliver::wanted(self.config);
         report.record(&match note {
             // Reported by `record_change`, with the names of the changed entries.
             Note::Changed => return,
@@ -151,7 +152,7 @@ impl Sidecar<'_> {
             Note::NotNeeded => Delivering::NotNeeded,
             Note::Arrived(after) => Delivering::Arrived(after),
             Note::StillWaiting(_) => match self.delivery.obstacle() {
-                Some(obstacle) => Delivering::Pending(obstacle),
+                Some(obstacle) => Delivering::Pending(obstacle, &wanted),
                 None => return,
             },
         });

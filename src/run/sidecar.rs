@@ -27,7 +27,7 @@ pub(super) struct Sidecar<'c> {
     pub(super) watch: Watch,
     pub(super) reload: Reload,
     pub(super) requests: Requests,
-    pub(super) delivery: Delivery<'c>,
+    pub(super) delivery: Delivery,
     pub(super) confirm: Confirm,
     pub(super) changes: Changes,
     pub(super) http: Http,

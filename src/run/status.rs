@@ -3,6 +3,7 @@
 use crate::base::encode::Bytes;
 use crate::base::time::{Instant, Millis};
 use crate::config::Config;
+use crate::deliver;
 use crate::http::{Page, Pages, Readiness};
 use crate::report::facts::obstacle::Obstacle;
 use crate::report::line::{Format, Level, Line};
@@ -23,17 +24,17 @@ pub(super) struct Status<'s, 'c> {
     /// Neither inotify nor comparing notices every change.
     pub(super) misses_changes: bool,
     /// A change that is not delivered, and since when.
-    pub(super) pending: Option<Pending<'c>>,
+    pub(super) pending: Option<Pending>,
     pub(super) now: Instant,
 }
 
 /// A change that could not be delivered.
 #[derive(Clone, Copy)]
-pub(super) struct Pending<'c> {
+pub(super) struct Pending {
     /// When the change began.
     pub(super) since: Instant,
     /// The obstacle; `None` while it only waits for `RELOAD_MIN_INTERVAL`.
-    pub(super) obstacle: Option<Obstacle<'c>>,
+    pub(super) obstacle: Option<Obstacle>,
 }
 
 impl Pages for Status<'_, '_> {
@@ -65,7 +66,7 @@ impl Pages for Status<'_, '_> {
             let mut line = line();
             let seconds = self.now.since(pending.since).as_secs();
             write!(line, "a reload is pending for {seconds} s: ")?;
-            obstacle.describe(&mut line)?;
+            obstacle.describe(&deliver::wanted(self.config), &mut line)?;
             page.push(line.finish());
         }
         Ok(())
@@ -87,7 +88,6 @@ fn line() -> Line {
 mod tests {
     use super::*;
     use crate::config::parse;
-    use crate::report::facts::obstacle::Wanted;
     use std::boxed::Box;
 
     #[test]
@@ -107,10 +107,7 @@ mod tests {
             }
             .readiness()
         };
-        let obstacle = Obstacle::NoProcess {
-            hint: None,
-            wanted: Wanted::default(),
-        };
+        let obstacle = Obstacle::NoProcess { hint: None };
         assert_eq!(status(Some(obstacle), 60_000), Readiness::Ready);
         assert_eq!(status(Some(obstacle), 60_001), Readiness::Unready);
         // It waits for RELOAD_MIN_INTERVAL, as it was asked to.

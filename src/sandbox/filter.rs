@@ -15,6 +15,7 @@ pub const CALLS: &[c_long] = &[
     libc::SYS_pread64,
     libc::SYS_writev,
     libc::SYS_close,
+    libc::SYS_dup,
     libc::SYS_readlinkat,
     libc::SYS_getdents64,
     libc::SYS_inotify_add_watch,

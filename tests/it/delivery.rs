@@ -1,9 +1,10 @@
 //! Whom the signal goes to, and what happens while it cannot (P1 to P7).
 
-use crate::support::kernel::{At, PidNamespace, can_hold_up, hold_up, refuse};
+use crate::support::kernel::{At, PidNamespace, can_hold_up, hold_up, refuse, with_own_mounts};
 use crate::support::process::{Settings, Talker, Target, children, eventually, open_to_all};
 use crate::support::scene::Config;
-use crate::support::{is_emulated, unique_name};
+use crate::support::{is_emulated, is_root, unique_name};
+use rustix::mount::mount_bind;
 use rustix::process::{Signal, kill_process};
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -234,8 +235,83 @@ fn p4_a_process_that_ignores_the_signal_is_signalled_with_a_warning() {
     let _target = Target::start_as(&name, &config.file(), &["--ignore", &hup]);
     let mut sidecar = config.settings(&name).start();
     config.change();
-    sidecar.expect("the process ignores the signal; sending it, but nothing will happen");
     sidecar.expect("signal sent");
+    sidecar.expect("the process ignores the signal, so it has no effect");
+}
+
+/// Starts a process with one thread, which waits for SIGHUP in sigwait(3). As root it is another user's.
+fn start_waiting(config: &Config) -> Target {
+    open_to_all(config.directory.path());
+    let hup = libc::SIGHUP.to_string();
+    let options = ["--await", &hup];
+    let target = Target::launch(&unique_name(), &config.file(), &options, |command| {
+        if is_root() {
+            command.uid(65534).gid(65534);
+        }
+    });
+    let wchan = format!("/proc/{}/wchan", target.talker.pid().as_raw_nonzero());
+    let sleeps_in = || fs::read_to_string(&wchan).unwrap();
+    eventually("waiting", || sleeps_in().starts_with("do_sigtimedwait"));
+    target
+}
+
+#[test]
+fn p4_a_process_that_waits_in_sigwait_is_signalled() {
+    let mut config = Config::new();
+    let mut target = start_waiting(&config);
+    let _sidecar = config.settings(&target.name).unprivileged().start();
+    for _ in 0..2 {
+        let content = config.change();
+        assert_eq!(target.signalled().1, content);
+    }
+}
+
+#[test]
+#[ignore = "needs root"]
+fn p4_where_sigwait_cannot_be_seen_the_signal_is_held_and_the_way_out_named() {
+    let mut config = Config::new();
+    let mut target = start_waiting(&config);
+    // The kernel shows where a process sleeps to its own user alone.
+    let mut sidecar = config.settings(&target.name).start();
+    config.change();
+    let line = sidecar.expect("would end or stop the process");
+    assert!(
+        line.contains("if it waits in sigwait") && line.contains("set RELOAD_GUARD=false"),
+        "{line}"
+    );
+    drop(sidecar);
+    let settings = config.settings(&target.name).set("RELOAD_GUARD", "false");
+    let _sidecar = settings.start();
+    let content = config.change();
+    assert_eq!(target.signalled().1, content);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn p4_a_process_whose_signals_are_not_shown_is_signalled_once_it_is_old_enough() {
+    with_own_mounts(|| {
+        let mut config = Config::new();
+        let mut target = Target::start(&config.file());
+        let path = format!("/proc/{}/status", target.talker.pid().as_raw_nonzero());
+        let status = fs::read_to_string(&path).unwrap();
+        // As gVisor shows it.
+        let is_shown = |line: &&str| !line.starts_with("Sig") && !line.starts_with("ShdPnd");
+        let shown: Vec<&str> = status.lines().filter(is_shown).collect();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), shown.join("\n")).unwrap();
+        mount_bind(file.path(), &path).unwrap();
+        let settings = config.settings(&target.name).set("PROCESS_MIN_AGE", "1s");
+        let mut sidecar = settings.start();
+        for _ in 0..2 {
+            let content = config.change();
+            assert_eq!(target.signalled().1, content);
+            sidecar.expect("signal sent");
+        }
+        assert!(target.age_ms() >= 1000);
+        let said = "the kernel does not show whether the process handles the signal";
+        let (_, lines) = sidecar.end();
+        assert_eq!(lines.iter().filter(|line| line.contains(said)).count(), 1);
+    });
 }
 
 #[test]
@@ -351,6 +427,76 @@ fn p7_a_missing_permission_names_both_uids_and_both_remedies() {
     let _sidecar = sidecar.start();
     assert_ne!(config.change(), content);
     assert_eq!(target.signalled().0, "SIGHUP");
+}
+
+#[test]
+fn p7_a_signal_refused_by_a_security_module_names_it() {
+    if is_emulated() {
+        return eprintln!("the emulator makes other calls");
+    }
+    let mut config = Config::new();
+    let target = Target::start(&config.file());
+    let settings = config.settings(&target.name);
+    let settings =
+        settings.adapt(|command| refuse(command, libc::SYS_pidfd_send_signal, None, libc::EACCES));
+    let mut sidecar = settings.start();
+    config.change();
+    sidecar.expect("the kernel refuses the signal: EACCES; permit it in the AppArmor profiles or the SELinux policy");
+}
+
+#[test]
+fn p9_a_process_that_was_signalled_stays_a_target_whatever_it_calls_itself() {
+    let mut config = Config::new();
+    let name = unique_name();
+    let mut target = Target::start_as(&name, &config.file(), &["--rename", "other"]);
+    let mut sidecar = config.settings(&name).start();
+    for _ in 0..3 {
+        let content = config.change();
+        assert_eq!(target.signalled().1, content);
+        sidecar.expect("signal sent");
+    }
+    // A namesake that comes later is matched anew.
+    let mut second = Target::start_as(&name, &config.file(), &[]);
+    let content = config.change();
+    assert_eq!(target.signalled().1, content);
+    assert_eq!(second.signalled().1, content);
+    // When it ends, its id is worth nothing.
+    drop(target);
+    let content = config.change();
+    assert_eq!(second.signalled().1, content);
+}
+
+#[test]
+fn p13_while_one_of_many_waits_each_other_is_signalled_once() {
+    let mut config = Config::new();
+    let name = unique_name();
+    let mut family = Target::start_as(&name, &config.file(), &["--children", "40"]);
+    for _ in 0..40 {
+        family.talker.expect("ready");
+    }
+    let hup = libc::SIGHUP.to_string();
+    let options = ["--default", &hup, "--late", &hup];
+    let mut late = Target::start_as(&name, &config.file(), &options);
+    let settings = config.settings(&name).set("PROCESS_SELECT", "all");
+    let mut sidecar = settings.start();
+    for round in 0..2 {
+        let content = config.change();
+        for _ in 0..41 {
+            assert_eq!(family.signalled().1, content);
+        }
+        if round == 0 {
+            sidecar.expect("would end or stop the process");
+            // The attempts go on.
+            for _ in 0..4 {
+                sidecar.expect("waiting");
+            }
+            late.talker.signal(Signal::USR2);
+            assert_eq!(late.signalled().0, "SIGUSR2");
+        }
+        assert_eq!(late.signalled(), ("SIGHUP".to_owned(), content));
+        sidecar.wait_until_idle();
+    }
+    assert_eq!((family.count(), late.count()), (82, 3));
 }
 
 #[test]

@@ -7,11 +7,13 @@
 //! usage: target CONFIG [OPTION VALUE]...
 //!
 //! `--default N` leaves signal N alone, `--ignore N` ignores it, `--late N` catches it only after SIGUSR2 has come.
+//! `--await N` waits for signal N alone, in sigwait(3), instead of catching it.
 //! `--drop N` does nothing for the first N signals, `--die N` ends it at the Nth.
 //! `--parent PID` is whose child it was started as.
 //! `--children N` starts N processes of the same name. `--note TEXT` does nothing: it is there to be found.
 //! `--comm NAME` is what it calls itself, `--title TEXT` what it puts in its arguments' place, `--thread NAME` a thread of it.
 //! `--become NAME` is what it calls itself once SIGUSR2 has come.
+//! `--rename NAME` is what it calls itself, in its arguments too, once any other signal has come.
 //! `--again 1` executes itself anew after each signal but SIGUSR2. `--daemon 1`, which comes first, starts another one and ends.
 //! `--crowd N` forks N children that do nothing, `--storm N` forks N children one after the other that end at once.
 //! Arguments that do not begin with two hyphens are ignored, such as a script's name if this program is its interpreter.
@@ -41,10 +43,12 @@ struct Options {
     /// Signals that are not caught.
     left: Vec<i32>,
     late: Vec<i32>,
+    awaited: Option<i32>,
     is_tree: bool,
     stays: bool,
     begins_again: bool,
     becomes: Option<String>,
+    renamed: Option<String>,
     parent: Option<u32>,
     to_drop: u32,
     to_live: u32,
@@ -70,6 +74,10 @@ impl Options {
             let number = || value.parse::<u32>().expect("a number");
             match option.as_str() {
                 "--default" => options.left.push(number() as i32),
+                "--await" => {
+                    options.left.push(number() as i32);
+                    options.awaited = Some(number() as i32);
+                }
                 "--late" => {
                     options.left.push(number() as i32);
                     options.late.push(number() as i32);
@@ -93,6 +101,7 @@ impl Options {
                 "--title" => set_title(value.as_bytes()),
                 "--comm" => set_name(value),
                 "--become" => options.becomes = Some(value),
+                "--rename" => options.renamed = Some(value),
                 other => panic!("unknown option {other}"),
             }
         }
@@ -183,11 +192,21 @@ fn main() {
     } else {
         println!("ready");
     }
+    if let Some(signal) = options.awaited {
+        loop {
+            wait_for(signal);
+            let name = signal_name(signal).expect("a name");
+            println!("{name} 0 {}", options.read().trim_end());
+        }
+    }
     let mut message = [0; 12];
     while reader.read_exact(&mut message).is_ok() {
         let signal = i32::from_le_bytes(message[..4].try_into().unwrap());
         if signal == libc::SIGUSR2 {
             options.becomes.take().into_iter().for_each(set_name);
+        } else if let Some(name) = options.renamed.take() {
+            set_title(name.as_bytes());
+            set_name(name);
         }
         options.to_live -= 1;
         if options.to_live == 0 {
@@ -208,6 +227,19 @@ fn main() {
         } else if options.begins_again {
             panic!("{}", anew().args(std::env::args().skip(1)).exec());
         }
+    }
+}
+
+/// Waits for one signal, which is blocked meanwhile and ever after.
+fn wait_for(signal: i32) {
+    // SAFETY: a set on the stack, made empty before it is used; the mask is this thread's own.
+    unsafe {
+        let mut set = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        libc::sigaddset(&raw mut set, signal);
+        libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut());
+        let mut taken = 0;
+        assert_eq!(libc::sigwait(&raw const set, &raw mut taken), 0);
     }
 }
 

@@ -1,13 +1,19 @@
 //! Changes of the content, and the signals that follow them.
 
 use super::Subject;
-use super::obstacle::Obstacle;
+use super::obstacle::{Obstacle, Wanted};
 use crate::base::signal::Signal;
 use crate::base::time::Millis;
 use crate::report::Fact;
 use crate::report::line::{Level, Line};
 use crate::report::metrics::Metrics;
 use core::fmt::{self, Write};
+
+/// The doubt about a process that ignores the signal.
+pub const IGNORED: &str = "the process ignores the signal, so it has no effect";
+/// The doubt about a process whose handling of signals the kernel does not show; reported once.
+pub const UNSHOWN: &str =
+    "the kernel does not show whether the process handles the signal, so it is sent unchecked";
 
 /// Events between a change and its signal.
 #[derive(Clone, Copy)]
@@ -27,8 +33,15 @@ pub enum Delivering<'f> {
     NotNeeded,
     /// A matching process started after the change, so it has read the new content.
     StartedAfter(Subject),
-    /// A signal is about to be sent to a process that ignores it.
-    SentIgnored(Signal, Subject),
+    /// A signal was sent that may not have the effect that it should.
+    SentInDoubt {
+        /// [`IGNORED`] or [`UNSHOWN`].
+        why: &'static str,
+        /// The signal.
+        signal: Signal,
+        /// The process.
+        subject: Subject,
+    },
     /// A signal was sent.
     Sent {
         /// The signal.
@@ -46,11 +59,11 @@ pub enum Delivering<'f> {
     /// At startup, a process older than the newest change on disk was signalled.
     CaughtUp,
     /// A reload is pending.
-    Pending(Obstacle<'f>),
+    Pending(&'f Obstacle, &'f Wanted<'f>),
     /// A pending reload was delivered, this long after the change began.
     Arrived(Millis),
     /// The command `signal` could not signal every process.
-    NotSignalled(Obstacle<'f>),
+    NotSignalled(&'f Obstacle, &'f Wanted<'f>),
 }
 
 impl Fact for Delivering<'_> {
@@ -64,8 +77,8 @@ impl Fact for Delivering<'_> {
             | Self::Sent { .. }
             | Self::CaughtUp
             | Self::Arrived(_) => Some(Level::Info),
-            Self::SentIgnored(..) | Self::Pending(_) => Some(Level::Warn),
-            Self::NotSignalled(_) => Some(Level::Error),
+            Self::SentInDoubt { .. } | Self::Pending(..) => Some(Level::Warn),
+            Self::NotSignalled(..) => Some(Level::Error),
         }
     }
 
@@ -86,10 +99,12 @@ impl Fact for Delivering<'_> {
                 line.write_str("started after the change, needs no signal")?;
                 line.subject(subject);
             }
-            Self::SentIgnored(signal, subject) => {
-                line.write_str(
-                    "the process ignores the signal; sending it, but nothing will happen",
-                )?;
+            Self::SentInDoubt {
+                why,
+                signal,
+                subject,
+            } => {
+                line.write_str(why)?;
                 line.signal(signal).subject(subject);
             }
             Self::Sent {
@@ -103,15 +118,15 @@ impl Fact for Delivering<'_> {
             Self::CaughtUp => line.write_str(
                 "signalled at startup: the process started before the configuration last changed",
             )?,
-            Self::Pending(obstacle) => {
+            Self::Pending(obstacle, wanted) => {
                 line.write_str("reload pending: ")?;
-                obstacle.describe(line)?;
+                obstacle.describe(wanted, line)?;
             }
             Self::Arrived(after) => {
                 line.write_str("the pending reload is delivered")?;
                 line.after(after);
             }
-            Self::NotSignalled(obstacle) => obstacle.describe(line)?,
+            Self::NotSignalled(obstacle, wanted) => obstacle.describe(wanted, line)?,
             Self::Delivered { .. } => {}
         }
         Ok(())
@@ -127,21 +142,22 @@ impl Fact for Delivering<'_> {
                 metrics.last_reload_successful = true;
                 metrics.last_reload_success_timestamp_seconds = at;
             }
-            Self::Pending(Obstacle::Guarded(..)) => metrics.guard_waits_total += 1,
+            Self::Pending(Obstacle::Guarded { .. }, _) => metrics.guard_waits_total += 1,
             // These obstacles pass by themselves, so they are no failures.
-            Self::Pending(Obstacle::TooYoung(_) | Obstacle::Ignored(..))
+            Self::Pending(Obstacle::TooYoung(_) | Obstacle::Ignored(..), _)
             | Self::Unchanged
             | Self::StartedAfter(_)
-            | Self::SentIgnored(..)
+            | Self::SentInDoubt { .. }
             | Self::CaughtUp
             | Self::Arrived(_)
-            | Self::NotSignalled(_) => {}
+            | Self::NotSignalled(..) => {}
             Self::Pending(
                 Obstacle::NoProcess { .. }
-                | Obstacle::NoPidFile(_)
+                | Obstacle::NoPidFile
                 | Obstacle::NoProc(_)
                 | Obstacle::NotPermitted { .. }
                 | Obstacle::Refused(..),
+                _,
             ) => {
                 metrics.reloads_total += 1;
                 metrics.reloads_failed_total += 1;

@@ -149,7 +149,7 @@ impl Fact for Lifecycle<'_> {
                 line.write_str("SIGUSR1 received: reading everything and signalling now")?
             }
             Self::HangupIgnored => line.write_str(
-                "SIGHUP has no effect on the sidecar itself; SIGUSR1 makes it signal now, a restart makes it read its settings",
+                "SIGHUP has no effect on the sidecar itself; SIGUSR1 makes it signal now",
             )?,
             Self::Sleeping { due } => {
                 line.write_str("waiting")?;

@@ -17,6 +17,12 @@ pub const NO_PID_FILE: &str =
 /// The hint if the process belongs to another user.
 pub const NOT_PERMITTED: &str =
     "run the sidecar with the process's uid (runAsUser), or as uid 0 with the capability KILL";
+/// The hint if a security module refuses the signal.
+pub const FORBIDDEN: &str =
+    "; permit it in the AppArmor profiles or the SELinux policy of both containers";
+/// The hint if it cannot be seen whether the process waits for the signal.
+pub const SIGWAIT: &str =
+    " (if it waits in sigwait, which cannot be seen from here, set RELOAD_GUARD=false)";
 
 /// The settings that say which process to signal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -46,16 +52,14 @@ impl Wanted<'_> {
 
 /// Why a signal cannot be delivered now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Obstacle<'f> {
+pub enum Obstacle {
     /// No process matches.
     NoProcess {
         /// The probable cause, if there is one.
         hint: Option<&'static str>,
-        /// The settings that say which process to signal.
-        wanted: Wanted<'f>,
     },
     /// The process file cannot be read or does not begin with a process id.
-    NoPidFile(Wanted<'f>),
+    NoPidFile,
     /// `/proc` cannot be read.
     NoProc(Errno),
     /// The kernel refused the signal with EPERM.
@@ -70,21 +74,36 @@ pub enum Obstacle<'f> {
     /// The process is younger than `PROCESS_MIN_AGE`, or became ready less than that ago.
     TooYoung(Subject),
     /// The signal would end or stop the process.
-    Guarded(Signal, Subject),
+    Guarded {
+        /// The signal.
+        signal: Signal,
+        /// The process.
+        subject: Subject,
+        /// [`SIGWAIT`] if the process may be waiting for the signal, or else empty.
+        hint: &'static str,
+    },
     /// The process ignores the signal and may still be starting.
     Ignored(Signal, Subject),
     /// The kernel refused the signal with another error.
     Refused(Errno, Subject),
 }
 
-impl Obstacle<'_> {
+impl Obstacle {
+    /// Returns true if the process is not prepared for the signal yet.
+    pub const fn is_unprepared(&self) -> bool {
+        matches!(self, Self::Guarded { .. } | Self::Ignored(..))
+    }
+
     /// Writes the reason, then adds its keys.
-    pub fn describe(&self, line: &mut Line) -> fmt::Result {
+    pub fn describe(&self, wanted: &Wanted<'_>, line: &mut Line) -> fmt::Result {
         self.write_reason(line)?;
         match *self {
-            Self::NoProcess { wanted, .. } | Self::NoPidFile(wanted) => wanted.add_to(line),
+            Self::NoProcess { .. } | Self::NoPidFile => wanted.add_to(line),
             Self::NoProc(_) => {}
-            Self::Guarded(signal, subject) | Self::Ignored(signal, subject) => {
+            Self::Guarded {
+                signal, subject, ..
+            }
+            | Self::Ignored(signal, subject) => {
                 line.signal(signal).subject(subject);
             }
             Self::NotPermitted { subject, .. }
@@ -98,16 +117,13 @@ impl Obstacle<'_> {
 
     fn write_reason(&self, line: &mut Line) -> fmt::Result {
         match *self {
-            Self::NoProcess { hint: None, .. } => line.write_str("no process matches"),
-            Self::NoProcess {
-                hint: Some(hint), ..
-            } => write!(line, "no process matches; {hint}"),
-            Self::NoPidFile(_) => line.write_str(NO_PID_FILE),
+            Self::NoProcess { hint: None } => line.write_str("no process matches"),
+            Self::NoProcess { hint: Some(hint) } => write!(line, "no process matches; {hint}"),
+            Self::NoPidFile => line.write_str(NO_PID_FILE),
             Self::NoProc(errno) => write!(line, "cannot read /proc: {}", Name(errno)),
             Self::NotPermitted { own_uid, uid, .. } => {
-                let own_uid = u64::from(own_uid);
                 write!(line, "EPERM: the sidecar runs as uid {own_uid}")?;
-                if let Some(uid) = uid.map(u64::from) {
+                if let Some(uid) = uid {
                     write!(line, ", the process as uid {uid}")?;
                 }
                 write!(line, "; {NOT_PERMITTED}")
@@ -115,15 +131,19 @@ impl Obstacle<'_> {
             Self::TooYoung(_) => line.write_str(
                 "the process is younger than PROCESS_MIN_AGE, or was not ready until just now",
             ),
-            Self::Guarded(signal, _) => write!(
+            Self::Guarded { signal, hint, .. } => write!(
                 line,
-                "{signal} would end or stop the process, which has no handler for it yet; will send it once it has"
+                "{signal} would end or stop the process, which has no handler for it yet{hint}"
             ),
             Self::Ignored(..) => {
                 line.write_str("the process ignores the signal, perhaps until it is ready")
             }
             Self::Refused(errno, _) => {
-                write!(line, "the kernel refuses the signal: {}", Name(errno))
+                write!(line, "the kernel refuses the signal: {}", Name(errno))?;
+                match errno {
+                    Errno::ACCESS => line.write_str(FORBIDDEN),
+                    _ => Ok(()),
+                }
             }
         }
     }
@@ -137,9 +157,17 @@ mod tests {
     use rustix::process::Pid;
     use std::string::String;
 
-    fn text(obstacle: Obstacle<'_>) -> String {
+    fn text(obstacle: Obstacle) -> String {
         let mut line = Line::new(Format::Plain, Level::Info, 0);
-        obstacle.describe(&mut line).unwrap();
+        obstacle
+            .describe(
+                &Wanted {
+                    names: Some(b"a,b"),
+                    ..Wanted::default()
+                },
+                &mut line,
+            )
+            .unwrap();
         String::from_utf8(line.finish().to_vec()).unwrap()
     }
 
@@ -149,20 +177,13 @@ mod tests {
             pid: Pid::from_raw(7).unwrap(),
             comm: Comm::new(b"app"),
         };
-        let wanted = Wanted {
-            names: Some(b"a,b"),
-            ..Wanted::default()
-        };
         for (obstacle, expected) in [
             (
-                Obstacle::NoProcess { hint: None, wanted },
+                Obstacle::NoProcess { hint: None },
                 "no process matches process_name=a,b\n",
             ),
             (
-                Obstacle::NoProcess {
-                    hint: Some(HIDDEN),
-                    wanted,
-                },
+                Obstacle::NoProcess { hint: Some(HIDDEN) },
                 "no process matches; /proc hides the processes of other users (hidepid) process_name=a,b\n",
             ),
             (
@@ -174,8 +195,24 @@ mod tests {
                 "EPERM: the sidecar runs as uid 65532, the process as uid 1001; run the sidecar with the process's uid (runAsUser), or as uid 0 with the capability KILL pid=7 process=app\n",
             ),
             (
-                Obstacle::Guarded(Signal::HUP, subject),
-                "SIGHUP would end or stop the process, which has no handler for it yet; will send it once it has signal=SIGHUP pid=7 process=app\n",
+                Obstacle::Guarded {
+                    signal: Signal::HUP,
+                    subject,
+                    hint: "",
+                },
+                "SIGHUP would end or stop the process, which has no handler for it yet signal=SIGHUP pid=7 process=app\n",
+            ),
+            (
+                Obstacle::Guarded {
+                    signal: Signal::HUP,
+                    subject,
+                    hint: SIGWAIT,
+                },
+                "SIGHUP would end or stop the process, which has no handler for it yet (if it waits in sigwait, which cannot be seen from here, set RELOAD_GUARD=false) signal=SIGHUP pid=7 process=app\n",
+            ),
+            (
+                Obstacle::Refused(Errno::ACCESS, subject),
+                "the kernel refuses the signal: EACCES; permit it in the AppArmor profiles or the SELinux policy of both containers pid=7 process=app\n",
             ),
             (
                 Obstacle::Refused(Errno::AGAIN, subject),
