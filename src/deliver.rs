@@ -145,6 +145,9 @@ impl Delivery {
             round.obstacle = match scanned {
                 Err(errno) => Some(Obstacle::NoProc(errno)),
                 Ok(scanned) if scanned.no_pid_file => Some(Obstacle::NoPidFile),
+                Ok(scanned) if scanned.stranger.is_some() => {
+                    scanned.stranger.map(|it| Obstacle::Stranger(subject(&it)))
+                }
                 Ok(scanned) if round.offered == 0 => Some(no_process(config, scanned.others)),
                 Ok(_) => None,
             };

@@ -8,7 +8,9 @@ use crate::config::{Config, Select};
 use crate::deliver::{self, Candidate as Judged};
 use crate::mount;
 use crate::process::{Proc, Process, Status, Verdict};
-use crate::report::facts::obstacle::{HIDDEN, NO_PID_FILE, NOT_PERMITTED, NOT_SHARED, Obstacle};
+use crate::report::facts::obstacle::{
+    HIDDEN, NO_PID_FILE, NOT_PERMITTED, NOT_SHARED, Obstacle, STRANGER,
+};
 use crate::report::line::{Format, Level, Line};
 use crate::report::print::Printer;
 use core::fmt::{self, Display, Write};
@@ -47,6 +49,8 @@ pub(super) fn print(
     namespace.print(printer)?;
     Ok(if scanned.no_pid_file {
         Some(NO_PID_FILE)
+    } else if scanned.stranger.is_some() {
+        Some(STRANGER)
     } else if obstacle.is_none() && signalled == 0 {
         Some(namespace.obstacle())
     } else {

@@ -62,7 +62,7 @@ pub(super) fn refused(
 pub(super) const fn waiting(obstacle: &Obstacle) -> Waiting {
     match obstacle {
         Obstacle::NoProcess { .. } => Waiting::NoProcess,
-        Obstacle::NoPidFile => Waiting::PidFile,
+        Obstacle::NoPidFile | Obstacle::Stranger(_) => Waiting::PidFile,
         Obstacle::NotPermitted { .. } => Waiting::NotPermitted,
         Obstacle::TooYoung(_) => Waiting::TooYoung,
         Obstacle::Guarded { .. } => Waiting::Guarded,

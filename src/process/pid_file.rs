@@ -1,24 +1,48 @@
 //! Reads the file that `PROCESS_PID_FILE` names.
 
-use super::stat::parse_pid;
-use crate::base::file;
+use super::stat::{Process, parse_pid};
 use crate::base::text::pieces;
+use crate::base::time::{Instant, Millis, TICK};
+use crate::base::{file, sys};
 use rustix::fd::AsFd;
-use rustix::fs::OFlags;
+use rustix::fs::{OFlags, fstat};
 use rustix::process::Pid;
 
-/// Returns the process id in the first line, with blanks around it ignored.
-pub(super) fn read_pid_file(path: &[u8]) -> Option<Pid> {
-    // Opening must not wait for the other end of a FIFO, nor make a terminal the controlling one.
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let file = file::open_path(path, flags).ok()?;
-    let mut buffer = [0; 64];
-    let length = file::fill(file.as_fd(), &mut buffer).ok()?;
-    let mut lines = pieces(buffer.get(..length)?, b'\n');
-    let line = lines.next()?;
-    // The beginning of a truncated line could be another process's id.
-    let is_whole = length < buffer.len() || lines.next().is_some();
-    parse_pid(line.trim_ascii()).filter(|_| is_whole)
+/// The content of a process file.
+pub(super) struct PidFile {
+    /// The process id in its first line.
+    pub pid: Pid,
+    /// When it was written.
+    written: Instant,
+}
+
+impl PidFile {
+    /// Reads the file, with blanks around the id ignored.
+    pub fn read(path: &[u8]) -> Option<Self> {
+        // Opening must not wait for the other end of a FIFO, nor make a terminal the controlling one.
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let file = file::open_path(path, flags).ok()?;
+        let mut buffer = [0; 64];
+        let length = file::fill(file.as_fd(), &mut buffer).ok()?;
+        let mut lines = pieces(buffer.get(..length)?, b'\n');
+        let line = lines.next()?;
+        // The beginning of a truncated line could be another process's id.
+        let is_whole = length < buffer.len() || lines.next().is_some();
+        let pid = parse_pid(line.trim_ascii()).filter(|_| is_whole)?;
+        let stat = fstat(&file).ok()?;
+        let mtime_ms = stat.st_mtime as u64 * 1000 + stat.st_mtime_nsec as u64 / 1_000_000;
+        let age = Millis(sys::wall_ms().saturating_sub(mtime_ms));
+        Some(Self {
+            pid,
+            written: sys::now().minus(age),
+        })
+    }
+
+    /// Returns true if a process may be the one that the file was written for: one that started later has only got its id. Start times
+    /// and the times of files are rounded down, each by a tick at most.
+    pub fn is_for(&self, process: &Process) -> bool {
+        process.start <= self.written.plus(TICK.times(2))
+    }
 }
 
 #[cfg(test)]
@@ -32,8 +56,8 @@ mod tests {
     fn read(content: &str) -> Option<i32> {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), content).unwrap();
-        let pid = read_pid_file(file.path().as_os_str().as_bytes());
-        pid.map(|pid| pid.as_raw_nonzero().get())
+        let read = PidFile::read(file.path().as_os_str().as_bytes());
+        read.map(|read| read.pid.as_raw_pid())
     }
 
     #[test]

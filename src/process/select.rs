@@ -1,6 +1,6 @@
 //! Selects the processes to signal.
 
-use super::pid_file::read_pid_file;
+use super::pid_file::PidFile;
 use super::procfs::Proc;
 use super::stat::Process;
 use crate::config::{Matcher, Select};
@@ -19,6 +19,8 @@ pub struct Scanned {
     pub selected: u32,
     /// True if the process file cannot be read or does not begin with a process id.
     pub no_pid_file: bool,
+    /// The process with the id in the process file, if it started after the file was written.
+    pub stranger: Option<Process>,
 }
 
 impl Proc {
@@ -34,15 +36,20 @@ impl Proc {
     ) -> io::Result<Scanned> {
         let mut scanned = Scanned::default();
         if let Some(path) = matcher.pid_file {
-            let Some(pid) = read_pid_file(path) else {
+            let Some(file) = PidFile::read(path) else {
                 scanned.no_pid_file = true;
                 return Ok(scanned);
             };
             // The file names one process, so its ancestors do not matter.
-            let process = self.find(pid)?;
-            if let Some(process) = process.filter(|process| self.matches(process, matcher)) {
+            let process = self.find(file.pid)?;
+            let Some(process) = process.filter(|process| self.matches(process, matcher)) else {
+                return Ok(scanned);
+            };
+            if file.is_for(&process) {
                 scanned.selected = 1;
                 visit(&process);
+            } else {
+                scanned.stranger = Some(process);
             }
         } else {
             self.each(&mut |process| {

@@ -63,6 +63,7 @@ fn p2_the_topmost_match_of_every_process_tree_is_main() {
         others: 10,
         selected: 3,
         no_pid_file: false,
+        stranger: None,
     };
     assert_eq!(tree.select(&names("nginx"), Select::Main).1, scanned);
 }
@@ -116,6 +117,7 @@ fn p2_the_sidecar_and_its_copies_are_never_selected() {
         others: 3,
         selected: 0,
         no_pid_file: false,
+        stranger: None,
     };
     assert_eq!(tree.select(&names("reloader"), Select::All).1, scanned);
 }

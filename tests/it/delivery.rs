@@ -9,7 +9,7 @@ use rustix::process::{Signal, kill_process};
 use std::fs;
 use std::os::unix::process::CommandExt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 #[test]
 fn every_signal_that_can_be_caught_is_delivered_by_name_and_number() {
@@ -464,6 +464,28 @@ fn p9_a_process_that_was_signalled_stays_a_target_whatever_it_calls_itself() {
     drop(target);
     let content = config.change();
     assert_eq!(second.signalled().1, content);
+}
+
+#[test]
+fn p12_a_process_that_started_after_the_pid_file_was_written_is_a_stranger() {
+    let mut config = Config::new();
+    let mut target = Target::start(&config.file());
+    let pid_file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(pid_file.path(), target.talker.pid().to_string()).unwrap();
+    let an_hour_ago = SystemTime::now() - Duration::from_secs(3600);
+    pid_file.as_file().set_modified(an_hour_ago).unwrap();
+    let settings = Settings::new(config.directory.path(), "")
+        .set("PROCESS_PID_FILE", pid_file.path())
+        .set("PROCESS_MIN_AGE", "0");
+    let mut sidecar = settings.start();
+    let content = config.change();
+    let line = sidecar.expect("reload pending: PROCESS_PID_FILE is older than the process");
+    let pid = format!(" pid={} ", target.talker.pid());
+    assert!(line.contains(&pid), "{line}");
+    assert_eq!(target.count(), 0);
+    // The application writes it anew.
+    pid_file.as_file().set_modified(SystemTime::now()).unwrap();
+    assert_eq!(target.signalled().1, content);
 }
 
 #[test]

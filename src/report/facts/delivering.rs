@@ -154,6 +154,7 @@ impl Fact for Delivering<'_> {
             Self::Pending(
                 Obstacle::NoProcess { .. }
                 | Obstacle::NoPidFile
+                | Obstacle::Stranger(_)
                 | Obstacle::NoProc(_)
                 | Obstacle::NotPermitted { .. }
                 | Obstacle::Refused(..),

@@ -14,6 +14,9 @@ pub const HIDDEN: &str = "/proc hides the processes of other users (hidepid)";
 /// The problem of a process file.
 pub const NO_PID_FILE: &str =
     "PROCESS_PID_FILE has no process id in its first line, or cannot be read";
+/// The problem of a process file that is out of date.
+pub const STRANGER: &str =
+    "PROCESS_PID_FILE is older than the process with this id, which is therefore another one";
 /// The hint if the process belongs to another user.
 pub const NOT_PERMITTED: &str =
     "run the sidecar with the process's uid (runAsUser), or as uid 0 with the capability KILL";
@@ -60,6 +63,8 @@ pub enum Obstacle {
     },
     /// The process file cannot be read or does not begin with a process id.
     NoPidFile,
+    /// The process file names a process that is not meant.
+    Stranger(Subject),
     /// `/proc` cannot be read.
     NoProc(Errno),
     /// The kernel refused the signal with EPERM.
@@ -107,6 +112,7 @@ impl Obstacle {
                 line.signal(signal).subject(subject);
             }
             Self::NotPermitted { subject, .. }
+            | Self::Stranger(subject)
             | Self::TooYoung(subject)
             | Self::Refused(_, subject) => {
                 line.subject(subject);
@@ -120,6 +126,7 @@ impl Obstacle {
             Self::NoProcess { hint: None } => line.write_str("no process matches"),
             Self::NoProcess { hint: Some(hint) } => write!(line, "no process matches; {hint}"),
             Self::NoPidFile => line.write_str(NO_PID_FILE),
+            Self::Stranger(_) => line.write_str(STRANGER),
             Self::NoProc(errno) => write!(line, "cannot read /proc: {}", Name(errno)),
             Self::NotPermitted { own_uid, uid, .. } => {
                 write!(line, "EPERM: the sidecar runs as uid {own_uid}")?;
