@@ -69,22 +69,22 @@ pub fn is_plain(value: &[u8]) -> bool {
 pub fn write_escaped(output: &mut dyn Write, value: &[u8], quote: Quote) -> fmt::Result {
     for chunk in value.utf8_chunks() {
         for character in chunk.valid().chars() {
-            match (character, quote) {
-                ('"', Quote::Json | Quote::Value) => output.write_str("\\\"")?,
-                ('\\', Quote::Json | Quote::Value) => output.write_str("\\\\")?,
-                ('\n', Quote::Json | Quote::Value) => output.write_str("\\n")?,
-                ('\t', Quote::Json | Quote::Value) => output.write_str("\\t")?,
+            let mut utf8 = [0; 4];
+            let utf8 = &*character.encode_utf8(&mut utf8);
+            let text = match (character, quote) {
+                ('"', Quote::Json | Quote::Value) => "\\\"",
+                ('\\', Quote::Json | Quote::Value) => "\\\\",
+                ('\n', Quote::Json | Quote::Value) => "\\n",
+                ('\t', Quote::Json | Quote::Value) => "\\t",
                 _ if is_unseen(character) => {
-                    for byte in character.encode_utf8(&mut [0; 4]).bytes() {
-                        write_hex(output, byte, quote)?;
-                    }
+                    write_hex(output, utf8.as_bytes(), quote)?;
+                    ""
                 }
-                _ => output.write_char(character)?,
-            }
+                _ => utf8,
+            };
+            output.write_str(text)?;
         }
-        for byte in chunk.invalid() {
-            write_hex(output, *byte, quote)?;
-        }
+        write_hex(output, chunk.invalid(), quote)?;
     }
     Ok(())
 }
@@ -104,11 +104,16 @@ fn is_unseen(character: char) -> bool {
         )
 }
 
-fn write_hex(output: &mut dyn Write, byte: u8, quote: Quote) -> fmt::Result {
+// Not inlined: it is called twice.
+#[inline(never)]
+fn write_hex(output: &mut dyn Write, bytes: &[u8], quote: Quote) -> fmt::Result {
     let digit = |value: u8| b"0123456789abcdef"[usize::from(value & 15)];
-    let hex = [b'\\', b'\\', b'x', digit(byte >> 4), digit(byte)];
     let start = usize::from(quote != Quote::Json);
-    output.write_str(valid_utf8(&hex[start..]))
+    for byte in bytes {
+        let hex = [b'\\', b'\\', b'x', digit(byte >> 4), digit(*byte)];
+        output.write_str(valid_utf8(&hex[start..]))?;
+    }
+    Ok(())
 }
 
 /// A moment in milliseconds since the epoch, as RFC 3339 writes it: in UTC, with milliseconds.
