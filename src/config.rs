@@ -8,7 +8,7 @@ mod table;
 mod types;
 mod value;
 
-pub use problem::{MAX_CMDLINE, MAX_NAMES, MAX_ROOTS, Problem};
+pub use problem::{Choices, MAX_CMDLINE, MAX_NAMES, MAX_ROOTS, Problem};
 pub use table::{SETTINGS, Setting};
 pub use types::{
     CommaList, Config, ConfirmMode, Listen, LogFormat, LogStream, Matcher, PollInterval, Select,

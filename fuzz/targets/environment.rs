@@ -61,7 +61,7 @@ fn milliseconds(value: &[u8]) -> Option<u64> {
 
 fn check_limits(config: &Config, entries: &[Vec<u8>]) {
     let is_path = |path: &[u8]| !path.is_empty() && path.len() < PATH_MAX;
-    assert!((1..=MAX_ROOTS).contains(&config.roots.iter().count()));
+    assert!((1..=usize::from(MAX_ROOTS)).contains(&config.roots.iter().count()));
     assert!(config.roots.iter().all(is_path));
     let Matcher {
         names,
@@ -71,7 +71,7 @@ fn check_limits(config: &Config, entries: &[Vec<u8>]) {
     assert!(names.is_some() || cmdline.is_some() || pid_file.is_some());
     let is_name = |name: &[u8]| !name.is_empty() && !name.contains(&b'/');
     assert!(names.is_none_or(|names| names.iter().all(is_name)));
-    assert!(names.is_none_or(|names| names.iter().count() <= MAX_NAMES));
+    assert!(names.is_none_or(|names| names.iter().count() <= usize::from(MAX_NAMES)));
     assert!(cmdline.is_none_or(|text| (1..=MAX_CMDLINE).contains(&text.len())));
     assert!(pid_file.is_none_or(is_path));
     assert!(config.settle <= config.settle_max);

@@ -31,8 +31,8 @@ pub enum NotASignal {
     OutOfRange,
     /// No signal has this name.
     Unknown {
-        /// The most similar name, without `SIG`.
-        nearest: &'static str,
+        /// The signal with the most similar name.
+        nearest: Signal,
     },
 }
 
@@ -189,11 +189,11 @@ impl Signal {
                 return of_number(u32::from(Self::RTMAX) - offset);
             }
         }
-        let mut nearest = (u8::MAX, "");
+        let mut nearest = (u8::MAX, Self::HUP);
         for named in &TABLE {
             match distance(named.name, bare) {
                 0 if named.name.len() == bare.len() => return Ok(Self(named.number)),
-                distance if distance < nearest.0 => nearest = (distance, named.name),
+                distance if distance < nearest.0 => nearest = (distance, Self(named.number)),
                 _ => {}
             }
         }
@@ -389,7 +389,7 @@ mod tests {
         ] {
             match Signal::parse(typed.as_bytes()) {
                 Err(NotASignal::Unknown { nearest: offered }) => {
-                    assert_eq!(offered, nearest, "{typed}");
+                    assert_eq!(offered.to_string(), format!("SIG{nearest}"), "{typed}");
                 }
                 other => panic!("{typed}: {other:?}"),
             }

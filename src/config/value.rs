@@ -1,7 +1,7 @@
 //! Parses single values.
 
 use super::address;
-use super::problem::{MAX_CMDLINE, MAX_HOURS, MAX_NAMES, MAX_ROOTS, MIN_KEY, Problem};
+use super::problem::{Choices, MAX_CMDLINE, MAX_HOURS, MAX_NAMES, MAX_ROOTS, MIN_KEY, Problem};
 use super::types::{CommaList, ConfirmMode, Listen, LogFormat, LogStream, PollInterval, Select};
 use crate::base::file::{NAME_MAX, PATH_MAX};
 use crate::base::signal::{NotASignal, Signal};
@@ -29,7 +29,7 @@ pub(super) fn select(value: &[u8]) -> Parsed<Select> {
     choice(
         value,
         &[("main", Select::Main), ("all", Select::All)],
-        Problem::NotAChoice("main or all"),
+        Problem::NotAChoice(Choices::Select),
     )
 }
 
@@ -41,7 +41,7 @@ pub(super) fn confirm(value: &[u8]) -> Parsed<ConfirmMode> {
             ("retry", ConfirmMode::Retry),
             ("off", ConfirmMode::Off),
         ],
-        Problem::NotAChoice("warn, retry or off"),
+        Problem::NotAChoice(Choices::Confirm),
     )
 }
 
@@ -49,7 +49,7 @@ pub(super) fn log_format(value: &[u8]) -> Parsed<LogFormat> {
     choice(
         value,
         &[("text", LogFormat::Text), ("json", LogFormat::Json)],
-        Problem::NotAChoice("text or json"),
+        Problem::NotAChoice(Choices::Format),
     )
 }
 
@@ -57,7 +57,7 @@ pub(super) fn log_stream(value: &[u8]) -> Parsed<LogStream> {
     choice(
         value,
         &[("stderr", LogStream::Stderr), ("stdout", LogStream::Stdout)],
-        Problem::NotAChoice("stderr or stdout"),
+        Problem::NotAChoice(Choices::Stream),
     )
 }
 
@@ -122,10 +122,10 @@ pub(super) fn names(value: &[u8]) -> Parsed<CommaList<'_>> {
     })
 }
 
-fn list(value: &[u8], most: usize, problem: fn(&[u8]) -> Option<Problem>) -> Parsed<CommaList<'_>> {
+fn list(value: &[u8], most: u8, problem: fn(&[u8]) -> Option<Problem>) -> Parsed<CommaList<'_>> {
     let list = CommaList::new(value);
     for (at, item) in list.iter().enumerate() {
-        if at == most {
+        if at == usize::from(most) {
             return Err(Problem::TooManyItems(most));
         }
         if item.is_empty() {
