@@ -20,8 +20,9 @@
 //! - After start-up no failure ends the program. With the sandbox on, the kernel refuses every system call not listed in [`sandbox`].
 //!
 //! # Limits
-//! 64 roots, 64 process names, 16 levels of directories, 262,144 entries below a root, 8 MiB of a file read in full, log lines
-//! of 4,096 bytes, 16 processes held and 64 remembered as waiting between two attempts, at most 8 watched for their end, and 64 directories
+//! 64 roots, 64 process names, 16 levels of directories; for each root 262,144 entries, 65,536 steps through links, 1 GiB to
+//! read and 5 seconds of processor time; 8 MiB of a file read in full, log lines of 4,096 bytes, 16 processes held and 64
+//! remembered as waiting between two attempts, at most 8 watched for their end, and 64 directories
 //! or files for being opened, after a signal, 8 connections with requests of 8 KiB.
 
 #![cfg_attr(not(test), no_std)]

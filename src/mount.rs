@@ -139,6 +139,8 @@ pub struct FileSystem {
     pub name: &'static str,
     /// Other machines or processes can change files without this kernel noticing.
     pub is_remote: bool,
+    /// It holds no files: the kernel makes up what is read.
+    pub is_virtual: bool,
 }
 
 impl FileSystem {
@@ -149,7 +151,10 @@ impl FileSystem {
         // Some architectures extend its sign.
         let magic = magic as u32;
         let mut all = FILE_SYSTEMS.iter();
-        *all.find(|it| it.magic == magic).unwrap_or(&Self::UNKNOWN)
+        Self {
+            is_virtual: VIRTUAL.contains(&magic),
+            ..*all.find(|it| it.magic == magic).unwrap_or(&Self::UNKNOWN)
+        }
     }
 
     const fn remote(magic: u32, name: &'static str) -> Self {
@@ -157,6 +162,7 @@ impl FileSystem {
             magic,
             name,
             is_remote: true,
+            is_virtual: false,
         }
     }
 
@@ -165,6 +171,7 @@ impl FileSystem {
             magic,
             name,
             is_remote: false,
+            is_virtual: false,
         }
     }
 }
@@ -184,6 +191,28 @@ static FILE_SYSTEMS: [FileSystem; 14] = [
     FileSystem::local(0x5846_5342, "xfs"),
     FileSystem::local(0x9123_683e, "btrfs"),
     FileSystem::local(0x794c_7630, "overlay"),
+];
+
+/// The types of the file systems that hold no files; linux/magic.h.
+static VIRTUAL: [u32; 18] = [
+    0x9fa0,      // proc
+    0x6265_6572, // sysfs
+    0x0027_e0eb, // cgroup
+    0x6367_7270, // cgroup2
+    0x7472_6163, // tracefs
+    0x6462_6720, // debugfs
+    0x7363_6673, // securityfs
+    0xf97c_ff8c, // selinuxfs
+    0x6265_6570, // configfs
+    0x6165_676c, // pstore
+    0xde5e_81e4, // efivarfs
+    0x4249_4e4d, // binfmt_misc
+    0xcafe_4a11, // bpf
+    0x1980_0202, // mqueue
+    0x1cd1,      // devpts
+    0x0187,      // autofs
+    0x6573_5543, // fusectl
+    0x6e73_6673, // nsfs
 ];
 
 #[cfg(test)]
@@ -264,6 +293,23 @@ mod tests {
             "22 1 0:5 / /elsewhere rw - proc proc rw,hidepid=2",
         ] {
             assert!(!hides(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn w12_file_systems_without_files_are_recognised_by_their_type() {
+        for (path, is_virtual) in [
+            ("/proc", true),
+            ("/sys", true),
+            ("/", false),
+            ("/dev/shm", false),
+        ] {
+            let magic = fs::statfs(path).unwrap().f_type as u64;
+            assert_eq!(
+                FileSystem::from_magic(magic).is_virtual,
+                is_virtual,
+                "{path}"
+            );
         }
     }
 

@@ -13,6 +13,7 @@ use crate::base::sys;
 use crate::base::time::{Deadline, Instant, Millis, TICK};
 use crate::config::{Config, PollInterval};
 use crate::fingerprint::Fingerprint;
+use crate::http::Http;
 use crate::mount;
 use crate::reload::{Action, Change, Event};
 use crate::report::Report;
@@ -26,7 +27,7 @@ use ready::{Ready, Waits};
 use rustix::fd::AsFd;
 use sidecar::Sidecar;
 pub use sidecar::open_proc;
-use status::{Pending, Status};
+use status::{Pending, State, Status};
 
 /// The exit code after SIGTERM or SIGINT.
 const EXIT_STOPPED: i32 = 0;
@@ -146,13 +147,14 @@ impl Sidecar<'_> {
 
 // One turn of the loop.
 
-impl Sidecar<'_> {
+impl<'c> Sidecar<'c> {
     /// Sleeps until something comes or is due.
     fn wait(&self, report: &mut Report) -> Ready {
         let deadline = Deadline::NONE
             .or_earlier(self.reload.deadline())
             .or_earlier(self.requests.deadline())
             .or_earlier(self.compare_at())
+            .or_earlier(self.watch.deferred_until())
             .or_earlier(self.confirm.deadline())
             .or_earlier(self.http.deadline());
         let mut waits = Waits::new(&self.signals);
@@ -226,7 +228,7 @@ impl Sidecar<'_> {
         if is_due {
             report.record(&Counted::Polled);
         }
-        if ready.mounts || is_due {
+        if ready.mounts || is_due || self::is_due(self.watch.deferred_until(), now) {
             self.watch.invalidate();
             self.handle(Event::PollDue, report);
         }
@@ -272,21 +274,34 @@ impl Sidecar<'_> {
                 Millis(sys::wall_ms().saturating_sub(now.since(since).0)).as_secs()
             }),
         });
-        let status = Status {
+        let state = self.state(now);
+        serve(&mut self.http, state, report);
+    }
+
+    /// Returns what the HTTP pages show.
+    fn state(&self, now: Instant) -> State<'c> {
+        State {
             config: self.config,
-            metrics: &report.metrics,
             config_hashes: self.config_hashes(),
+            is_watching: self.is_watching,
             missing_roots: self.watch.missing(),
+            exceeding_roots: self.watch.exceeding(),
             misses_changes: self.compare_at().is_none() && self.watch.is_incomplete(),
-            pending: pending.map(|since| Pending {
+            pending: self.reload.pending_since().map(|since| Pending {
                 since,
                 obstacle: self.waiting.and(self.delivery.obstacle().copied()),
             }),
             now,
-        };
-        if let Err(errno) = self.http.serve(&status, now) {
-            report.record(&Serving::CannotAccept(errno));
         }
+    }
+}
+
+/// Serves HTTP clients.
+fn serve(http: &mut Http, state: State<'_>, report: &mut Report) {
+    let metrics = &report.metrics;
+    let served = http.serve(&Status { state, metrics }, state.now);
+    if let Err(errno) = served {
+        report.record(&Serving::CannotAccept(errno));
     }
 }
 

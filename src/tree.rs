@@ -5,9 +5,12 @@
 //!
 //! # Invariants
 //! - A directory or file is armed before it is read: a later change gives an event.
-//! - FIFOs, sockets and devices are never opened.
+//! - FIFOs, sockets and devices are never opened: what is opened is located and examined first.
+//! - The walk below a root spends from one [`Budget`], whether it lists, resolves or reads.
 
+mod budget;
 mod directory;
+mod file;
 mod open;
 mod read;
 mod remaining;
@@ -15,8 +18,9 @@ mod resolve;
 mod visit;
 mod walk;
 
-pub use visit::{Armed, Role, Shortfall, Visit, Volume};
-pub use walk::{ENTRIES_MAX, LEVELS, Walked, walk};
+pub use budget::{BOUNDS, BYTES_MAX, Bound, Budget, ENTRIES_MAX, LINKS_MAX, TIME_MAX};
+pub use visit::{Armed, Passage, Role, Shortfall, Visit, Volume};
+pub use walk::{LEVELS, Walked, walk};
 
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,7 @@ mod event;
 mod gap;
 mod instance;
 mod leftover;
+mod roots;
 mod scan;
 mod snapshot;
 mod writing;
@@ -22,9 +23,9 @@ use crate::report::Report;
 use crate::report::facts::watching::Watching;
 use drain::Events;
 use instance::Instance;
+use roots::Roots;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use scan::{Pass, Scan, State};
-use snapshot::Shortage;
 use writing::Writing;
 
 pub use changes::Changes;
@@ -44,7 +45,8 @@ pub struct Watch {
     reported: Problems,
     /// A refusal has been logged.
     is_refusal_reported: bool,
-    shortage: Shortage,
+    /// The roots as earlier scans found them.
+    roots: Roots,
 }
 
 impl Watch {
@@ -57,7 +59,7 @@ impl Watch {
             last: Snapshot::default(),
             reported: Problems::default(),
             is_refusal_reported: false,
-            shortage: Shortage::default(),
+            roots: Roots::new(),
         }
     }
 
@@ -89,6 +91,16 @@ impl Watch {
     /// Returns one bit for each root that is missing or cannot be read.
     pub const fn missing(&self) -> u64 {
         self.reported.missing_roots
+    }
+
+    /// Returns one bit for each root that exceeds its bounds.
+    pub fn exceeding(&self) -> u64 {
+        self.reported.exceeding()
+    }
+
+    /// Returns when to scan the roots that the last scan left out, if there are any.
+    pub fn deferred_until(&self) -> Option<Instant> {
+        (self.last.is_deferred).then_some(self.roots.read_again_at)
     }
 
     /// Returns the result of the last complete scan.
@@ -141,6 +153,7 @@ impl Watch {
             instance: &mut self.instance,
             cache: &mut self.events.cache,
             reported: &mut self.reported,
+            roots: &mut self.roots,
             context: &mut context,
             state: State::new(pass),
         };
@@ -148,8 +161,9 @@ impl Watch {
         context.report.record(&Watching::Roots {
             count: context.roots.iter().count() as u64,
             missing: self.missing().count_ones().into(),
+            exceeding: self.reported.exceeding().count_ones().into(),
         });
-        self.finish(scanned?, context.now, context.report);
+        self.finish(scanned?, context.report);
         Ok(())
     }
 
@@ -161,6 +175,7 @@ impl Watch {
         self.events.cache.invalidate();
         self.events.gone = 0;
         self.events.swapped = None;
+        self.roots.lift_limits();
         if self.instance.open(now) {
             self.events.is_stale = false;
             // If no watch is set yet, arm every directory before the first file is read, which may take long.
@@ -172,14 +187,16 @@ impl Watch {
     }
 
     /// Takes the result of a complete scan.
-    fn finish(&mut self, mut snapshot: Snapshot, now: Instant, report: &mut Report) {
-        snapshot.fingerprint = self.shortage.fingerprint(&snapshot, &self.last, now);
+    fn finish(&mut self, snapshot: Snapshot, report: &mut Report) {
+        if !snapshot.is_short {
+            self.roots.shortage.end();
+        }
         if self.reported.has_unreadable && !snapshot.problems.has_unreadable {
             report.record(&Watching::AllReadable);
         }
         self.reported = snapshot.problems;
         self.last = snapshot;
-        if self.is_blind() {
+        if self.is_blind() || self.last.is_deferred {
             self.events.cache.invalidate();
         } else {
             self.events.cache.complete();
@@ -243,7 +260,7 @@ mod tests {
         watch: &mut Watch,
         roots: &str,
         now: Instant,
-        is_interrupted: &dyn Fn() -> bool,
+        mut is_interrupted: impl FnMut() -> bool,
     ) -> Result<(), Interrupted> {
         watch.scan(ScanContext {
             roots: CommaList::new(roots.as_bytes()),
@@ -252,7 +269,7 @@ mod tests {
             openings: &mut OpenWatches::disabled(),
             changes: &mut Changes::new(),
             report: &mut Report::new(),
-            is_interrupted,
+            meanwhile: &mut |_| is_interrupted(),
         })
     }
 
@@ -264,9 +281,9 @@ mod tests {
         watch.events.is_stale = false;
         watch.instance.refuse(Errno::NOSPC, START);
         let just_before = START.plus(Millis(RETRY.0 - 1));
-        assert_eq!(scan(&mut watch, path, just_before, &|| false), Ok(()));
+        assert_eq!(scan(&mut watch, path, just_before, || false), Ok(()));
         assert!(watch.is_blind() && watch.inotify().is_none());
-        assert_eq!(scan(&mut watch, path, START.plus(RETRY), &|| false), Ok(()));
+        assert_eq!(scan(&mut watch, path, START.plus(RETRY), || false), Ok(()));
         assert!(!watch.is_blind() && watch.inotify().is_some());
     }
 
@@ -283,9 +300,9 @@ mod tests {
         }
         let mut watch = Watch::new();
         let checks = core::cell::Cell::new(0);
-        let is_in_first_file = || checks.replace(checks.get() + 1) == 2 * DIRECTORIES / 32 + 1;
+        let is_in_first_file = || checks.replace(checks.get() + 1) == 2 * DIRECTORIES * 4 / 32 + 4;
         let path = root.path().to_str().unwrap();
-        let scanned = scan(&mut watch, path, START, &is_in_first_file);
+        let scanned = scan(&mut watch, path, START, is_in_first_file);
         assert_eq!(scanned, Err(Interrupted));
         assert!(watch.watches() > DIRECTORIES, "{}", watch.watches());
     }
@@ -299,14 +316,14 @@ mod tests {
         let path = directory.path().display();
         let roots = std::format!("{path}/comes,{path}/goes,{path}/file");
         let mut watch = Watch::new();
-        assert_eq!(scan(&mut watch, &roots, START, &|| false), Ok(()));
+        assert_eq!(scan(&mut watch, &roots, START, || false), Ok(()));
         assert_eq!(watch.missing(), 0b01);
         std::fs::create_dir(comes).unwrap();
         std::fs::remove_dir(goes).unwrap();
-        let interrupted_in_the_file = scan(&mut watch, &roots, START, &|| true);
+        let interrupted_in_the_file = scan(&mut watch, &roots, START, || true);
         assert_eq!(interrupted_in_the_file, Err(Interrupted));
         assert_eq!(watch.missing(), 0b10);
-        assert_eq!(scan(&mut watch, &roots, START, &|| false), Ok(()));
+        assert_eq!(scan(&mut watch, &roots, START, || false), Ok(()));
         assert_eq!(watch.missing(), 0b10);
     }
 }

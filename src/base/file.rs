@@ -12,9 +12,12 @@ pub const PATH_MAX: usize = 4096;
 /// The longest file name, in bytes; `NAME_MAX` in limits.h.
 pub const NAME_MAX: usize = 255;
 
-/// Returns true if file descriptors or memory ran short, which passes and says nothing about the file.
+/// Returns true if file descriptors or memory ran short, or another process holds a lease: this passes and says nothing about the file.
 pub fn is_shortage(errno: Errno) -> bool {
-    matches!(errno, Errno::MFILE | Errno::NFILE | Errno::NOMEM)
+    matches!(
+        errno,
+        Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN
+    )
 }
 
 /// Opens a path, relative to the working directory.

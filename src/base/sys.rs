@@ -1,7 +1,7 @@
 //! The library's only `unsafe` code: calls for which rustix has no safe interface.
 #![allow(unsafe_code)]
 
-use crate::base::time::Instant;
+use crate::base::time::{Instant, Millis};
 use core::ffi::{CStr, c_char, c_int};
 use core::ptr;
 use rustix::event::Timespec;
@@ -297,6 +297,12 @@ pub fn now() -> Instant {
 pub fn wall_ms() -> u64 {
     let [seconds, nanoseconds] = clock(libc::CLOCK_REALTIME);
     seconds * 1000 + nanoseconds / 1_000_000
+}
+
+/// Returns the processor time that the program has used; clock_gettime(2).
+pub fn processor_time() -> Millis {
+    let [seconds, nanoseconds] = clock(libc::CLOCK_PROCESS_CPUTIME_ID);
+    Millis(seconds * 1000 + nanoseconds / 1_000_000)
 }
 
 /// The number of the clock_gettime(2) that fills two 64-bit fields.

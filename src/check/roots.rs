@@ -89,7 +89,7 @@ impl<'r> Root<'r> {
             openings: &mut OpenWatches::disabled(),
             changes: &mut Changes::new(),
             report,
-            is_interrupted: &|| false,
+            meanwhile: &mut |_| false,
         });
         let (kind, file_system) = kind(path);
         let found = watch.last();

@@ -25,6 +25,7 @@ pub struct Metrics {
     pub polls_total: u64,
     pub roots: u64,
     pub roots_missing: u64,
+    pub roots_exceeding: u64,
     pub polling: bool,
     pub log_lines_dropped_total: u64,
 }
@@ -52,6 +53,7 @@ impl Metrics {
             polls_total: 0,
             roots: 0,
             roots_missing: 0,
+            roots_exceeding: 0,
             polling: false,
             log_lines_dropped_total: 0,
         }
@@ -79,6 +81,7 @@ impl Metrics {
         polls_total: u64::MAX,
         roots: u64::MAX,
         roots_missing: u64::MAX,
+        roots_exceeding: u64::MAX,
         polling: true,
         log_lines_dropped_total: u64::MAX,
     };
@@ -163,7 +166,7 @@ struct Row {
 }
 
 #[rustfmt::skip]
-static ROWS: [Row; 21] = [
+static ROWS: [Row; 22] = [
     Row { name: "reloads_total", help: "Reloads delivered or failed.", value: |metrics| metrics.reloads_total },
     Row { name: "reloads_failed_total", help: "Reloads failed, counted again each minute while they do.", value: |metrics| metrics.reloads_failed_total },
     Row { name: "last_reload_successful", help: "0 if the last reload failed, else 1.", value: |metrics| metrics.last_reload_successful.into() },
@@ -183,6 +186,7 @@ static ROWS: [Row; 21] = [
     Row { name: "polls_total", help: "Comparisons made at an interval.", value: |metrics| metrics.polls_total },
     Row { name: "roots", help: "Paths in CONFIG_DIR.", value: |metrics| metrics.roots },
     Row { name: "roots_missing", help: "Paths in CONFIG_DIR that cannot be read.", value: |metrics| metrics.roots_missing },
+    Row { name: "roots_exceeding", help: "Paths in CONFIG_DIR that exceed a bound.", value: |metrics| metrics.roots_exceeding },
     Row { name: "polling", help: "1 if content is compared at an interval, else 0.", value: |metrics| metrics.polling.into() },
     Row { name: "log_lines_dropped_total", help: "Log lines that the log stream did not take.", value: |metrics| metrics.log_lines_dropped_total },
 ];

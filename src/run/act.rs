@@ -1,6 +1,8 @@
 //! Does what the state machine asks for: scans, deliveries and reports.
 
+use super::serve;
 use super::sidecar::Sidecar;
+use super::status::State;
 use crate::base::sys;
 use crate::base::time::{Instant, Millis};
 use crate::deliver::{self, ContentChange, Context};
@@ -13,6 +15,9 @@ use crate::watch::{Changes, ScanContext};
 
 /// A change of the content that is still to be reported.
 struct Unreported;
+
+/// The pause between two turns of HTTP clients during a scan.
+const SERVE_PAUSE: Millis = Millis(5);
 
 impl Sidecar<'_> {
     /// Feeds one event to the state machine and does what it asks for, until it asks to sleep.
@@ -95,6 +100,16 @@ impl Sidecar<'_> {
     pub(super) fn scan(&mut self, report: &mut Report) -> bool {
         report.record(&Watching::Scanning);
         let now = sys::now();
+        let state = self.state(now);
+        let (http, mut served) = (&mut self.http, now);
+        let mut meanwhile = |report: &mut Report| {
+            let now = sys::now();
+            if now.since(served) >= SERVE_PAUSE {
+                served = now;
+                serve(http, State { now, ..state }, report);
+            }
+            sys::is_interrupted()
+        };
         let openings = self.confirm.before_scan(now);
         let scanned = self.watch.scan(ScanContext {
             roots: self.config.roots,
@@ -103,10 +118,11 @@ impl Sidecar<'_> {
             openings,
             changes: &mut self.changes,
             report,
-            is_interrupted: &sys::is_interrupted,
+            meanwhile: &mut meanwhile,
         });
         let is_whole = scanned.is_ok();
-        let files = is_whole.then_some(self.watch.last().files);
+        let last = self.watch.last();
+        let files = (is_whole && !last.is_deferred).then_some(last.files);
         self.confirm.after_scan(files);
         self.last_scan = sys::now();
         // A signal that came at the end counts too: after SIGCONT it is unclear when the content was read.

@@ -13,14 +13,24 @@ use core::fmt::{self, Write};
 /// The longest time that a reload may be pending before the sidecar counts as not ready.
 const PENDING_MAX: Millis = Millis(60_000);
 
-/// The state that the pages show.
+/// What the pages show.
 pub(super) struct Status<'s, 'c> {
-    pub(super) config: &'s Config<'c>,
+    pub(super) state: State<'c>,
     pub(super) metrics: &'s Metrics,
+}
+
+/// The part of it that does not change during a scan.
+#[derive(Clone, Copy)]
+pub(super) struct State<'c> {
+    pub(super) config: &'c Config<'c>,
     /// The hashes of the content, if `CONFIG_HASH_KEY` is set.
     pub(super) config_hashes: Option<ConfigHashes>,
+    /// The first scan is complete.
+    pub(super) is_watching: bool,
     /// One bit for each root that is missing or cannot be read.
     pub(super) missing_roots: u64,
+    /// One bit for each root that exceeds a bound.
+    pub(super) exceeding_roots: u64,
     /// Neither inotify nor comparing notices every change.
     pub(super) misses_changes: bool,
     /// A change that is not delivered, and since when.
@@ -39,10 +49,12 @@ pub(super) struct Pending {
 
 impl Pages for Status<'_, '_> {
     fn readiness(&self) -> Readiness {
-        let is_late = self.pending.is_some_and(|pending| {
-            pending.obstacle.is_some() && self.now.since(pending.since) > PENDING_MAX
+        let is_late = self.state.pending.is_some_and(|pending| {
+            pending.obstacle.is_some() && self.state.now.since(pending.since) > PENDING_MAX
         });
-        if self.missing_roots != 0 || self.misses_changes || is_late {
+        let state = &self.state;
+        let has_gaps = (state.missing_roots | state.exceeding_roots) != 0;
+        if state.misses_changes || has_gaps || is_late || !state.is_watching {
             Readiness::Unready
         } else {
             Readiness::Ready
@@ -50,21 +62,33 @@ impl Pages for Status<'_, '_> {
     }
 
     fn write_problems(&self, page: &mut Page) -> fmt::Result {
-        for (at, root) in self.config.roots.iter().enumerate() {
-            if self.missing_roots >> at & 1 != 0 {
+        if !self.state.is_watching {
+            page.write_str("the first scan is not complete\n")?;
+        }
+        for (at, root) in self.state.config.roots.iter().enumerate() {
+            if self.state.missing_roots >> at & 1 != 0 {
                 let mut line = line();
                 write!(line, "{} is missing or cannot be read", Bytes(root))?;
                 page.push(line.finish());
             }
+            if self.state.exceeding_roots >> at & 1 != 0 {
+                let mut line = line();
+                write!(
+                    line,
+                    "{} holds more than can be watched; the log says what is left out",
+                    Bytes(root)
+                )?;
+                page.push(line.finish());
+            }
         }
-        if self.misses_changes {
+        if self.state.misses_changes {
             page.write_str("inotify is refused or does not see everything, and CONFIG_POLL_INTERVAL is 0: changes may go unnoticed\n")?;
         }
-        if let Some(pending) = self.pending
+        if let Some(pending) = self.state.pending
             && let Some(obstacle) = pending.obstacle
         {
             let mut line = line();
-            let seconds = self.now.since(pending.since).as_secs();
+            let seconds = self.state.now.since(pending.since).as_secs();
             write!(line, "a reload is pending for {seconds} s: ")?;
             obstacle.describe(&deliver::wanted(self.config), &mut line)?;
             page.push(line.finish());
@@ -74,7 +98,8 @@ impl Pages for Status<'_, '_> {
 
     fn write_metrics(&self, page: &mut Page) -> fmt::Result {
         self.metrics.write(page)?;
-        self.config_hashes
+        self.state
+            .config_hashes
             .map_or(Ok(()), |hashes| hashes.write(page))
     }
 }
@@ -97,13 +122,17 @@ mod tests {
         let since = Instant::from_nanoseconds(1_000_000_000_000);
         let status = |obstacle, ms| {
             Status {
-                config: &config,
+                state: State {
+                    config: &config,
+                    config_hashes: None,
+                    is_watching: true,
+                    missing_roots: 0,
+                    exceeding_roots: 0,
+                    misses_changes: false,
+                    pending: Some(Pending { since, obstacle }),
+                    now: since.plus(Millis(ms)),
+                },
                 metrics: &Metrics::new(),
-                config_hashes: None,
-                missing_roots: 0,
-                misses_changes: false,
-                pending: Some(Pending { since, obstacle }),
-                now: since.plus(Millis(ms)),
             }
             .readiness()
         };

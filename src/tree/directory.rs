@@ -3,6 +3,7 @@
 //! The visible entries of a volume laid out by the kubelet's AtomicWriter are links through `..data`. What is behind them is in the
 //! fingerprint under their names; names that begin with two dots are the writer's own and change with every update.
 
+use super::budget::Bound;
 use super::open::{kind_of, open};
 use super::resolve::{Base, resolve};
 use super::visit::{Armed, Role, Visit, Volume};
@@ -20,6 +21,8 @@ pub(super) struct Directory<'d> {
     pub(super) fd: &'d OwnedFd,
     pub(super) key: Key,
     pub(super) level: usize,
+    /// The bound that its entries count towards.
+    pub(super) bound: Bound,
     layout: Layout,
 }
 
@@ -34,11 +37,18 @@ enum Layout {
 
 impl<'d> Directory<'d> {
     /// Finds out how the directory is laid out, which must be the one that was armed last.
-    pub(super) fn new(fd: &'d OwnedFd, key: Key, level: usize, visit: &mut dyn Visit) -> Self {
+    pub(super) fn new(
+        fd: &'d OwnedFd,
+        key: Key,
+        level: usize,
+        bound: Bound,
+        visit: &mut dyn Visit,
+    ) -> Self {
         Self {
             fd,
             key,
             level,
+            bound,
             layout: layout(fd.as_fd(), visit),
         }
     }
@@ -99,10 +109,11 @@ fn layout(fd: BorrowedFd<'_>, visit: &mut dyn Visit) -> Layout {
         return Layout::Plain;
     };
     let known = visit.enter_volume(&target[..length]);
-    match open_data(fd, &target[..length], visit) {
-        Some(data) => Layout::Volume { data, known },
-        None => Layout::Broken,
+    if let Some(data) = open_data(fd, &target[..length], visit) {
+        return Layout::Volume { data, known };
     }
+    visit.volume_broken(known.slot);
+    Layout::Broken
 }
 
 /// Opens and arms the directory that a volume's `..data` leads to. All of the volume's links lead through it, so none of them needs

@@ -1,12 +1,13 @@
 //! Opening and examining entries by name, without blocking and without opening what is no file or directory.
 
 use super::visit::Visit;
+use crate::base::file::descriptor_path;
 use core::ffi::CStr;
-use rustix::fd::{BorrowedFd, OwnedFd};
-use rustix::fs::{self, AtFlags, FileType, Mode, OFlags};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{self, AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::{self, Errno};
 
-/// Opens for reading without waiting: if a FIFO takes a file's place, opening it must not block the program.
+/// Opens for reading without waiting for a lease that another process holds; fcntl(2), `F_SETLEASE`.
 pub(super) const READING: OFlags = OFlags::RDONLY
     .union(OFlags::NONBLOCK)
     .union(OFlags::NOCTTY)
@@ -23,6 +24,12 @@ pub(super) fn open(directory: BorrowedFd<'_>, name: &CStr, more: OFlags) -> io::
 /// Returns a descriptor that refers to an entry without opening it. Does not follow links.
 pub(super) fn locate(directory: BorrowedFd<'_>, name: &CStr) -> io::Result<OwnedFd> {
     fs::openat(directory, name, LOCATING, Mode::empty())
+}
+
+/// Opens what was located for reading: itself, whatever has its name by now.
+pub(super) fn reopen(located: &OwnedFd) -> io::Result<OwnedFd> {
+    let mut path = descriptor_path(located.as_fd());
+    open(CWD, path.as_c_str(), OFlags::empty())
 }
 
 /// Returns the type of an entry. Does not follow links, but passes their status to the visitor.

@@ -13,17 +13,18 @@ pub(super) const FULL_READ_MAX: u64 = 8 << 20;
 /// The bytes read by one call: enough that copying takes longer than calling.
 const READ_SIZE: usize = 4096;
 
-/// Returns the entry of an open regular file: its content or, for a large one, what stands in for it.
+/// Returns the entry of a file that is too large to read.
+pub(super) fn large(stat: &Stat, key: Key) -> Entry {
+    Entry::of(key, Kind::Large, &stand_in(stat))
+}
+
+/// Returns the entry of an open regular file of `size` bytes.
 pub(super) fn content(
     fd: &OwnedFd,
-    stat: &Stat,
+    size: u64,
     key: Key,
     visit: &mut dyn Visit,
 ) -> io::Result<Entry> {
-    let size = stat.st_size as u64;
-    if size > FULL_READ_MAX {
-        return Ok(Entry::of(key, Kind::Large, &stand_in(stat)));
-    }
     let mut buffer = [MaybeUninit::uninit(); READ_SIZE];
     let mut content = Content::new(key);
     let mut total = 0;
@@ -33,7 +34,7 @@ pub(super) fn content(
         content.read(read);
         // Stop at the expected size: a file may grow faster than it is read, and what is appended later gives an event.
         let is_whole = read.is_empty() || total == size;
-        if is_whole || total > FULL_READ_MAX || visit.is_interrupted() {
+        if is_whole || total > FULL_READ_MAX || visit.is_interrupted(1) {
             return Ok(content.entry());
         }
     }

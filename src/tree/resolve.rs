@@ -1,6 +1,7 @@
 //! Resolves a path name by name, as in path_resolution(7): every directory on the way decides the result, so every one
 //! is armed.
 
+use super::budget::Bound;
 use super::open::{kind_of, locate};
 use super::remaining::{Remaining, Start};
 use super::visit::{Armed, Role, Visit};
@@ -10,6 +11,14 @@ use rustix::io::{self, Errno};
 
 /// The most links that the kernel follows on one path; path_resolution(7).
 const LINKS_MAX: u32 = 40;
+
+/// The most steps taken on one path. The deepest paths in use have a few dozen.
+const STEPS_MAX: u32 = 1000;
+/// The most times that a path is resolved again because a directory on it was not armed before. It takes two unless somebody keeps
+/// putting new directories there.
+const ROUNDS_MAX: u32 = 8;
+/// The walk's budget is used up, or it was interrupted.
+pub(super) const STOPPED: Errno = Errno::CANCELED;
 
 /// The directory in which a relative path is resolved.
 #[derive(Clone, Copy)]
@@ -39,18 +48,20 @@ pub(super) struct Found {
 /// Finds what `path` leads to and arms everything on the way that could change it.
 ///
 /// # Errors
-/// ENOENT, ENOTDIR, ELOOP: it leads nowhere. EACCES and others: it cannot be followed.
+/// ENOENT, ENOTDIR, ELOOP: it leads nowhere. EBUSY: it changes faster than it can be followed, or is too long. `STOPPED`. EACCES and
+/// others: it cannot be followed.
 // Not inlined: keeps the path's buffer off the stack of the walk.
 #[inline(never)]
 pub(super) fn resolve(visit: &mut dyn Visit, base: Base<'_>, path: &[u8]) -> io::Result<Found> {
-    loop {
+    for _ in 0..ROUNDS_MAX {
         let mut resolver = Resolver::new(&mut *visit, base);
         let found = resolver.run(path);
         // A directory may be renamed after it is passed and before it is armed: with everything armed, resolve once more.
-        if !resolver.has_armed_new {
+        if !resolver.has_armed_new || found.as_ref().is_err_and(|errno| *errno == STOPPED) {
             return found;
         }
     }
+    Err(Errno::BUSY)
 }
 
 /// The directory reached so far.
@@ -79,6 +90,7 @@ struct Resolver<'r> {
     remaining: Remaining,
     /// Links followed so far.
     links: u32,
+    steps: u32,
     /// A directory on the way was not armed before.
     has_armed_new: bool,
 }
@@ -94,6 +106,7 @@ impl<'r> Resolver<'r> {
             },
             remaining: Remaining::new(),
             links: 0,
+            steps: 0,
             has_armed_new: false,
         }
     }
@@ -126,6 +139,7 @@ impl<'r> Resolver<'r> {
 
     /// Takes one step: arms the current directory, or resolves one name in it. Returns what the path leads to once that is clear.
     fn step(&mut self) -> io::Result<Option<Found>> {
+        self.spend()?;
         let (directory, name) = (self.position.fd(), self.remaining.name());
         if name == c".." {
             let parent = locate(directory, name)?;
@@ -145,6 +159,14 @@ impl<'r> Resolver<'r> {
             FileType::Directory => self.descend().map(|()| None),
             kind => self.finish(kind).map(Some),
         }
+    }
+
+    fn spend(&mut self) -> io::Result<()> {
+        self.steps += 1;
+        if self.steps > STEPS_MAX {
+            return Err(Errno::BUSY);
+        }
+        self.visit.spend(Bound::Links, 1).map_err(|_| STOPPED)
     }
 
     /// Follows the link that the next name is.

@@ -21,6 +21,11 @@ struct Recorder {
     files: u32,
     directories: u32,
     shortfalls: Vec<(PathBuf, Shortfall)>,
+    budget: Budget,
+    /// The number of calls left before the walk runs out of time.
+    calls_until_late: Option<u32>,
+    /// Volumes whose `..data` leads nowhere.
+    broken: u32,
     /// The number of calls left before the walk is interrupted.
     calls_left: Option<u32>,
     /// A directory to remove when it is armed for the second time, and how often it has been armed.
@@ -71,6 +76,11 @@ impl Visit for Recorder {
         }
     }
 
+    fn volume_broken(&mut self, slot: usize) {
+        assert_eq!(slot, self.listed.len());
+        self.broken += 1;
+    }
+
     fn volume_listed(&mut self, slot: usize, names: Fingerprint) -> bool {
         assert_eq!(slot, self.listed.len());
         self.listed.push(names);
@@ -96,9 +106,24 @@ impl Visit for Recorder {
 
     fn fingerprinted(&mut self, _: &[u8], _: usize, _: Fingerprint) {}
 
-    fn entered_file_system(&mut self, _: BorrowedFd<'_>) {}
+    fn entered_file_system(&mut self, fd: BorrowedFd<'_>) -> Passage {
+        if path_of(fd).starts_with("/proc") {
+            Passage::Closed
+        } else {
+            Passage::Open
+        }
+    }
 
-    fn is_interrupted(&mut self) -> bool {
+    fn budget(&mut self) -> &mut Budget {
+        &mut self.budget
+    }
+
+    fn is_interrupted(&mut self, _: u32) -> bool {
+        match &mut self.calls_until_late {
+            Some(0) => self.budget.expire(),
+            Some(left) => *left -= 1,
+            None => {}
+        }
         match &mut self.calls_left {
             Some(0) => true,
             Some(left) => {
@@ -438,6 +463,100 @@ fn w7_a_walk_that_only_arms_sets_the_same_watches_and_reads_no_file() {
 }
 
 #[test]
+fn w12_what_links_lead_to_does_not_use_up_what_real_entries_need() {
+    let disk = Disk::new();
+    for one in 0..12 {
+        for link in 0..12 {
+            disk.directory(&format!("root/d{one}"));
+            disk.link(&format!("root/d{one}/l{link}"), format!("../d{link}"));
+        }
+        disk.file(&format!("root/d{one}/zz"), "real");
+    }
+    let (before, recorder) = disk.walk("root");
+    assert!(matches!(
+        recorder.shortfalls[0].1,
+        Shortfall::Exceeded(Bound::Links)
+    ));
+    assert_eq!(disk.fingerprint("root"), before, "the same each time");
+    for one in 0..12 {
+        let tree = format!("Tree root/d{one}");
+        assert!(disk.armed(&recorder).contains(&tree), "{tree}");
+        disk.file(&format!("root/d{one}/zz"), "new");
+        assert_ne!(disk.fingerprint("root"), before, "d{one}");
+        disk.file(&format!("root/d{one}/zz"), "real");
+    }
+}
+
+#[test]
+fn w12_a_walk_that_runs_out_of_time_is_repeatable() {
+    let disk = Disk::new();
+    for number in 0..100 {
+        disk.file(&format!("root/d{}/f{number}", number % 10), "a");
+    }
+    for calls in [20, 50, 90] {
+        let late = Recorder {
+            calls_until_late: Some(calls),
+            ..Recorder::default()
+        };
+        let (before, mut late, _) = disk.walk_with("root", late);
+        let steps_max = late.budget().steps_max();
+        let again = || {
+            let recorder = Recorder {
+                budget: Budget::new(steps_max),
+                ..Recorder::default()
+            };
+            disk.walk_with("root", recorder)
+        };
+        let (after, recorder, _) = again();
+        assert_eq!(after, before, "after {calls} calls");
+        let (_, shortfall) = recorder.shortfalls[0];
+        assert_eq!(shortfall, Shortfall::Exceeded(Bound::Time));
+        assert_eq!(again().0, before, "and again");
+    }
+}
+
+#[test]
+fn w12_file_systems_that_are_not_entered_count_by_their_name() {
+    let disk = Disk::new();
+    disk.directory("root");
+    let empty = disk.fingerprint("root");
+    disk.link("root/directory", "/proc");
+    disk.link("root/file", "/proc/uptime");
+    let (before, recorder) = disk.walk("root");
+    assert_ne!(before, empty);
+    assert_eq!((recorder.files, recorder.directories), (0, 1));
+    // A root is somebody's wish, which is refused aloud.
+    let (_, _, outcome) = disk.walk_with("/proc", Recorder::default());
+    assert_eq!(outcome, Err(Errno::OPNOTSUPP));
+}
+
+#[test]
+fn w12_a_path_of_too_many_steps_is_unreadable() {
+    let disk = Disk::new();
+    disk.file("root/file", "");
+    disk.link("root/short", format!("{}file", "../root/".repeat(200)));
+    disk.link("root/long", format!("{}file", "../root/".repeat(501)));
+    let (_, recorder) = disk.walk("root");
+    let expected = (disk.path("root/long"), Shortfall::Unreadable(Errno::BUSY));
+    assert_eq!(recorder.shortfalls, [expected]);
+    assert_eq!(recorder.files, 2);
+}
+
+#[test]
+fn w5_a_volume_whose_data_leads_nowhere_is_no_volume_yet() {
+    let disk = Disk::new();
+    disk.directory("root");
+    disk.link("root/..data", "..later");
+    let (before, recorder) = disk.walk("root");
+    assert_eq!(recorder.broken, 1);
+    disk.file("root/..later/app.conf", "a");
+    disk.link("root/app.conf", "..data/app.conf");
+    let (after, recorder) = disk.walk("root");
+    assert_ne!(after, before);
+    assert_eq!((recorder.broken, recorder.files), (0, 1));
+}
+
+#[test]
 fn l1_an_interrupted_walk_ends_soon() {
     let disk = Disk::new();
     for number in 0..100 {
@@ -575,6 +694,15 @@ fn w4_fifos_and_sockets_count_without_being_opened() {
     assert_eq!((recorder.files, recorder.shortfalls.len()), (0, 0));
     // The same holds for a root.
     assert_eq!(disk.walk("root/fifo").1.files, 0);
+}
+
+#[test]
+fn w4_a_read_error_is_passed_on() {
+    let disk = Disk::new();
+    let directory = File::open(disk.path("")).unwrap().into();
+    let key = Secret::new([7; 16]).root(0);
+    let read = super::read::content(&directory, 1, key, &mut Recorder::default());
+    assert_eq!(read, Err(Errno::ISDIR));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The interface between a walk and its caller.
 
+use super::budget::{Bound, Budget};
 use crate::fingerprint::Fingerprint;
 use rustix::fd::BorrowedFd;
 use rustix::fs::{FileType, Stat};
@@ -17,6 +18,9 @@ pub enum Role {
     /// A file that can be written to under a name outside the tree: its content matters.
     File,
 }
+
+/// The work that an entry or a name on the way makes: several system calls.
+const CALL_WORK: u32 = 4;
 
 /// The result of arming a watch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,8 +40,24 @@ pub enum Shortfall {
     Unreadable(Errno),
     /// The directory is more than `LEVELS` deep and is not entered.
     TooDeep,
-    /// `ENTRIES_MAX` was reached. This entry and those after it are left out.
-    TooMany,
+    /// A bound of the walk was reached at this entry.
+    Exceeded(Bound),
+}
+
+/// Whether a file system is entered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Passage {
+    /// It holds files.
+    Open,
+    /// It is the kernel's own, as proc is: its content is no configuration, and reading it can have effects.
+    Closed,
+}
+
+/// Why a walk stops early.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Stop {
+    Interrupted,
+    Exceeded(Bound),
 }
 
 /// The visitor's knowledge of a directory laid out by the kubelet's AtomicWriter.
@@ -61,6 +81,8 @@ pub trait Visit {
     /// Marks the directory that was armed last as a volume: its names that begin with two dots do not count. `data` is the target
     /// of its link `..data`.
     fn enter_volume(&mut self, data: &[u8]) -> Volume;
+    /// Takes back [`enter_volume`](Self::enter_volume): `..data` leads nowhere, and the directory it names may yet be made.
+    fn volume_broken(&mut self, slot: usize);
     /// Takes the visible names of a volume if all of them are links to their own names behind `..data`, and an empty fingerprint
     /// if not. Returns false if the names contradict [`Volume::is_cached`]; the volume must be listed once more.
     fn volume_listed(&mut self, slot: usize, names: Fingerprint) -> bool;
@@ -73,9 +95,30 @@ pub trait Visit {
     /// Takes a directory whose entries have all been read, or a file outside the tree that has been read.
     fn was_read(&mut self, fd: BorrowedFd<'_>);
     /// Takes a directory or file on another file system than the one before it.
-    fn entered_file_system(&mut self, fd: BorrowedFd<'_>);
+    fn entered_file_system(&mut self, fd: BorrowedFd<'_>) -> Passage;
     /// Takes an entry's part of the fingerprint, which includes everything below it. Entries below it come first.
     fn fingerprinted(&mut self, name: &[u8], level: usize, part: Fingerprint);
-    /// Returns true when the walk should stop early. Called for every entry.
-    fn is_interrupted(&mut self) -> bool;
+    /// Returns what is left to the walk.
+    fn budget(&mut self) -> &mut Budget;
+    /// Returns true when the walk should stop early. Called at least every `work` units, each of about two microseconds.
+    fn is_interrupted(&mut self, work: u32) -> bool;
+}
+
+impl dyn Visit + '_ {
+    /// Takes an amount from the budget.
+    pub(super) fn spend(&mut self, bound: Bound, amount: u64) -> Result<(), Stop> {
+        if self.is_interrupted(CALL_WORK) {
+            return Err(Stop::Interrupted);
+        }
+        self.budget().spend(bound, amount).map_err(Stop::Exceeded)
+    }
+
+    /// Takes an entry from the budget.
+    pub(super) fn step(&mut self, bound: Bound, fingerprint: Fingerprint) -> Result<(), Stop> {
+        if self.is_interrupted(CALL_WORK) {
+            return Err(Stop::Interrupted);
+        }
+        let budget = self.budget();
+        budget.step(bound, fingerprint).map_err(Stop::Exceeded)
+    }
 }

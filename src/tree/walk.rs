@@ -1,23 +1,21 @@
 //! The walk itself: directories, their entries and the targets of links.
 
+use super::budget::Bound;
 use super::directory::Directory;
-use super::open::{READING, is_gone, kind_of, open};
+use super::open::{READING, is_gone, kind_of, locate, open};
 use super::read;
-use super::resolve::{Base, resolve};
-use super::visit::{Role, Shortfall, Visit};
-use crate::base::file::{descriptor_path, open_path};
+use super::resolve::{Base, STOPPED, resolve};
+use super::visit::{Passage, Role, Shortfall, Stop, Visit};
+use crate::base::file::open_path;
 use crate::fingerprint::{Entry, Fingerprint, Key, Kind};
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{self, CWD, FileType, OFlags, RawDir, Stat};
+use rustix::fs::{self, FileType, OFlags, RawDir};
 use rustix::io::{self, Errno};
 
 /// The number of levels below a root that are entered.
 pub const LEVELS: usize = 16;
-/// The most entries read below one root, which takes a few seconds: links that lead from each of a dozen directories to all
-/// the others make billions.
-pub const ENTRIES_MAX: u32 = 1 << 18;
 /// The size of the buffer for directory entries, of which there is one for each level. The longest entry takes 280 bytes.
 const ENTRIES_SIZE: usize = 512;
 
@@ -32,31 +30,29 @@ pub struct Walked {
 /// Walks one root, a directory or a file. `key` stands for its path.
 pub fn walk(root: &[u8], key: Key, visit: &mut dyn Visit) -> Walked {
     let mut walk = Walk {
-        visit,
+        visit: &mut *visit,
         fingerprint: Fingerprint::default(),
         ancestors: [(0, 0); LEVELS + 1],
-        device: None,
-        entries: 0,
+        file_system: (None, Passage::Open),
     };
     let outcome = walk.root(root, key);
     if outcome.is_err_and(|errno| errno != Errno::NOENT) {
         walk.add(key, Kind::Unreadable);
     }
+    let fingerprint = walk.fingerprint;
     Walked {
-        fingerprint: walk.fingerprint,
+        fingerprint: visit.budget().settle(fingerprint),
         outcome,
     }
 }
 
-struct Walk<'w> {
-    visit: &'w mut dyn Visit,
-    fingerprint: Fingerprint,
+pub(super) struct Walk<'w> {
+    pub(super) visit: &'w mut dyn Visit,
+    pub(super) fingerprint: Fingerprint,
     /// Device and inode of the directories from the root to the current one.
     ancestors: [(u64, u64); LEVELS + 1],
-    /// The device of the directory or file that was opened last.
-    device: Option<u64>,
-    /// Entries read so far.
-    entries: u32,
+    /// The device of the directory or file that was examined last, and whether it is entered.
+    pub(super) file_system: (Option<u64>, Passage),
 }
 
 /// An entry of a directory, or what stands for it in the directory behind `..data`.
@@ -67,6 +63,8 @@ struct Child<'c> {
     key: Key,
     /// The level of its directory.
     level: usize,
+    /// The bound that the entries of its directory count towards.
+    bound: Bound,
 }
 
 impl Walk<'_> {
@@ -78,7 +76,7 @@ impl Walk<'_> {
             None
         };
         match unchanged {
-            Some(fd) => self.directory(&fd, key, 0),
+            Some(fd) => self.directory(&fd, key, 0, Bound::Entries),
             None => self.target(Base::WorkingDirectory, path, key, 0),
         }
     }
@@ -87,7 +85,21 @@ impl Walk<'_> {
     fn target(&mut self, base: Base<'_>, path: &[u8], key: Key, level: usize) -> io::Result<()> {
         let found = match resolve(&mut *self.visit, base, path) {
             Err(errno) if is_gone(errno) => return self.dangling(key),
+            Err(STOPPED) => {
+                self.add(key, Kind::TooDeep);
+                if let Err(Stop::Exceeded(bound)) = self.visit.spend(Bound::Links, 1) {
+                    let shortfall = Shortfall::Exceeded(bound);
+                    self.visit.fell_short(base.fd(), path, shortfall);
+                }
+                return Ok(());
+            }
             found => found?,
+        };
+        // Below a root that is a link, entries are as real as below any other.
+        let bound = if level == 0 {
+            Bound::Entries
+        } else {
+            Bound::Links
         };
         let added = match found.kind {
             FileType::Directory if level > LEVELS => {
@@ -95,8 +107,11 @@ impl Walk<'_> {
                 Ok(())
             }
             FileType::Directory => open(found.fd.as_fd(), c".", OFlags::DIRECTORY)
-                .and_then(|fd| self.directory(&fd, key, level)),
-            FileType::RegularFile => self.linked_file(&found.fd, key),
+                .and_then(|fd| self.directory(&fd, key, level, bound)),
+            FileType::RegularFile if !self.visit.reads_files() => Ok(()),
+            FileType::RegularFile => {
+                (self.file(&found.fd, key)).map(|()| self.visit.was_read(found.fd.as_fd()))
+            }
             _ => {
                 self.add(key, Kind::Special);
                 Ok(())
@@ -105,6 +120,7 @@ impl Walk<'_> {
         match added {
             // It was removed while it was being resolved.
             Err(errno) if is_gone(errno) => self.dangling(key),
+            Err(Errno::OPNOTSUPP) => Err(Errno::OPNOTSUPP),
             Err(errno) => {
                 let entry = read::unreadable(&found.fd, key);
                 self.unreadable(base.fd(), path, entry, errno);
@@ -114,12 +130,12 @@ impl Walk<'_> {
         }
     }
 
-    fn directory(&mut self, fd: &OwnedFd, key: Key, level: usize) -> io::Result<()> {
+    fn directory(&mut self, fd: &OwnedFd, key: Key, level: usize, bound: Bound) -> io::Result<()> {
         let before = self.fingerprint;
         if !self.enter(fd, key, level)? {
             return Ok(());
         }
-        let directory = Directory::new(fd, key, level, &mut *self.visit);
+        let directory = Directory::new(fd, key, level, bound, &mut *self.visit);
         let Some(names) = self.entries(&directory)? else {
             return Ok(());
         };
@@ -129,19 +145,26 @@ impl Walk<'_> {
         if let Some((data, known)) = directory.volume() {
             if !self.visit.volume_listed(known.slot, names) {
                 self.fingerprint = before;
-                return self.directory(fd, key, level);
+                return self.directory(fd, key, level, bound);
             }
             self.visit.was_read(data.as_fd());
         }
         Ok(())
     }
 
-    /// Arms a directory and adds it without its entries. Returns false if it is one of its own ancestors.
+    /// Arms a directory and adds it without its entries. Returns false if it is one of its own ancestors, or not to be entered.
     // Not inlined: keeps the status off the stack of the levels below.
     #[inline(never)]
     fn enter(&mut self, fd: &OwnedFd, key: Key, level: usize) -> io::Result<bool> {
         let stat = fs::fstat(fd)?;
-        self.enter_file_system(fd.as_fd(), &stat);
+        if self.is_closed(fd.as_fd(), &stat) {
+            // Only a root is somebody's explicit wish.
+            if level == 0 {
+                return Err(Errno::OPNOTSUPP);
+            }
+            self.add(key, Kind::Special);
+            return Ok(false);
+        }
         let id = (stat.st_dev as u64, stat.st_ino as u64);
         if self.ancestors[..level].contains(&id) {
             self.add(key, Kind::Cycle);
@@ -168,7 +191,7 @@ impl Walk<'_> {
             if directory.skips(name) {
                 continue;
             }
-            if self.must_stop(directory.fd.as_fd(), name) {
+            if self.must_stop(directory, name) {
                 return Ok(None);
             }
             let behind = directory.behind(name, entry.file_type(), &mut *self.visit);
@@ -181,6 +204,7 @@ impl Walk<'_> {
                 kind,
                 key: directory.key.child(name.to_bytes()),
                 level: directory.level,
+                bound: directory.bound,
             });
         }
         let names = Some(names).filter(|_| are_all_behind);
@@ -188,13 +212,13 @@ impl Walk<'_> {
     }
 
     /// Counts one more entry. Returns true if the walk is to stop before it.
-    fn must_stop(&mut self, directory: BorrowedFd<'_>, name: &CStr) -> bool {
-        self.entries += 1;
-        if self.entries == ENTRIES_MAX {
-            self.visit
-                .fell_short(directory, name.to_bytes(), Shortfall::TooMany);
+    fn must_stop(&mut self, directory: &Directory<'_>, name: &CStr) -> bool {
+        let step = self.visit.step(directory.bound, self.fingerprint);
+        if let Err(Stop::Exceeded(bound)) = step {
+            let shortfall = Shortfall::Exceeded(bound);
+            (self.visit).fell_short(directory.fd.as_fd(), name.to_bytes(), shortfall);
         }
-        self.entries >= ENTRIES_MAX || self.visit.is_interrupted()
+        step.is_err()
     }
 
     /// Adds an entry with everything below it.
@@ -220,6 +244,7 @@ impl Walk<'_> {
             name,
             key,
             level,
+            bound,
             ..
         } = child;
         let kind = match child.kind {
@@ -229,14 +254,14 @@ impl Walk<'_> {
         };
         match kind {
             FileType::RegularFile if !self.visit.reads_files() => Ok(()),
-            FileType::RegularFile => self.file(&open(directory, name, OFlags::NOFOLLOW)?, key),
+            FileType::RegularFile => self.file(&locate(directory, name)?, key),
             FileType::Directory if level == LEVELS => {
                 self.too_deep(directory, name.to_bytes(), key);
                 Ok(())
             }
             FileType::Directory => {
                 let fd = open(directory, name, OFlags::NOFOLLOW | OFlags::DIRECTORY)?;
-                self.directory(&fd, key, level + 1)
+                self.directory(&fd, key, level + 1, bound)
             }
             FileType::Symlink => {
                 match self.target(Base::Tree(directory), name.to_bytes(), key, level + 1) {
@@ -252,45 +277,8 @@ impl Walk<'_> {
         }
     }
 
-    /// Adds a file that a link leads to.
-    fn linked_file(&mut self, located: &OwnedFd, key: Key) -> io::Result<()> {
-        if !self.visit.reads_files() {
-            return Ok(());
-        }
-        let mut path = descriptor_path(located.as_fd());
-        self.file(&open(CWD, path.as_c_str(), OFlags::empty())?, key)?;
-        self.visit.was_read(located.as_fd());
-        Ok(())
-    }
-
-    // Not inlined: keeps the buffer for reading off the stack of the levels below.
-    #[inline(never)]
-    fn file(&mut self, fd: &OwnedFd, key: Key) -> io::Result<()> {
-        let stat = fs::fstat(fd)?;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            self.add(key, Kind::Special);
-            return Ok(());
-        }
-        self.enter_file_system(fd.as_fd(), &stat);
-        if stat.st_nlink as u64 > 1 {
-            self.visit.arm(fd.as_fd(), Role::File);
-        }
-        self.visit.count(FileType::RegularFile);
-        self.visit.saw_status(&stat);
-        let entry = read::content(fd, &stat, key, &mut *self.visit)?;
-        self.fingerprint.add(entry);
-        Ok(())
-    }
-
-    fn enter_file_system(&mut self, fd: BorrowedFd<'_>, stat: &Stat) {
-        let device = Some(stat.st_dev as u64);
-        if core::mem::replace(&mut self.device, device) != device {
-            self.visit.entered_file_system(fd);
-        }
-    }
-
     /// Adds an entry of which only the path and the kind count.
-    fn add(&mut self, key: Key, kind: Kind) {
+    pub(super) fn add(&mut self, key: Key, kind: Kind) {
         self.fingerprint.add(Entry::of(key, kind, &[]));
     }
 

@@ -102,6 +102,13 @@ impl Cache {
         }
     }
 
+    /// Makes every name of a directory matter again that was taken for a volume.
+    pub(super) fn volume_broken(&mut self, slot: usize) {
+        if let Some(slot) = self.slots.get_mut(slot) {
+            slot.roles &= !VOLUME;
+        }
+    }
+
     /// Takes the visible names of a volume. Returns false, and forgets them, if the scan relied on others.
     pub(super) fn volume_listed(&mut self, slot: usize, names: Fingerprint) -> bool {
         let Some(slot) = self.slots.get_mut(slot) else {

@@ -39,6 +39,13 @@ impl Changes {
         self.level = 0;
     }
 
+    /// Takes all entries of the baseline for current ones, because some of them are not scanned.
+    pub fn keep_baseline(&mut self) {
+        for (current, baseline) in self.current.iter_mut().zip(self.baseline) {
+            *current |= baseline;
+        }
+    }
+
     /// Takes an entry's part of the fingerprint, which includes everything below it; entries below it come first. Names the
     /// entry if that part is new, unless an entry below it explains why.
     pub fn add(&mut self, name: &[u8], level: usize, part: Fingerprint) {

@@ -3,8 +3,8 @@
 use crate::base::encode::Bytes;
 use crate::base::file::{NAME_MAX, descriptor_path, is_shortage};
 use crate::report::Report;
-use crate::report::facts::watching::Gap;
-use crate::tree::{self, Shortfall};
+use crate::report::facts::watching::{Exceeded, Gap};
+use crate::tree::{self, Bound, Shortfall};
 use rustix::fd::BorrowedFd;
 use rustix::fs::{CWD, readlinkat_raw};
 
@@ -32,10 +32,15 @@ pub(super) fn report_shortfall(
             path,
             levels: tree::LEVELS as u64,
         },
-        Shortfall::TooMany => Gap::TooMany {
-            path,
-            entries: tree::ENTRIES_MAX.into(),
-        },
+        Shortfall::Exceeded(bound) => {
+            let (bound, limit) = match bound {
+                Bound::Entries => (Exceeded::Entries, tree::ENTRIES_MAX),
+                Bound::Links => (Exceeded::Links, tree::LINKS_MAX),
+                Bound::Bytes => (Exceeded::Bytes, tree::BYTES_MAX),
+                Bound::Time => (Exceeded::Time, tree::TIME_MAX),
+            };
+            Gap::Exceeded { path, bound, limit }
+        }
     });
 }
 

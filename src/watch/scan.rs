@@ -4,25 +4,25 @@ use super::cache::Cache;
 use super::changes::Changes;
 use super::gap::{report_remote, report_shortfall};
 use super::instance::Instance;
+use super::roots::{RootState, Roots};
 use super::snapshot::{Problems, Snapshot};
 use crate::base::file::{descriptor_path, is_shortage};
-use crate::base::time::Instant;
+use crate::base::time::{Instant, Millis};
 use crate::config::CommaList;
 use crate::confirm::OpenWatches;
 use crate::fingerprint::{Fingerprint, Secret};
 use crate::mount::FileSystem;
 use crate::report::Report;
 use crate::report::facts::watching::Watching;
-use crate::tree::{self, Armed, Role, Shortfall, Visit, Volume};
+use crate::tree::{self, Armed, Budget, Passage, Role, Shortfall, Visit, Volume};
 use rustix::fd::BorrowedFd;
 use rustix::fs::inotify::{self, WatchFlags};
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 
-/// Check for interruption once every this many calls, because checking costs a system call. This many small files, or pieces of a
-/// large one, are read in a millisecond.
-const INTERRUPTION_CALLS: u32 = 32;
-
+/// The work after which whatever else has come is served, because looking for it costs system calls. It takes well under a
+/// millisecond, unless a disk is slow.
+const SLICE: u32 = 32;
 const NAMES: WatchFlags = WatchFlags::CREATE
     .union(WatchFlags::DELETE)
     .union(WatchFlags::MOVE);
@@ -45,8 +45,8 @@ pub struct ScanContext<'c> {
     pub changes: &'c mut Changes,
     /// Receives the problems.
     pub report: &'c mut Report,
-    /// Returns true when the scan should stop early.
-    pub is_interrupted: &'c dyn Fn() -> bool,
+    /// Serves whatever else has come. Returns true when the scan should stop early. Called every millisecond or so.
+    pub meanwhile: &'c mut dyn FnMut(&mut Report) -> bool,
 }
 
 /// The scan stopped early and has no result.
@@ -68,6 +68,8 @@ pub(super) struct Scan<'s, 'c> {
     pub(super) cache: &'s mut Cache,
     /// The problems that have been logged, by this scan or an earlier one.
     pub(super) reported: &'s mut Problems,
+    /// The roots as earlier scans found them.
+    pub(super) roots: &'s mut Roots,
     pub(super) context: &'s mut ScanContext<'c>,
     pub(super) state: State,
 }
@@ -77,8 +79,9 @@ pub(super) struct State {
     pass: Pass,
     snapshot: Snapshot,
     is_interrupted: bool,
-    /// The number of times the walk has asked for an interruption.
-    calls: u32,
+    /// The work done since whatever else has come was served.
+    work: u32,
+    root: RootState,
 }
 
 impl State {
@@ -88,7 +91,8 @@ impl State {
             pass,
             snapshot: Snapshot::default(),
             is_interrupted: false,
-            calls: 0,
+            work: 0,
+            root: RootState::new(0, 0),
         }
     }
 }
@@ -109,21 +113,60 @@ impl Scan<'_, '_> {
         self.state.snapshot = Snapshot::default();
         let roots = self.context.roots;
         for (at, root) in roots.iter().enumerate() {
+            self.state.root = RootState::new(at, self.roots.all[at].steps_max);
+            if self.is_deferred() {
+                self.reuse(at);
+                continue;
+            }
             let walked = tree::walk(root, self.context.secret.root(at), self);
             if self.state.is_interrupted {
                 return Err(Interrupted);
             }
             if self.state.pass == Pass::Read {
-                self.finish_root(root, 1 << at, walked.outcome);
+                self.report_outcome(root, walked.outcome);
+                self.keep(at, walked.fingerprint);
             }
-            self.state.snapshot.fingerprint.merge(walked.fingerprint);
             self.context.changes.add(root, 0, walked.fingerprint);
         }
         Ok(())
     }
 
-    /// Takes the outcome of reading a root, and reports it if it has changed. `bit` stands for the root.
-    fn finish_root(&mut self, root: &[u8], bit: u64, outcome: Result<(), Errno>) {
+    /// Returns true if the current root exceeds its bounds and was read not long ago, so that the others have the time now.
+    fn is_deferred(&self) -> bool {
+        let exceeds = self.reported.exceeding() & self.state.root.bit != 0;
+        exceeds && self.context.now < self.roots.read_again_at
+    }
+
+    /// Takes over what an earlier scan found below a root.
+    fn reuse(&mut self, at: usize) {
+        let snapshot = &mut self.state.snapshot;
+        snapshot.fingerprint.merge(self.roots.all[at].part);
+        snapshot.is_deferred = true;
+        snapshot
+            .problems
+            .carry_over(self.reported, self.state.root.bit);
+        self.context.changes.keep_baseline();
+    }
+
+    /// Keeps what was found below a root.
+    fn keep(&mut self, at: usize, part: Fingerprint) {
+        let (snapshot, state) = (&mut self.state.snapshot, &self.state.root);
+        let root = &mut self.roots.all[at];
+        root.steps_max = state.budget.steps_max();
+        snapshot.is_short |= state.is_short;
+        let hides = state.is_short && self.roots.shortage.hides_changes(self.context.now);
+        if !hides || root.part == Fingerprint::default() {
+            root.part = part;
+        }
+        snapshot.fingerprint.merge(root.part);
+        if snapshot.problems.exceeding() & state.bit != 0 {
+            self.roots.defer(state.took());
+        }
+    }
+
+    /// Reports the outcome of reading a root if it has changed.
+    fn report_outcome(&mut self, root: &[u8], outcome: Result<(), Errno>) {
+        let bit = self.state.root.bit;
         let was_missing = self.reported.missing_roots & bit != 0;
         match outcome {
             Ok(()) => {
@@ -138,7 +181,7 @@ impl Scan<'_, '_> {
                 snapshot.problems.missing_roots |= bit;
                 // There is an event when a missing root appears, but perhaps none when an unreadable one can be read.
                 snapshot.is_incomplete |= errno != Errno::NOENT;
-                snapshot.is_short |= is_shortage(errno);
+                self.state.root.is_short |= is_shortage(errno);
                 if !was_missing {
                     let missing = Watching::RootMissing { root, errno };
                     self.context.report.record(&missing);
@@ -193,6 +236,10 @@ impl Visit for Scan<'_, '_> {
         self.cache.enter_volume(data)
     }
 
+    fn volume_broken(&mut self, slot: usize) {
+        self.cache.volume_broken(slot);
+    }
+
     fn volume_listed(&mut self, slot: usize, names: Fingerprint) -> bool {
         self.cache.volume_listed(slot, names)
     }
@@ -222,51 +269,52 @@ impl Visit for Scan<'_, '_> {
         if self.state.pass == Pass::Arm {
             return;
         }
-        let snapshot = &mut self.state.snapshot;
+        let (snapshot, root) = (&mut self.state.snapshot, &mut self.state.root);
         if matches!(shortfall, Shortfall::Unreadable(errno) if is_shortage(errno)) {
-            snapshot.is_short = true;
+            root.is_short = true;
             snapshot.is_incomplete = true;
         }
-        *problem(&mut snapshot.problems, shortfall) = true;
-        if !core::mem::replace(problem(self.reported, shortfall), true) {
+        snapshot.problems.set(shortfall, root.bit);
+        if self.reported.set(shortfall, root.bit) {
             report_shortfall(self.context.report, directory, name, shortfall);
         }
     }
 
-    fn entered_file_system(&mut self, fd: BorrowedFd<'_>) {
-        if self.state.pass == Pass::Arm {
-            return;
-        }
+    fn entered_file_system(&mut self, fd: BorrowedFd<'_>) -> Passage {
         let Ok(stat) = rustix::fs::fstatfs(fd) else {
-            return;
+            return Passage::Open;
         };
         let file_system = FileSystem::from_magic(stat.f_type as u64);
-        if file_system.is_remote {
+        if file_system.is_virtual {
+            return Passage::Closed;
+        }
+        if file_system.is_remote && self.state.pass == Pass::Read {
             self.state.snapshot.problems.is_remote = true;
             if !core::mem::replace(&mut self.reported.is_remote, true) {
                 report_remote(self.context.report, fd, file_system.name);
             }
         }
+        Passage::Open
     }
 
     fn fingerprinted(&mut self, name: &[u8], level: usize, part: Fingerprint) {
         self.context.changes.add(name, level, part);
     }
 
-    fn is_interrupted(&mut self) -> bool {
-        self.state.calls = self.state.calls.wrapping_add(1);
-        if self.state.calls.is_multiple_of(INTERRUPTION_CALLS) {
-            self.state.is_interrupted |= (self.context.is_interrupted)();
-        }
-        self.state.is_interrupted
+    fn budget(&mut self) -> &mut Budget {
+        &mut self.state.root.budget
     }
-}
 
-/// Returns the problem that a shortfall is.
-fn problem(problems: &mut Problems, shortfall: Shortfall) -> &mut bool {
-    match shortfall {
-        Shortfall::Unreadable(_) => &mut problems.has_unreadable,
-        Shortfall::TooDeep => &mut problems.has_too_deep,
-        Shortfall::TooMany => &mut problems.has_too_many,
+    fn is_interrupted(&mut self, work: u32) -> bool {
+        let state = &mut self.state;
+        state.work += work;
+        if state.work >= SLICE {
+            state.work = 0;
+            state.is_interrupted |= (self.context.meanwhile)(self.context.report);
+            if state.root.took() > Millis::from_secs(tree::TIME_MAX) {
+                state.root.budget.expire();
+            }
+        }
+        state.is_interrupted
     }
 }

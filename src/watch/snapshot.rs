@@ -1,10 +1,7 @@
 //! The result of a scan. Pure.
 
-use crate::base::time::{Instant, Millis};
 use crate::fingerprint::Fingerprint;
-
-/// The longest time for which a shortage may hide changes.
-const SHORTAGE_MAX: Millis = Millis(60_000);
+use crate::tree::{BOUNDS, Shortfall};
 
 /// The result of a scan.
 #[derive(Clone, Copy, Debug, Default)]
@@ -19,8 +16,10 @@ pub struct Snapshot {
     pub newest_ms: u64,
     /// Something could not be read, and there may be no event when it can be.
     pub is_incomplete: bool,
-    /// File descriptors or memory ran short, so something was not read.
+    /// Something could not be read for a moment: file descriptors or memory ran short, or another process held a lease.
     pub is_short: bool,
+    /// A root that exceeds its bounds was not read again. Its earlier result stands in.
+    pub is_deferred: bool,
     /// The problems of the tree.
     pub problems: Problems,
 }
@@ -34,76 +33,40 @@ pub struct Problems {
     pub has_unreadable: bool,
     /// A directory is too deep to be entered.
     pub has_too_deep: bool,
-    /// A root has too many entries.
-    pub has_too_many: bool,
+    /// For each bound, one bit for each root that exceeds it.
+    pub exceeded: [u64; BOUNDS],
     /// Part of the tree is on a file system that others can change without an event.
     pub is_remote: bool,
 }
 
-/// Decides which fingerprint to use while file descriptors or memory run short.
-#[derive(Debug, Default)]
-pub(super) struct Shortage {
-    since: Option<Instant>,
-}
-
-impl Shortage {
-    /// Returns the fingerprint to use. During a shortage that is the previous one: failing to read a file is not a change to it.
-    /// If the shortage lasts, it is the current one again, so that not all changes are hidden.
-    pub(super) fn fingerprint(
-        &mut self,
-        current: &Snapshot,
-        previous: &Snapshot,
-        now: Instant,
-    ) -> Fingerprint {
-        if !current.is_short {
-            self.since = None;
-            return current.fingerprint;
-        }
-        let since = *self.since.get_or_insert(now);
-        let has_previous = previous.fingerprint != Fingerprint::default();
-        if has_previous && now.since(since) < SHORTAGE_MAX {
-            previous.fingerprint
-        } else {
-            current.fingerprint
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fingerprint::Secret;
-
-    const START: Instant = Instant::from_nanoseconds(1_000_000_000_000);
-
-    fn snapshot(name: &[u8], is_short: bool) -> Snapshot {
-        let mut fingerprint = Fingerprint::default();
-        fingerprint.add(Secret::new([7; 16]).root(0).child(name).name());
-        Snapshot {
-            fingerprint,
-            is_short,
-            ..Snapshot::default()
-        }
+impl Problems {
+    /// Adds the problem that a shortfall is; `bit` stands for its root. Returns true if it is new.
+    pub(super) fn set(&mut self, shortfall: Shortfall, bit: u64) -> bool {
+        let flag = match shortfall {
+            Shortfall::Unreadable(_) => &mut self.has_unreadable,
+            Shortfall::TooDeep => &mut self.has_too_deep,
+            Shortfall::Exceeded(bound) => {
+                let roots = &mut self.exceeded[bound as usize];
+                let is_new = *roots & bit == 0;
+                *roots |= bit;
+                return is_new;
+            }
+        };
+        !core::mem::replace(flag, true)
     }
 
-    #[test]
-    fn a_shortage_hides_changes_for_a_minute() {
-        let (full, short) = (snapshot(b"full", false), snapshot(b"short", true));
-        let mut shortage = Shortage::default();
-        let mut after =
-            |current: &Snapshot, ms| shortage.fingerprint(current, &full, START.plus(Millis(ms)));
-        assert_eq!(after(&short, 0), full.fingerprint);
-        assert_eq!(after(&short, 59_999), full.fingerprint);
-        assert_eq!(after(&short, 60_000), short.fingerprint);
-        let changed = snapshot(b"changed", false);
-        assert_eq!(after(&changed, 60_001), changed.fingerprint);
-        assert_eq!(after(&short, 70_000), full.fingerprint, "the next shortage");
+    /// Returns one bit for each root that exceeds a bound.
+    pub fn exceeding(&self) -> u64 {
+        self.exceeded.iter().fold(0, |all, roots| all | roots)
     }
 
-    #[test]
-    fn a_shortage_at_startup_hides_nothing() {
-        let short = snapshot(b"short", true);
-        let fingerprint = Shortage::default().fingerprint(&short, &Snapshot::default(), START);
-        assert_eq!(fingerprint, short.fingerprint);
+    /// Takes over the problems of a root that is not read. `bit` stands for it.
+    pub(super) fn carry_over(&mut self, earlier: &Self, bit: u64) {
+        self.has_unreadable |= earlier.has_unreadable;
+        self.has_too_deep |= earlier.has_too_deep;
+        self.is_remote |= earlier.is_remote;
+        for (roots, earlier) in self.exceeded.iter_mut().zip(earlier.exceeded) {
+            *roots |= earlier & bit;
+        }
     }
 }

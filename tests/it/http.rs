@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 /// Returns a free port outside the kernel's range for outgoing connections.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = 10_000 + std::process::id() as u16 % 20_000;
     loop {
@@ -28,7 +28,7 @@ fn free_port() -> u16 {
     }
 }
 
-fn loopback(port: u16) -> SocketAddr {
+pub fn loopback(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }
 
@@ -96,7 +96,7 @@ fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
-fn get(address: SocketAddr, page: &str) -> Response {
+pub fn get(address: SocketAddr, page: &str) -> Response {
     exchange(
         &mut connect(address),
         &format!("GET {page} HTTP/1.1\r\nHost: a\r\n\r\n"),
@@ -105,10 +105,10 @@ fn get(address: SocketAddr, page: &str) -> Response {
 
 /// An answer, taken apart.
 #[derive(Clone, PartialEq, Eq, Debug)]
-struct Response {
-    status: String,
+pub struct Response {
+    pub status: String,
     fields: BTreeMap<String, String>,
-    body: String,
+    pub body: String,
 }
 
 /// Sends a request and reads its whole answer.
@@ -693,7 +693,7 @@ fn m1_the_metrics_count_what_happens() {
         };
         assert_eq!(*number, value, "{name}");
     }
-    assert_eq!(expected.len(), 22);
+    assert_eq!(expected.len(), 23);
     for _ in 0..3 {
         let content = listening.config.change();
         assert_eq!(target.signalled().1, content);

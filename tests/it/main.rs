@@ -13,6 +13,7 @@ mod commands;
 mod confirm;
 mod contract;
 mod delivery;
+mod hostile;
 mod http;
 mod lifecycle;
 mod logs;

@@ -448,28 +448,6 @@ fn w8_running_out_of_descriptors_at_startup_is_logged_and_survived() {
     eventually("read", || scene.target.last() == Some("new"));
 }
 
-// Reading.
-
-#[test]
-fn w4_a_file_that_gives_a_read_error_counts_by_its_metadata() {
-    let mut scene = Scene::new(|directory| {
-        // The beginning of the address space is never mapped: reading it is EIO.
-        symlink("/proc/self/mem", directory.join("broken")).unwrap();
-        directory.to_owned()
-    });
-    let log = scene.sidecar.seen().join("\n");
-    assert!(
-        log.contains("broken: EIO; using its size and time instead"),
-        "{log}"
-    );
-    for content in ["one", "two"] {
-        scene.changes("beside it", content, |scene| {
-            fs::write(scene.path("app.conf"), content).unwrap();
-        });
-    }
-    assert_eq!(scene.finish().count("EIO"), 1);
-}
-
 // The sidecar itself.
 
 /// The content is another for a moment, and a process starts in it.

@@ -45,6 +45,8 @@ pub enum Watching<'f> {
         count: u64,
         /// Those that are missing or cannot be read.
         missing: u64,
+        /// Those that exceed a bound.
+        exceeding: u64,
     },
     /// A root cannot be read.
     RootMissing {
@@ -86,12 +88,14 @@ pub enum Gap<'f> {
         /// The number of levels watched.
         levels: u64,
     },
-    /// A root holds too many entries.
-    TooMany {
-        /// The first entry that is left out.
+    /// A root exceeds a bound.
+    Exceeded {
+        /// The entry at which it was reached.
         path: &'f dyn Display,
-        /// The number of entries watched.
-        entries: u64,
+        /// The bound.
+        bound: Exceeded,
+        /// Its amount.
+        limit: u64,
     },
     /// Part of the tree is on a file system that other machines can change.
     Remote {
@@ -100,6 +104,19 @@ pub enum Gap<'f> {
         /// The file system's name.
         file_system: &'static str,
     },
+}
+
+/// A bound of what is read below one root.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Exceeded {
+    /// Entries listed.
+    Entries,
+    /// Names resolved, and entries below links.
+    Links,
+    /// Bytes read.
+    Bytes,
+    /// Processor time.
+    Time,
 }
 
 /// Returns advice on an error, to continue the sentence; inotify(7), `/proc` interfaces.
@@ -187,8 +204,13 @@ impl Fact for Watching<'_> {
             Self::Event { .. } => metrics.watch_events_total += 1,
             Self::CallRefused | Self::Unreadable(_) => metrics.watch_errors_total += 1,
             Self::Overflowed { .. } => metrics.queue_overflows_total += 1,
-            Self::Roots { count, missing } => {
+            Self::Roots {
+                count,
+                missing,
+                exceeding,
+            } => {
                 (metrics.roots, metrics.roots_missing) = (count, missing);
+                metrics.roots_exceeding = exceeding;
             }
             Self::Batch(_)
             | Self::Scanning
@@ -229,10 +251,23 @@ impl Fact for Gap<'_> {
                 line,
                 "{path} is more than {levels} levels deep and is not watched. Other such directories are not reported"
             ),
-            Self::TooMany { path, entries } => write!(
-                line,
-                "{path} and what follows it is not watched: there are more than {entries} entries"
-            ),
+            Self::Exceeded { path, bound, limit } => {
+                let consequence = match bound {
+                    Exceeded::Entries | Exceeded::Time => "watched",
+                    Exceeded::Links => "followed",
+                    Exceeded::Bytes => "read in full",
+                };
+                let amount = match bound {
+                    Exceeded::Entries => "entries",
+                    Exceeded::Links => "steps through links",
+                    Exceeded::Bytes => "bytes",
+                    Exceeded::Time => "seconds of processor time",
+                };
+                write!(
+                    line,
+                    "{path} and what follows it is not {consequence}: its root takes more than {limit} {amount}"
+                )
+            }
             Self::Remote { path, file_system } => write!(
                 line,
                 "{path} is on {file_system}, where inotify misses changes made elsewhere; comparing the content at intervals as well (CONFIG_POLL_INTERVAL)"
