@@ -13,7 +13,6 @@ use crate::base::sys;
 use crate::base::time::{Deadline, Instant, Millis, TICK};
 use crate::config::{Config, PollInterval};
 use crate::fingerprint::Fingerprint;
-use crate::http::Http;
 use crate::mount;
 use crate::reload::{Action, Change, Event};
 use crate::report::Report;
@@ -27,7 +26,7 @@ use ready::{Ready, Waits};
 use rustix::fd::AsFd;
 use sidecar::Sidecar;
 pub use sidecar::open_proc;
-use status::{Pending, State, Status};
+use status::{Pending, State};
 
 /// The exit code after SIGTERM or SIGINT.
 const EXIT_STOPPED: i32 = 0;
@@ -275,7 +274,7 @@ impl<'c> Sidecar<'c> {
             }),
         });
         let state = self.state(now);
-        serve(&mut self.http, state, report);
+        state.serve(&mut self.http, report);
     }
 
     /// Returns what the HTTP pages show.
@@ -293,15 +292,6 @@ impl<'c> Sidecar<'c> {
             }),
             now,
         }
-    }
-}
-
-/// Serves HTTP clients.
-fn serve(http: &mut Http, state: State<'_>, report: &mut Report) {
-    let metrics = &report.metrics;
-    let served = http.serve(&Status { state, metrics }, state.now);
-    if let Err(errno) = served {
-        report.record(&Serving::CannotAccept(errno));
     }
 }
 

@@ -1,6 +1,5 @@
 //! Does what the state machine asks for: scans, deliveries and reports.
 
-use super::serve;
 use super::sidecar::Sidecar;
 use super::status::State;
 use crate::base::sys;
@@ -106,7 +105,7 @@ impl Sidecar<'_> {
             let now = sys::now();
             if now.since(served) >= SERVE_PAUSE {
                 served = now;
-                serve(http, State { now, ..state }, report);
+                State { now, ..state }.serve(http, report);
             }
             sys::is_interrupted()
         };

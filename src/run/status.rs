@@ -4,8 +4,10 @@ use crate::base::encode::Bytes;
 use crate::base::time::{Instant, Millis};
 use crate::config::Config;
 use crate::deliver;
-use crate::http::{Page, Pages, Readiness};
+use crate::http::{Http, Page, Pages, Readiness};
+use crate::report::Report;
 use crate::report::facts::obstacle::Obstacle;
+use crate::report::facts::serving::Serving;
 use crate::report::line::{Format, Level, Line};
 use crate::report::metrics::{ConfigHashes, Metrics};
 use core::fmt::{self, Write};
@@ -45,6 +47,22 @@ pub(super) struct Pending {
     pub(super) since: Instant,
     /// The obstacle; `None` while it only waits for `RELOAD_MIN_INTERVAL`.
     pub(super) obstacle: Option<Obstacle>,
+}
+
+impl State<'_> {
+    /// Serves HTTP clients.
+    // Not inlined: it is called from the loop and from scans.
+    #[inline(never)]
+    pub(super) fn serve(self, http: &mut Http, report: &mut Report) {
+        let metrics = &report.metrics;
+        let status = Status {
+            state: self,
+            metrics,
+        };
+        if let Err(errno) = http.serve(&status, self.now) {
+            report.record(&Serving::CannotAccept(errno));
+        }
+    }
 }
 
 impl Pages for Status<'_, '_> {
