@@ -244,11 +244,11 @@ fn w12_sixteen_levels_of_links_are_walked_up_to_a_bound() {
 
 #[test]
 fn w12_many_real_entries_leave_time_for_everything_else() {
-    survives("20,000 files", |root| {
+    survives("10,000 files", |root| {
         for directory in 0..100 {
             let path = root.join(directory.to_string());
             fs::create_dir(&path).unwrap();
-            for file in 0..200 {
+            for file in 0..100 {
                 fs::write(path.join(file.to_string()), "content").unwrap();
             }
         }
