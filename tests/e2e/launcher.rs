@@ -97,6 +97,15 @@ pub fn script_with_handler(pod: &Pod, inner: &Command) -> Command {
     command
 }
 
+/// Without capabilities, as in a hardened container: then the sidecar may see in which call it waits.
+pub fn without_capabilities(_: &Pod, inner: &Command) -> Command {
+    let mut command = Command::new("setpriv");
+    command
+        .args(["--bounding-set=-all", "--"])
+        .args(words(inner));
+    command
+}
+
 pub fn tini(_: &Pod, inner: &Command) -> Command {
     let mut command = Command::new("tini");
     // It is not process 1 in a shared namespace, and so adopts nothing by itself.

@@ -20,7 +20,7 @@ impl Application for Rack {
     fn set(&self, settings: Settings) -> Settings {
         match self {
             Self::Puma => settings
-                .set("PROCESS_NAME", "puma")
+                .set("PROCESS_CMDLINE", "(tcp://")
                 .set("RELOAD_SIGNAL", "SIGUSR2"),
             Self::Unicorn => settings.set("PROCESS_NAME", "unicorn"),
         }
@@ -72,6 +72,13 @@ fn three_reloads(rack: Rack) -> App<Rack> {
     }
     app.expect_reloads(3, sidecar);
     app
+}
+
+/// It executes itself again, and is `ruby3.1` then and no longer `ruby`.
+#[test]
+fn puma_remains_the_target_when_it_executes_itself_again() {
+    let puma = three_reloads(Rack::Puma);
+    puma.expect_logged("* Restarting...", 3);
 }
 
 #[test]

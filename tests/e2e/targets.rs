@@ -244,6 +244,13 @@ targets! {
         signalled: "…/reload handler …",
         spared: &["/bin/sh …/start.sh …/reload handler …"],
     };
+    sigwait: Launched { application: Reload::C("sigwait"), launcher: launcher::without_capabilities }, Row {
+        program: "a program in sigwait(3)",
+        settings: &["PROCESS_NAME=reload", "PROCESS_CMDLINE=reload sigwait"],
+        signal: "SIGHUP",
+        signalled: "…/reload sigwait …",
+        spared: &[],
+    };
     signalfd: Reload::C("signalfd"), Row {
         program: "a program with a signalfd(2)",
         settings: &["PROCESS_NAME=reload", "PROCESS_CMDLINE=reload signalfd"],
