@@ -16,7 +16,7 @@ const DEFERRAL_MIN: Millis = Millis(1_000);
 /// The roots as earlier scans found them.
 #[derive(Debug)]
 pub(super) struct Roots {
-    pub(super) all: [Root; MAX_ROOTS],
+    pub(super) all: [Root; MAX_ROOTS as usize],
     /// When a root that exceeds its bounds is to be read again.
     pub(super) read_again_at: Instant,
     pub(super) shortage: Shortage,
@@ -39,7 +39,7 @@ impl Roots {
             steps_max: u32::MAX,
         };
         Self {
-            all: [root; MAX_ROOTS],
+            all: [root; MAX_ROOTS as usize],
             read_again_at: Instant::BOOT,
             shortage: Shortage::default(),
         }
