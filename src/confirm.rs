@@ -11,7 +11,7 @@ pub use open_watches::OpenWatches;
 
 use crate::base::file;
 use crate::base::signal::Signal;
-use crate::base::time::Instant;
+use crate::base::time::{Instant, Millis};
 use crate::config::{Config, ConfirmMode};
 use crate::reload::REACTION;
 use crate::report::Report;
@@ -23,6 +23,8 @@ use window::{Outcome, Window};
 
 /// The most signalled processes watched for their end.
 pub const TARGETS_MAX: usize = 8;
+/// The time from the end of a process to its report: if the sidecar is stopped within it, the Pod was, and the signal is not to blame.
+const GRACE: Millis = Millis(2_000);
 /// The number of times that a signal without effect is sent again.
 const RETRIES: u8 = 3;
 
@@ -30,18 +32,28 @@ const RETRIES: u8 = 3;
 #[derive(Debug)]
 struct Target {
     subject: Subject,
-    /// Readable when the process has ended; pidfd_open(2).
-    pidfd: OwnedFd,
+    /// Readable when the process has ended; pidfd_open(2). `None` once that was seen.
+    pidfd: Option<OwnedFd>,
     sent: Instant,
+    ended: Option<Instant>,
 }
 
 impl Target {
-    const fn deadline(&self) -> Instant {
-        self.sent.plus(REACTION)
+    fn deadline(&self) -> Instant {
+        match self.ended {
+            Some(ended) => ended.plus(GRACE),
+            None => self.sent.plus(REACTION),
+        }
     }
 
-    fn has_ended(&self) -> bool {
-        file::is_readable(self.pidfd.as_fd())
+    /// Returns true if the process was found to have ended just now.
+    fn check(&mut self, now: Instant) -> bool {
+        let has_ended = |pidfd: &mut OwnedFd| file::is_readable(pidfd.as_fd());
+        let has_ended = self.pidfd.take_if(has_ended).is_some();
+        if has_ended {
+            self.ended = Some(now);
+        }
+        has_ended
     }
 }
 
@@ -129,8 +141,9 @@ impl Confirm {
         if let Some(Ok(pidfd)) = pidfd.map(dup) {
             self.watch_target(Target {
                 subject,
-                pidfd,
+                pidfd: Some(pidfd),
                 sent: now,
+                ended: None,
             });
         }
     }
@@ -165,7 +178,11 @@ impl Confirm {
     pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let window = self.window.as_ref().filter(|window| window.is_waiting());
         let opened = window.and(self.open_watches.descriptor());
-        let targets = self.targets.iter().flatten().map(|target| &target.pidfd);
+        let targets = self
+            .targets
+            .iter()
+            .flatten()
+            .filter_map(|target| target.pidfd.as_ref());
         targets.chain(opened).map(AsFd::as_fd)
     }
 
@@ -194,24 +211,26 @@ impl Confirm {
         is_retried
     }
 
-    /// Reports the targets that have ended, and drops those whose time is over.
+    /// Reports the targets that ended a while ago, and drops those whose time is over.
     fn check_targets(&mut self, now: Instant, report: &mut Report) {
         let mut one_has_ended = false;
         for slot in &mut self.targets {
             let Some(target) = slot else { continue };
-            if target.has_ended() {
+            one_has_ended |= target.check(now);
+            if target.deadline() > now {
+                continue;
+            }
+            if let Some(ended) = target.ended {
                 report.record(&Confirming::TargetEnded {
                     signal: self.signal,
                     subject: target.subject,
-                    after: now.since(target.sent),
+                    after: ended.since(target.sent),
                 });
-                one_has_ended = true;
-                *slot = None;
-            } else if target.deadline() <= now {
-                *slot = None;
             }
+            *slot = None;
         }
-        if one_has_ended && self.targets.iter().all(Option::is_none) {
+        let mut targets = self.targets.iter().flatten();
+        if one_has_ended && targets.all(|target| target.ended.is_some()) {
             // No process is left to open a file.
             self.window = None;
         }

@@ -210,6 +210,27 @@ fn a2_a_process_that_ends_after_the_signal_is_an_error() {
 }
 
 #[test]
+fn a2_a_process_that_ends_as_the_sidecar_does_is_no_error() {
+    // A Pod is deleted a moment after a reload.
+    let mut scene = scene("root/app.conf", &["--die", "1"], &[]);
+    update(&scene, "new");
+    scene.sidecar.expect("signal sent");
+    let process = format!("/proc/{}/stat", scene.target.talker.pid());
+    let has_ended = || fs::read_to_string(&process).unwrap().contains(") Z ");
+    eventually("ended", has_ended);
+    // What wakes the sidecar up is the end of the process, unless it was awake.
+    eventually("asleep", || {
+        scene.sidecar.sleeps_in(libc::SYS_ppoll).is_some()
+    });
+    let (status, log) = scene.sidecar.end();
+    assert_eq!(status.code(), Some(0));
+    assert!(
+        !log.iter().any(|line| line.contains("ended after")),
+        "{log:?}"
+    );
+}
+
+#[test]
 fn a2_a_process_that_is_meant_to_end_is_no_error() {
     let mut scene = scene("root/app.conf", &[], &[("RELOAD_SIGNAL", "TERM")]);
     update(&scene, "new");
@@ -268,8 +289,8 @@ fn a1_one_process_confirms_the_reload_though_another_ends() {
     );
     update(&scene, "one");
     assert_eq!(scene.target.signalled().1, "one");
-    scene.sidecar.expect("the process ended after the signal");
     scene.sidecar.expect("reload confirmed");
+    scene.sidecar.expect("the process ended after the signal");
 }
 
 #[test]

@@ -472,7 +472,7 @@ fn p12_a_process_that_started_after_the_pid_file_was_written_is_a_stranger() {
     let mut target = Target::start(&config.file());
     let pid_file = tempfile::NamedTempFile::new().unwrap();
     fs::write(pid_file.path(), target.talker.pid().to_string()).unwrap();
-    let an_hour_ago = SystemTime::now() - Duration::from_secs(3600);
+    let an_hour_ago = SystemTime::now() - Duration::from_hours(1);
     pid_file.as_file().set_modified(an_hour_ago).unwrap();
     let settings = Settings::new(config.directory.path(), "")
         .set("PROCESS_PID_FILE", pid_file.path())
