@@ -2,7 +2,7 @@
 //! the job. All are measured in the same run on the same machine, in turn; figures are medians with quartiles. No result is a
 //! failure.
 //!
-//! Results go to `target/bench`; `make bench-keep` publishes them in the README.
+//! Results go to `target/bench`; `make bench-keep` publishes them in docs/benchmarks.md.
 //!
 //! `ONLY=latency,size` measures only these; `QUICK=1` takes fewer rounds, to try it out.
 
@@ -12,7 +12,7 @@ mod support;
 mod contestants;
 mod guard;
 mod measure;
-mod readme;
+mod published;
 mod report;
 mod rig;
 mod sample;
@@ -102,7 +102,7 @@ fn installed(report: &mut Report) -> Vec<&'static Contestant> {
     installed
 }
 
-/// Publishes the last results in the README.
+/// Publishes the last results.
 fn keep() {
     let results = fs::read_to_string("target/bench/results.json").unwrap();
     let parsed: serde_json::Value = serde_json::from_str(&results).unwrap();
@@ -110,9 +110,9 @@ fn keep() {
         parsed["is_whole"] == true,
         "the results are not whole: run make bench"
     );
-    fs::write(readme::RESULTS, &results).unwrap();
-    let text = fs::read_to_string("README.md").unwrap();
-    fs::write("README.md", readme::with(&text, &results)).unwrap();
+    fs::write(published::RESULTS, &results).unwrap();
+    let text = fs::read_to_string(published::PAGE).unwrap();
+    fs::write(published::PAGE, published::with(&text, &results)).unwrap();
 }
 
 /// Describes this machine.

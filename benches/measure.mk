@@ -4,7 +4,7 @@
 BENCH = tests/support/own-pids cargo bench --quiet --profile dev --bench bench
 
 .PHONY: bench-keep
-bench-keep: ## publish the results of the last `make bench` in the README
+bench-keep: ## publish the results of the last `make bench` in docs/benchmarks.md
 	@KEEP=1 cargo bench --quiet --profile dev --bench bench
 	@target/bench/python/bin/python benches/chart.py benches/results.json benches/chart.svg
 

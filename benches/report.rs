@@ -1,6 +1,6 @@
 //! Tables of results: printed for people, and kept as JSON.
 
-use crate::readme::{markdown, show};
+use crate::published::{markdown, show};
 use crate::sample::exponent;
 use serde_json::{Value, json};
 use std::fs;

@@ -30,7 +30,7 @@ rules: build ## check deploy/monitoring with promtool and a real Prometheus
 	SIDECAR=$(SIDECAR) tests/monitoring/run
 
 .PHONY: manifests
-manifests: ## validate deploy/, and the README's manifests and commands
+manifests: ## validate deploy/, and the manifests, settings and commands of the documentation
 	tests/pods/manifests
 
 .PHONY: picture

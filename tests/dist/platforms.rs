@@ -192,8 +192,8 @@ fn assert_image(
 }
 
 #[test]
-fn the_sizes_in_the_readme_are_right() {
-    let section = section();
+fn the_sizes_in_the_docs_are_right() {
+    let section = support::docs::section("## Platforms");
     let rows: Vec<&str> = section
         .lines()
         .filter(|line| line.starts_with("| "))

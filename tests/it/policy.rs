@@ -315,7 +315,7 @@ fn the_program_is_within_its_size() {
     let bytes = fs::metadata(program()).unwrap().len();
     assert!(bytes <= SIZE_KIB << 10, "{bytes} bytes");
     let readme = fs::read_to_string(repository().join("README.md")).unwrap();
-    assert!(readme.contains(&format!("one static file of at most {SIZE_KIB} KiB")));
+    assert!(readme.contains(&format!("one static file under {SIZE_KIB} KiB")));
 }
 
 #[test]

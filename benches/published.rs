@@ -1,7 +1,9 @@
-//! The README's section of measurements, generated from the kept results. The benchmark writes it, and a policy test compares it.
+//! The section of measurements in docs/benchmarks.md, generated from the kept results.
 
 use serde_json::Value;
 
+/// The page that has the section.
+pub const PAGE: &str = "docs/benchmarks.md";
 pub const RESULTS: &str = "benches/results.json";
 const BEGIN: &str = "<!-- from benches/results.json: make bench bench-keep -->\n";
 const END: &str = "<!-- end -->\n";
@@ -135,10 +137,10 @@ pub fn drawn(results: &str) -> String {
     figures.join(" ")
 }
 
-/// Returns the README with its section replaced.
-pub fn with(readme: &str, results: &str) -> String {
+/// Returns the page with its section replaced.
+pub fn with(page: &str, results: &str) -> String {
     let results = serde_json::from_str(results).expect("results");
-    let (before, section_and_after) = readme.split_once(BEGIN).expect("the section's beginning");
+    let (before, section_and_after) = page.split_once(BEGIN).expect("the section's beginning");
     let (_, after) = section_and_after
         .split_once(END)
         .expect("the section's end");
