@@ -39,7 +39,7 @@ test: build ## run the unit and integration tests; as root, also those that need
 	SIDECAR=$(SIDECAR) cargo test -- $(IGNORED)
 
 .PHONY: lint
-lint: toolchain ## check formatting, and run clippy and shellcheck
+lint: toolchain ## check formatting, run clippy and shellcheck, and check spelling and links
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 	cargo clippy $(SUITES:%=--test %) -- -D warnings
@@ -47,6 +47,7 @@ lint: toolchain ## check formatting, and run clippy and shellcheck
 	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	RUSTFLAGS="--cfg fuzzing" cargo clippy --manifest-path fuzz/Cargo.toml --target-dir target/fuzz/lint --no-default-features -- -D warnings
 	tests/support/shellcheck
+	tests/support/prose
 
 .PHONY: size
 size: build ## print the program's size and fail if it is over budget

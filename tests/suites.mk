@@ -30,8 +30,8 @@ rules: build ## check deploy/monitoring with promtool and a real Prometheus
 	SIDECAR=$(SIDECAR) tests/monitoring/run
 
 .PHONY: manifests
-manifests: ## validate deploy/, and the manifests, settings and commands of the documentation
-	tests/pods/manifests
+manifests: build ## validate deploy/, and the manifests, settings and commands of the documentation
+	SIDECAR=$(SIDECAR) tests/pods/manifests
 
 .PHONY: picture
 picture: build examples ## record the demo for the README, with asciinema and termtosvg
