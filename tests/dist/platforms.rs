@@ -1,6 +1,7 @@
 //! The programs, the images and the OCI layout of every platform.
 
-use crate::{command, dist, read, section, shell, succeed};
+use crate::support::docs;
+use crate::{command, dist, read, shell, succeed};
 use object::{Architecture, Object};
 use serde_json::{Value, json};
 use std::fs;
@@ -193,7 +194,7 @@ fn assert_image(
 
 #[test]
 fn the_sizes_in_the_docs_are_right() {
-    let section = support::docs::section("## Platforms");
+    let section = docs::section("## Platforms");
     let rows: Vec<&str> = section
         .lines()
         .filter(|line| line.starts_with("| "))
