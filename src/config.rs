@@ -22,14 +22,12 @@ pub struct Parsed<'e> {
     config: Config<'e>,
     /// The variables' values; empty if unset.
     values: Values<'e>,
-    problems: Problems,
+    /// The problem of each of them.
+    problems: [Option<Problem>; SETTINGS.len()],
 }
 
 /// One value for each of [`SETTINGS`], in their order.
 type Values<'e> = [&'e [u8]; SETTINGS.len()];
-
-/// The problem of each of them.
-type Problems = [Option<Problem>; SETTINGS.len()];
 
 const CONFIG_HASH_KEY: usize = table::index("CONFIG_HASH_KEY");
 const PROCESS_NAME: usize = table::index("PROCESS_NAME");
@@ -60,18 +58,16 @@ impl<'e> Parsed<'e> {
     // Not inlined: keeps all values off the stack of the main loop.
     #[inline(never)]
     pub fn of(environment: &mut dyn Iterator<Item = &'e [u8]>) -> Self {
-        let mut config = Config::blank();
-        let values = values(environment);
-        let mut problems = [None; SETTINGS.len()];
-        for ((setting, value), problem) in SETTINGS.iter().zip(values).zip(&mut problems) {
-            *problem = apply(setting, value, &mut config).err();
+        let mut parsed = Self {
+            config: Config::blank(),
+            values: values(environment),
+            problems: [None; SETTINGS.len()],
+        };
+        for (at, setting) in SETTINGS.iter().enumerate() {
+            parsed.problems[at] = apply(setting, parsed.values[at], &mut parsed.config).err();
         }
-        check_settle(&mut config, &values, &mut problems);
-        Self {
-            config,
-            values,
-            problems,
-        }
+        parsed.check_settle();
+        parsed
     }
 
     /// Returns the settings. Those that are wrong have their defaults.
@@ -98,6 +94,19 @@ impl<'e> Parsed<'e> {
             },
             problem: self.problems[at]?,
         })
+    }
+
+    /// Lets the default of `RELOAD_SETTLE` give way to a shorter `RELOAD_SETTLE_MAX`. A value that is longer is a mistake, unless one of
+    /// the two is wrong anyway.
+    fn check_settle(&mut self) {
+        let config = &mut self.config;
+        if config.settle <= config.settle_max {
+            return;
+        }
+        config.settle = config.settle_max;
+        if !self.values[RELOAD_SETTLE].is_empty() && self.problems[RELOAD_SETTLE_MAX].is_none() {
+            self.problems[RELOAD_SETTLE].get_or_insert(Problem::LongerThanMax);
+        }
     }
 
     /// Returns true if a variable says which process to signal, be its value right or wrong.
@@ -162,18 +171,6 @@ fn apply<'e>(setting: &Setting, value: &'e [u8], config: &mut Config<'e>) -> Res
 /// Returns true if all of it is UTF-8. Log lines use chunks as well, which makes this smaller than `str::from_utf8`.
 fn is_utf8(value: &[u8]) -> bool {
     value.utf8_chunks().all(|chunk| chunk.invalid().is_empty())
-}
-
-/// Lets the default of `RELOAD_SETTLE` give way to a shorter `RELOAD_SETTLE_MAX`. A value that is longer is a mistake, unless one
-/// of the two is wrong anyway.
-fn check_settle(config: &mut Config, values: &Values, problems: &mut Problems) {
-    if config.settle <= config.settle_max {
-        return;
-    }
-    config.settle = config.settle_max;
-    if !values[RELOAD_SETTLE].is_empty() && problems[RELOAD_SETTLE_MAX].is_none() {
-        problems[RELOAD_SETTLE].get_or_insert(Problem::LongerThanMax);
-    }
 }
 
 #[cfg(test)]

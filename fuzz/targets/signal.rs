@@ -73,7 +73,7 @@ fuzz_target!(|data: &[u8]| {
         };
         // Names such as RTMIN+1 are not suggested.
         let own: Vec<_> = Signal::all()
-            .map(|signal| signal.name())
+            .map(Signal::name)
             .filter(|name| !name.as_str().contains(['+', '-']))
             .collect();
         let own = own.iter().map(|name| bare(name.as_bytes()));
