@@ -198,7 +198,7 @@ fn chart_is_installed_upgraded_and_uninstalled() {
                 .unwrap()
                 .contains(&json!({"name": name, "value": value}))
         };
-        has("LOG_FORMAT", "json") && has("VERBOSE", "true") && has("LISTEN_ADDR", "0.0.0.0:9533")
+        has("LOG_FORMAT", "json") && has("VERBOSE", "true") && has("LISTEN_ADDR", ":9533")
     });
     drop(uninstall);
     let kinds = "mutatingadmissionpolicies,mutatingadmissionpolicybindings,validatingadmissionpolicies,validatingadmissionpolicybindings,configmaps";

@@ -17,6 +17,7 @@ mod namespace;
 mod pod;
 mod policy;
 mod proxy;
+mod refusals;
 mod report;
 mod scraped;
 mod storm;

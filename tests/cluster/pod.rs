@@ -124,20 +124,20 @@ impl<'n> Pod<'n> {
         self.exec(SIDECAR, &["/config-reloader-sidecar", command])
     }
 
-    /// Returns the value of a metric of the sidecar, fetched through the API server.
+    /// Fetches the sidecar's metrics through the API server.
     #[track_caller]
-    pub fn metric(&self, name: &str) -> u64 {
-        self.metric_at(9533, name)
-    }
-
-    /// Does the same as [`Pod::metric`] at another port.
-    #[track_caller]
-    pub fn metric_at(&self, port: u64, name: &str) -> u64 {
+    pub fn metrics(&self, port: u64) -> String {
         let path = format!(
             "/api/v1/namespaces/{}/pods/{}:{port}/proxy/metrics",
             self.namespace.name, self.name
         );
-        let page = self.namespace.run(&["get", "--raw", &path]);
+        self.namespace.run(&["get", "--raw", &path])
+    }
+
+    /// Returns the value of a metric of the sidecar.
+    #[track_caller]
+    pub fn metric(&self, name: &str) -> u64 {
+        let page = self.metrics(9533);
         let value = page
             .lines()
             .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
@@ -274,7 +274,7 @@ pub fn target(name: &str, file: &str, volume: &Value) -> Value {
                 "env": [
                     {"name": "CONFIG_DIR", "value": "/config"},
                     {"name": "PROCESS_NAME", "value": "target"},
-                    {"name": "LISTEN_ADDR", "value": "0.0.0.0:9533"},
+                    {"name": "LISTEN_ADDR", "value": ":9533"},
                 ],
             }],
             "containers": [{

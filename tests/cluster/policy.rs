@@ -2,8 +2,8 @@
 
 use crate::namespace::{Namespace, kubectl, succeed};
 use crate::pod::{PATIENCE, SIDECAR};
+use crate::refusals;
 use crate::report;
-use crate::support::process::eventually;
 use serde_json::{Value, json};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -54,7 +54,7 @@ pub fn wait_until_in_effect() {
 }
 
 /// Returns a Pod that asks for a sidecar, with these settings. A setting that is null is left out.
-fn pod(settings: &Value) -> Value {
+pub fn pod(settings: &Value) -> Value {
     let mut annotations =
         json!({"another/annotation": "is ignored", "config-reloader/process-name": "nginx"});
     for (name, value) in settings.as_object().unwrap() {
@@ -87,7 +87,7 @@ fn pod(settings: &Value) -> Value {
 }
 
 /// Returns the Pod as the API server would store it, or its refusal.
-fn admit(namespace: &Namespace, pod: &Value) -> Result<Value, String> {
+pub fn admit(namespace: &Namespace, pod: &Value) -> Result<Value, String> {
     let mut name = namespace.kubectl(&[
         "create",
         "--dry-run=server",
@@ -131,15 +131,6 @@ fn mounts(sidecar: &Value) -> Vec<&str> {
         .collect()
 }
 
-#[track_caller]
-fn expect_refused(namespace: &Namespace, pod: &Value, message: &str) {
-    let refusal = admit(namespace, pod).expect_err(message);
-    let (_, sentence) = refusal
-        .split_once(" denied request: ")
-        .unwrap_or_else(|| panic!("{refusal}"));
-    assert_eq!(sentence.trim_end(), message);
-}
-
 #[test]
 fn policy_adds_what_a_pod_needs_and_refuses_what_cannot_work() {
     let namespace = Namespace::new("policy-rules");
@@ -149,9 +140,9 @@ fn policy_adds_what_a_pod_needs_and_refuses_what_cannot_work() {
     takes_the_user(&namespace);
     keeps_the_pod(&namespace);
     takes_parameters(&namespace);
-    let refused = refuses(&namespace);
-    let accepted = accepts_every_signal(&namespace);
-    refuses_a_pod_that_got_no_sidecar(&namespace);
+    let refused = refusals::all(&namespace);
+    let accepted = refusals::none_of_a_signal(&namespace);
+    refusals::without_a_sidecar(&namespace);
     report::row(
         "policy",
         &format!("{refused} mistakes named, {accepted} signals accepted"),
@@ -218,11 +209,15 @@ fn takes_settings(namespace: &Namespace) {
     assert_eq!(variable(&given, "RELOAD_SIGNAL").as_deref(), Some("USR1"));
     assert_eq!(variable(&given, "PROCESS_MIN_AGE").as_deref(), Some("10s"));
     assert_eq!(variable(&given, "VERBOSE"), None);
+    let key = given["env"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|each| each["name"] == "CONFIG_HASH_KEY");
+    let from = json!({"secretKeyRef": {"name": "config-reloader", "key": "config-hash-key", "optional": true}});
+    assert_eq!(key.unwrap()["valueFrom"], from);
     let port = |name: &str, number: u16| json!([{"name": name, "containerPort": number, "protocol": "TCP"}]);
-    assert_eq!(
-        variable(&given, "LISTEN_ADDR").as_deref(),
-        Some("0.0.0.0:9533")
-    );
+    assert_eq!(variable(&given, "LISTEN_ADDR").as_deref(), Some(":9533"));
     assert_eq!(given["ports"], port("reload-metrics", 9533));
     let moved = sidecar(namespace, &pod(&json!({"listen-addr": "[::]:99"})));
     assert_eq!(variable(&moved, "LISTEN_ADDR").as_deref(), Some("[::]:99"));
@@ -343,156 +338,4 @@ fn takes_parameters(namespace: &Namespace) {
     let own = self::sidecar(namespace, &pod(&json!({"log-format": "text"})));
     assert_eq!(variable(&own, "LOG_FORMAT").as_deref(), Some("text"));
     patch(&json!({"setting.log-format": null, "image": crate::pod::image()}));
-}
-
-fn refuses(namespace: &Namespace) -> usize {
-    let wrong = |name: &str, value: &str, right: &str| {
-        let message =
-            format!("the annotation config-reloader/{name}: \"{value}\" is wrong: give {right}");
-        (pod(&json!({name: value})), message)
-    };
-    let mut cases = vec![
-        wrong(
-            "reload-signal",
-            "HUPP",
-            "a signal, as in HUP, SIGUSR1 or 10",
-        ),
-        wrong(
-            "process-name",
-            "/usr/sbin/nginx",
-            "the name alone, the part after the last slash, as in nginx",
-        ),
-        wrong(
-            "process-min-age",
-            "10",
-            "a number with ms, s, m or h, as in 10s",
-        ),
-        wrong(
-            "config-poll-interval",
-            "often",
-            "automatic, or a number with ms, s, m or h, as in 5s",
-        ),
-        wrong("reload-guard", "on", "true or false"),
-        wrong("reload-confirm", "true", "warn, retry or off"),
-        wrong(
-            "listen-addr",
-            "9533",
-            "an address with a port, as in 0.0.0.0:9533, or off",
-        ),
-        wrong(
-            "config-dir",
-            "etc/nginx",
-            "absolute paths, separated by commas, as in /etc/nginx/conf.d",
-        ),
-        wrong(
-            "process-pid-file",
-            "nginx.pid",
-            "an absolute path, as in /run/nginx.pid",
-        ),
-        wrong("process-select", "first", "main or all"),
-        wrong("log-format", "yaml", "text or json"),
-    ];
-    let no_process = "no annotation names the process to signal: add config-reloader/process-name with its name, as in \
-                      config-reloader/process-name: nginx, or config-reloader/process-cmdline or config-reloader/process-pid-file";
-    cases.push((pod(&json!({"process-name": null})), no_process.into()));
-    cases.push((pod(&json!({"process-name": ""})), no_process.into()));
-    let not_mounted = |value: &str, path: &str| {
-        format!(
-            "the annotation config-reloader/config-dir: \"{value}\" has {path}, where no container mounts a volume as a whole \
-             (a mount with subPath never changes): give the mountPath of a volume, or a path below it"
-        )
-    };
-    for (value, path) in [
-        ("/etc/apache2", "/etc/apache2"),
-        ("/etc/nginx,/etc", "/etc"),
-        ("/etc/one.conf", "/etc/one.conf"),
-    ] {
-        cases.push((pod(&json!({"config-dir": value})), not_mounted(value, path)));
-    }
-    let mut nothing = pod(&json!({}));
-    nothing["spec"]["containers"][0]["volumeMounts"] = json!([{"name": "config", "mountPath": "/etc/one.conf", "subPath": "one.conf"}, {"name": "data", "mountPath": "/data"}]);
-    cases.push((
-        nothing,
-        "no container mounts a ConfigMap, Secret or projected volume as a whole, so there is nothing to watch (a mount with subPath \
-         never changes): mount one without subPath, or add config-reloader/config-dir with the mountPath of another volume"
-            .into(),
-    ));
-    let mut ambiguous = pod(&json!({}));
-    let second = json!({"name": "second", "image": "localhost/nginx:1", "volumeMounts": [{"name": "tls", "mountPath": "/etc/nginx"}]});
-    ambiguous["spec"]["containers"]
-        .as_array_mut()
-        .unwrap()
-        .insert(0, second);
-    cases.push((
-        ambiguous,
-        "containers mount different volumes at /etc/nginx, of which the sidecar can mount only one: give one of them another mountPath, \
-         or name other paths by the annotation config-reloader/config-dir"
-            .into(),
-    ));
-    let mut windows = pod(&json!({}));
-    windows["spec"]["nodeSelector"] = json!({"kubernetes.io/os": "windows"});
-    let on_windows = "the label config-reloader/inject is on a Pod for Windows, where there are no signals: remove the label";
-    cases.push((windows.clone(), on_windows.into()));
-    windows["spec"]["os"] = json!({"name": "windows"});
-    cases.push((windows, on_windows.into()));
-    for (pod, message) in &cases {
-        expect_refused(namespace, pod, message);
-    }
-    let unknown = admit(namespace, &pod(&json!({"proces-name": "nginx"}))).unwrap_err();
-    assert!(
-        unknown.contains(
-            "the annotation config-reloader/proces-name: \"nginx\" names no setting: the names are "
-        ) && unknown.contains("process-name"),
-        "{unknown}"
-    );
-    cases.len() + 1
-}
-
-/// The program knows which signals there are.
-fn accepts_every_signal(namespace: &Namespace) -> usize {
-    let sidecar = std::env::var("SIDECAR").expect("make cluster names it");
-    let list = succeed(std::process::Command::new(sidecar).arg("signals"));
-    let names: Vec<&str> = list
-        .split_whitespace()
-        .filter(|word| word.starts_with("SIG"))
-        .collect();
-    assert!(names.len() > 30, "{list}");
-    let pods: Vec<Value> = names
-        .iter()
-        .enumerate()
-        .map(|(at, name)| {
-            let mut pod = pod(&json!({"reload-signal": name}));
-            pod["metadata"]["name"] = format!("signal-{at}").into();
-            pod
-        })
-        .collect();
-    let all = json!({"apiVersion": "v1", "kind": "List", "items": pods});
-    let mut create = namespace.kubectl(&[
-        "create",
-        "--dry-run=server",
-        "--output=name",
-        "--filename=-",
-    ]);
-    let output = Namespace::feed(&mut create, &all.to_string());
-    assert!(output.status.success(), "{output:?}");
-    names.len()
-}
-
-/// Without its other half, which older API servers do not know, the policy would let Pods run without a sidecar.
-fn refuses_a_pod_that_got_no_sidecar(namespace: &Namespace) {
-    let binding = [
-        "delete",
-        "mutatingadmissionpolicybinding",
-        "config-reloader",
-    ];
-    succeed(kubectl().args(binding));
-    eventually("no sidecar is added", || {
-        admit(namespace, &pod(&json!({}))).is_err()
-    });
-    expect_refused(
-        namespace,
-        &pod(&json!({})),
-        "the label config-reloader/inject has had no effect, so no sidecar would run: is the MutatingAdmissionPolicy config-reloader \
-         there, with its binding, and does this API server support it?",
-    );
 }

@@ -14,9 +14,9 @@ const POD_MONITOR: &str = concat!(
     "/deploy/monitoring/podmonitor.yaml"
 );
 
-/// Fetches the metrics from the one port that Prometheus finds: it looks at the containers and the init containers of a Pod.
+/// Returns the metrics at the one port that Prometheus finds: it looks at the containers and the init containers of a Pod.
 #[track_caller]
-fn expect_scraped(pod: &Pod, name: &str) {
+fn scraped(pod: &Pod, name: &str) -> String {
     let spec: Value = serde_json::from_str(&pod.field("{.spec}")).unwrap();
     let containers = ["containers", "initContainers"].map(|list| spec[list].as_array());
     let ports = containers
@@ -27,8 +27,7 @@ fn expect_scraped(pod: &Pod, name: &str) {
         .flatten();
     let found: Vec<&Value> = ports.filter(|port| port["name"] == name).collect();
     assert_eq!(found.len(), 1, "{}: {spec}", pod.name);
-    let port = found[0]["containerPort"].as_u64().unwrap();
-    assert!(pod.metric_at(port, "reloader_roots") > 0);
+    pod.metrics(found[0]["containerPort"].as_u64().unwrap())
 }
 
 #[test]
@@ -38,6 +37,14 @@ fn pod_monitor_finds_the_sidecars_of_examples_component_and_policy() {
     let port = port.lines().next().unwrap();
     let [by_hand, component, policy] = ["by-hand", "by-component", "by-policy"]
         .map(|name| Namespace::new(&format!("scraped-{name}")));
+    let keyed = &policy;
+    keyed.run(&[
+        "create",
+        "secret",
+        "generic",
+        "config-reloader",
+        "--from-literal=config-hash-key=of-sixteen-bytes",
+    ]);
     let _policy = Policy::apply();
     by_hand.apply_file(&apps::manifest("nginx"));
     component.run(&["apply", "--kustomize", ways::EXAMPLE]);
@@ -49,7 +56,12 @@ fn pod_monitor_finds_the_sidecars_of_examples_component_and_policy() {
         ways::pod_of(&policy, "app=nginx", "nginx"),
     ];
     for pod in &pods {
-        expect_scraped(pod, port);
+        let metrics = scraped(pod, port);
+        assert!(metrics.contains("reloader_build_info{"), "{metrics}");
+        // Hashes are there where the namespace has a key.
+        let has_key = pod.namespace.name == keyed.name;
+        let hashes = metrics.contains("reloader_config_delivered_info{");
+        assert_eq!(hashes, has_key, "{metrics}");
     }
     report::row(
         "pod monitor",

@@ -103,7 +103,7 @@ def every_pod_is_restricted():
         assert "add" not in sidecar["securityContext"]["capabilities"], path
         set_here = settings(sidecar)
         directory = set_here.pop("CONFIG_DIR")
-        assert set_here.pop("LISTEN_ADDR") == "0.0.0.0:9533", path
+        assert set_here.pop("LISTEN_ADDR") == ":9533", path
         assert [mount["mountPath"] for mount in sidecar["volumeMounts"]] == [directory], path
         recipe = " ".join(f"`{name}={value}`" for name, value in set_here.items())
         assert recipe in recipes, f"{path}: no recipe is {recipe}"
@@ -193,7 +193,7 @@ def the_component_adds_the_sidecar():
         assert sidecar_of(spec) == container, original["kind"]
         without = {key: value for key, value in spec.items() if key not in ("initContainers", "shareProcessNamespace")}
         assert without == template(original)["spec"], "nothing else has changed"
-    settings_of_annotations = [each for each in container["env"] if "valueFrom" in each]
+    settings_of_annotations = [each for each in container["env"] if "fieldRef" in each.get("valueFrom", {})]
     for each in settings_of_annotations:
         annotation = "config-reloader/" + each["name"].lower().replace("_", "-")
         assert each["valueFrom"]["fieldRef"]["fieldPath"] == f"metadata.annotations['{annotation}']", each
