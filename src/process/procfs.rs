@@ -4,6 +4,7 @@ use super::stat::{Process, parse_pid, parse_stat};
 use super::status::Status;
 use crate::base::comm::Comm;
 use crate::base::file::{self, Lines};
+use crate::base::sys;
 use crate::base::text::{Word, parse_number, pieces};
 use core::mem::MaybeUninit;
 use rustix::fd::{AsFd, OwnedFd};
@@ -114,11 +115,14 @@ impl Proc {
     /// Calls `visit` for every process except the sidecar, zombies and kernel threads.
     ///
     /// # Errors
-    /// `/proc` cannot be read, or file descriptors or memory run short.
+    /// `/proc` cannot be read, or file descriptors or memory run short. EINTR if the sidecar is asked to stop.
     pub fn each(&self, visit: &mut dyn FnMut(&Process)) -> io::Result<()> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = fs::openat(&self.directory, c".", flags, Mode::empty())?;
         each_id(&directory, &mut |pid| {
+            if sys::is_interrupted() {
+                return Err(Errno::INTR);
+            }
             if let Some(process) = self.find(pid)? {
                 visit(&process);
             }

@@ -9,8 +9,10 @@ use crate::reload::{Action, Change, Event, Note, Order, Scan};
 use crate::report::Report;
 use crate::report::facts::delivering::Delivering;
 use crate::report::facts::lifecycle::{Counted, Lifecycle};
+use crate::report::facts::obstacle::Obstacle;
 use crate::report::facts::watching::Watching;
 use crate::watch::{Changes, ScanContext};
+use rustix::io::Errno;
 
 /// A change of the content that is still to be reported.
 struct Unreported;
@@ -167,8 +169,9 @@ impl Sidecar<'_> {
             Note::NotNeeded => Delivering::NotNeeded,
             Note::Arrived(after) => Delivering::Arrived(after),
             Note::StillWaiting(_) => match self.delivery.obstacle() {
+                // A signal broke the attempt off; what it asks for comes first.
+                None | Some(Obstacle::NoProc(Errno::INTR)) => return,
                 Some(obstacle) => Delivering::Pending(obstacle, &wanted),
-                None => return,
             },
         });
     }

@@ -738,6 +738,32 @@ fn p3_a_worker_with_a_recycled_master_id_is_still_a_worker() {
 }
 
 #[test]
+fn l1_an_attempt_is_broken_off_when_the_sidecar_is_stopped() {
+    if !can_hold_up() {
+        return;
+    }
+    let mut config = Config::new();
+    let name = unique_name();
+    let mut sidecar = config.settings(&name).start();
+    sidecar.wait_until_idle();
+    // It is not held yet, so that it takes a scan of /proc to find it.
+    let mut target = Target::start_as(&name, &config.file(), &[]);
+    let (pid, change) = (sidecar.pid(), || {
+        config.change();
+    });
+    let stop = || kill_process(pid, Signal::TERM).unwrap();
+    // The third directory that is read, after two reads of the root, is /proc.
+    let read = (libc::SYS_getdents64, At::Entry);
+    hold_up(pid, &[read, read, read], change, stop);
+    let (status, lines) = sidecar.finish();
+    assert_eq!(status.code(), Some(0));
+    let said = |part: &str| lines.iter().any(|line| line.contains(part));
+    assert!(said("content changed") && said("the last change was not delivered"));
+    assert!(!said("signal sent") && !said("reload pending"), "{lines:?}");
+    assert_eq!(target.count(), 0);
+}
+
+#[test]
 fn p3_a_process_that_executes_another_program_before_the_signal_is_not_signalled() {
     if !can_hold_up() {
         return;

@@ -159,6 +159,23 @@ fn l3_an_idle_sidecar_makes_no_system_call() {
 }
 
 #[test]
+fn l4_a_stack_of_64_kib_is_enough() {
+    if is_emulated() {
+        return eprintln!("the emulator's own stack is larger");
+    }
+    let mut config = Config::new();
+    let mut target = Target::start(&config.file());
+    let settings = config
+        .settings(&target.name)
+        .set("LISTEN_ADDR", "127.0.0.1:0");
+    let limited = ["sh", "-c", "ulimit -s 64; exec \"$@\"", "sh"];
+    let sidecar = settings.through(&limited).start();
+    let content = config.change();
+    assert_eq!(target.signalled().1, content);
+    assert_eq!(sidecar.end().0.code(), Some(0));
+}
+
+#[test]
 fn l4_memory_and_descriptors_do_not_grow() {
     let config = config();
     let file = config.path().join("app.conf");
