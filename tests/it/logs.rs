@@ -1,5 +1,6 @@
 //! The log: what one reload tells, the same in both formats, and all of it listed in docs/observability.md.
 
+use crate::support::docs::section;
 use crate::support::events::{self, Event, rows};
 use crate::support::process::{Settings, Target};
 use crate::support::scene::{Config, Scene};
@@ -60,6 +61,21 @@ fn every_event_that_the_docs_list_is_in_the_program() {
                 "the program does not say {piece:?}; correct this row of docs/observability.md: {row:?}"
             );
         }
+    }
+}
+
+#[test]
+fn the_lines_that_troubleshooting_explains_are_those_of_the_log() {
+    let log = section("## Logs");
+    let explained = section("## By log line");
+    let rows = explained.lines().filter(|line| line.starts_with("| `"));
+    let lines: Vec<&str> = rows.map(|row| row.split('`').nth(1).unwrap()).collect();
+    assert!(lines.len() > 8, "{lines:?}");
+    for line in lines {
+        assert!(
+            log.contains(line),
+            "no message of docs/observability.md has {line:?}; correct docs/troubleshooting.md"
+        );
     }
 }
 

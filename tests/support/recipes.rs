@@ -1,4 +1,4 @@
-//! The settings that make each application reload. The end-to-end tests run the applications with them, and the README shows
+//! The settings that make each application reload. The end-to-end tests run the applications with them, and docs/settings.md shows
 //! them.
 
 use super::process::Settings;
@@ -118,7 +118,7 @@ impl Recipe {
             })
     }
 
-    /// Its line in the README's table.
+    /// Its line in the table of docs/settings.md.
     pub fn row(&self) -> String {
         let settings: Vec<String> = self
             .settings
