@@ -165,9 +165,7 @@ fn l4_a_stack_of_64_kib_is_enough() {
     }
     let mut config = Config::new();
     let mut target = Target::start(&config.file());
-    let settings = config
-        .settings(&target.name)
-        .set("LISTEN_ADDR", "127.0.0.1:0");
+    let settings = config.settings(&target.name);
     let limited = ["sh", "-c", "ulimit -s 64; exec \"$@\"", "sh"];
     let sidecar = settings.through(&limited).start();
     let content = config.change();
