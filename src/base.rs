@@ -1,5 +1,6 @@
 //! The base of everything else. Knows nothing of reloading.
 
+pub mod address;
 pub mod comm;
 pub mod encode;
 pub mod file;

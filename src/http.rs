@@ -13,7 +13,8 @@ pub use client::health;
 pub use request::{Answer, Asked, HEAD_MAX, Request};
 pub use response::{Page, Pages, Readiness};
 
-use crate::base::sys::{self, SocketAddress};
+use crate::base::address::SocketAddress;
+use crate::base::sys;
 use crate::base::time::{Instant, Millis};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::{self, Errno, IoSlice};

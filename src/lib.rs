@@ -9,7 +9,7 @@
 //! seeing    tree, process, mount                   walk and links; /proc; the mount table
 //! deciding  reload, fingerprint, config            pure: when to scan and signal; what changed; settings
 //! telling   report                                 one list of facts, written as log lines and metrics
-//! base      sys, time, text, file, encode, signal, comm
+//! base      sys, address, time, text, file, encode, signal, comm
 //! ```
 //!
 //! `tests/it/architecture.rs` lists the permitted uses.

@@ -1,6 +1,6 @@
 //! Parses `LISTEN_ADDR`. By hand: core's parsers of addresses take 1.6 KB more.
 
-use crate::base::sys::SocketAddress;
+use crate::base::address::SocketAddress;
 use crate::base::text::{parse_number, pieces};
 
 /// Parses `v4:port`, `[v6]:port`, `localhost:port`, the IPv4 loopback, or `:port`, which is every address.

@@ -1,6 +1,6 @@
 use super::*;
+use crate::base::address::SocketAddress;
 use crate::base::signal::Signal;
-use crate::base::sys::SocketAddress;
 use crate::base::time::Millis;
 use std::net::SocketAddr;
 

@@ -1,7 +1,7 @@
 //! The settings as typed fields.
 
+use crate::base::address::SocketAddress;
 use crate::base::signal::Signal;
-use crate::base::sys::SocketAddress;
 use crate::base::text::pieces;
 use crate::base::time::Millis;
 

@@ -1,7 +1,8 @@
 //! `health`: asks the running sidecar whether it is ready.
 
 use super::socket::stream_socket;
-use crate::base::sys::{SocketAddress, set_address};
+use crate::base::address::SocketAddress;
+use crate::base::sys::set_address;
 use crate::base::text::pieces;
 use crate::report::Report;
 use crate::report::facts::serving::Serving;

@@ -1,6 +1,7 @@
 //! Opens the sockets of both ends.
 
-use crate::base::sys::{SocketAddress, set_address};
+use crate::base::address::SocketAddress;
+use crate::base::sys::set_address;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::{self, Errno};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, listen, socket_with, sockopt};
