@@ -262,8 +262,7 @@ pub const CLOCK_GETTIME: libc::c_long = libc::SYS_clock_gettime;
 #[cfg(target_pointer_width = "32")]
 pub const CLOCK_GETTIME: libc::c_long = 403;
 
-/// Returns a clock's time in nanoseconds. Makes the system call itself: the C library's way around it takes 700 bytes, to speed up
-/// a few dozen calls a reload.
+/// Returns a clock's time in nanoseconds. Makes the system call itself: the C library's way around it takes 700 bytes.
 fn clock(id: libc::clockid_t) -> u64 {
     let mut time = [0_u64; 2];
     // SAFETY: the call fills two 64-bit fields. The clocks exist since Linux 2.6.39, so it cannot fail.

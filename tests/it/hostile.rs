@@ -128,22 +128,36 @@ impl Hostile {
     }
 }
 
+/// The best of at most three: the machine may be busy with other tests.
+fn best(mut measure: impl FnMut() -> Duration) -> Duration {
+    let mut best = Duration::MAX;
+    for _ in 0..3 {
+        best = best.min(measure());
+        if best < limit() {
+            break;
+        }
+    }
+    best
+}
+
 /// Everything is served in time on a root that `make` fills, and a change beside it arrives. Returns the log up to then.
 #[track_caller]
 fn survives(name: &str, make: impl Fn(&Path)) -> Vec<String> {
     let mut hostile = Hostile::start(&make);
     hostile.sidecar.expect("watching");
-    // The best of three: the machine may be busy with other tests.
-    let answer = (0..3).map(|_| hostile.longest_answer()).min().unwrap();
+    let answer = best(|| hostile.longest_answer());
     assert!(answer < limit(), "{name}: /healthz took {answer:?}");
     hostile.tells("beside it");
     let log = hostile.sidecar.seen().to_vec();
-    let mut end = hostile.stop();
-    for _ in 0..2 {
-        let mut again = Hostile::start(&make);
-        again.sidecar.expect("watching");
-        end = end.min(again.stop());
-    }
+    let mut first = Some(hostile);
+    let end = best(|| {
+        let again = || {
+            let mut hostile = Hostile::start(&make);
+            hostile.sidecar.expect("watching");
+            hostile
+        };
+        first.take().unwrap_or_else(again).stop()
+    });
     assert!(end < limit(), "{name}: the end took {end:?}");
     eprintln!("{name}: /healthz {answer:?}, TERM {end:?}");
     log

@@ -1,4 +1,5 @@
 //! Everything that an application can read below a root, however it gets there (W1, W3, W4, W5).
+#![allow(unsafe_code)]
 
 use crate::support::is_root;
 use crate::support::process::{Settings, Target};
@@ -223,6 +224,67 @@ fn w5_a_dangling_link_is_followed_as_its_target_appears_step_by_step() {
         fs::write(scene.path("later/on/file"), "").unwrap();
     });
     assert_eq!(scene.finish().signals("start"), 3);
+}
+
+#[test]
+fn w5_a_volume_whose_data_leads_nowhere_is_watched_for_it() {
+    let mut scene = Scene::new(|directory| {
+        fs::create_dir(directory.join("root")).unwrap();
+        symlink("..first", directory.join("root/..data")).unwrap();
+        symlink("..data/file", directory.join("root/file")).unwrap();
+        directory.join("root")
+    });
+    let make = |scene: &Scene, name: &str| {
+        // Filled before it has its name, so that it is one change.
+        fs::create_dir(scene.path("filled")).unwrap();
+        fs::write(scene.path("filled/file"), name).unwrap();
+        fs::rename(scene.path("filled"), scene.path("root").join(name)).unwrap();
+    };
+    scene.changes("made after the start", "start", |scene| {
+        make(scene, "..first")
+    });
+    scene.changes("written in place", "start", |scene| {
+        fs::write(scene.path("root/..first/file"), "written").unwrap();
+    });
+    scene.changes("dangling while it runs", "start", |scene| {
+        relink("..second", &scene.path("root/..data"));
+    });
+    scene.changes("made while it runs", "start", |scene| {
+        make(scene, "..second")
+    });
+    scene.changes("written in place again", "start", |scene| {
+        fs::write(scene.path("root/..second/file"), "written").unwrap();
+    });
+    assert_eq!(scene.finish().signals("start"), 5);
+}
+
+#[test]
+fn w3_a_lease_that_another_process_holds_is_no_change() {
+    use std::os::fd::AsRawFd;
+    let mut scene = Scene::new(|directory| {
+        fs::create_dir(directory.join("root")).unwrap();
+        fs::write(directory.join("root/leased"), "content").unwrap();
+        fs::write(directory.join("root/beside"), "").unwrap();
+        directory.join("root")
+    });
+    let leased = File::options().write(true).open(scene.path("root/leased"));
+    let leased = leased.unwrap();
+    scene.sidecar.wait_until_idle();
+    // SAFETY: a call without pointers. The lease's signal, SIGIO, is ignored for as long as this process lives.
+    unsafe {
+        libc::signal(libc::SIGIO, libc::SIG_IGN);
+        let taken = libc::fcntl(leased.as_raw_fd(), libc::F_SETLEASE, libc::F_WRLCK);
+        assert_eq!(taken, 0, "{}", std::io::Error::last_os_error());
+    }
+    fs::write(scene.path("root/beside"), "").unwrap();
+    scene
+        .sidecar
+        .expect("leased: EAGAIN; trying again at intervals");
+    drop(leased);
+    scene.changes("after the lease", "start", |scene| {
+        fs::write(scene.path("root/beside"), "new").unwrap();
+    });
+    assert_eq!(scene.stop().count("signal sent"), 1);
 }
 
 #[test]
