@@ -235,10 +235,8 @@ fn w5_a_volume_whose_data_leads_nowhere_is_watched_for_it() {
         directory.join("root")
     });
     let make = |scene: &Scene, name: &str| {
-        // Filled before it has its name, so that it is one change.
-        fs::create_dir(scene.path("filled")).unwrap();
-        fs::write(scene.path("filled/file"), name).unwrap();
-        fs::rename(scene.path("filled"), scene.path("root").join(name)).unwrap();
+        fs::create_dir(scene.path("root").join(name)).unwrap();
+        fs::write(scene.path("root").join(name).join("file"), name).unwrap();
     };
     scene.changes("made after the start", "start", |scene| {
         make(scene, "..first")
@@ -247,7 +245,8 @@ fn w5_a_volume_whose_data_leads_nowhere_is_watched_for_it() {
         fs::write(scene.path("root/..first/file"), "written").unwrap();
     });
     scene.changes("dangling while it runs", "start", |scene| {
-        relink("..second", &scene.path("root/..data"));
+        symlink("..second", scene.path("root/..data_tmp")).unwrap();
+        fs::rename(scene.path("root/..data_tmp"), scene.path("root/..data")).unwrap();
     });
     scene.changes("made while it runs", "start", |scene| {
         make(scene, "..second")
