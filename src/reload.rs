@@ -11,6 +11,7 @@
 
 mod burst;
 mod event;
+mod missing;
 mod pending;
 
 pub use event::{Action, Attempt, Change, Event, Note, Order, REACTION, Scan, Timing, Waiting};
@@ -18,6 +19,7 @@ pub use event::{Action, Attempt, Change, Event, Note, Order, REACTION, Scan, Tim
 use crate::base::time::Instant;
 use crate::fingerprint::Fingerprint;
 use burst::Burst;
+use missing::Missing;
 use pending::Pending;
 
 /// The state.
@@ -35,6 +37,7 @@ pub struct Reload {
     last_signal: Option<Instant>,
     /// A process was signalled while the content was changing and may have read something in between.
     is_unsure: bool,
+    missing: Missing,
     generation: u32,
 }
 
@@ -69,6 +72,7 @@ impl Reload {
             is_requested: false,
             last_signal: None,
             is_unsure: false,
+            missing: Missing::default(),
             generation: 0,
         }
     }
@@ -233,7 +237,13 @@ impl Reload {
         let before = core::mem::replace(&mut self.seen, scan.fingerprint);
         let differs = scan.fingerprint != before;
         let may_have_misread = scan.disturbed.is_none() && core::mem::take(&mut self.is_unsure);
-        let is_new = differs || may_have_misread;
+        let back_since = self.missing.take(scan.missing, first);
+        // Those that were signalled meanwhile, or were still to react, may not have found a root.
+        let may_have_missed = back_since
+            .zip(self.last_signal)
+            .is_some_and(|(since, signal)| since < signal.plus(REACTION));
+        let first = back_since.unwrap_or(first);
+        let is_new = differs || may_have_misread || may_have_missed;
         let note = differs.then_some(Note::Changed);
         if core::mem::take(&mut self.is_requested) {
             // A process that starts from now on reads the current content.
@@ -248,7 +258,11 @@ impl Reload {
                 }
                 note
             }
-            Some(pending) if pending.can_revert() && self.delivered == Some(self.seen) => {
+            Some(pending)
+                if pending.can_revert()
+                    && !may_have_missed
+                    && self.delivered == Some(self.seen) =>
+            {
                 let since = pending.since;
                 self.require(first, Some(since), last);
                 Some(Note::Reverted)

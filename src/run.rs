@@ -285,7 +285,7 @@ impl<'c> Sidecar<'c> {
             is_watching: self.is_watching,
             missing_roots: self.watch.missing(),
             exceeding_roots: self.watch.exceeding(),
-            misses_changes: self.compare_at().is_none() && self.watch.is_incomplete(),
+            blind: self.watch.obstacle(self.compare_at().is_some()),
             pending: self.reload.pending_since().map(|since| Pending {
                 since,
                 obstacle: self.waiting.and(self.delivery.obstacle().copied()),

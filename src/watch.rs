@@ -133,6 +133,17 @@ impl Watch {
         self.is_refused() || self.last.is_incomplete
     }
 
+    /// Returns why changes may go unnoticed, given whether the content is compared at intervals.
+    pub fn obstacle(&self, is_compared: bool) -> Option<&'static str> {
+        if self.last.problems.has_unlisted {
+            Some("a directory may not be listed")
+        } else if self.is_incomplete() && !is_compared {
+            Some("inotify is refused or does not see everything, and CONFIG_POLL_INTERVAL is 0")
+        } else {
+            None
+        }
+    }
+
     /// Returns true if there are changes without an event.
     pub fn is_blind(&self) -> bool {
         self.is_incomplete() || self.reported.is_remote
@@ -200,7 +211,7 @@ impl Watch {
             self.events.cache.invalidate();
         } else {
             self.events.cache.complete();
-            self.instance.remove_leftover();
+            self.instance.remove_leftover(&self.events.cache);
         }
         self.report_refusal(report);
     }

@@ -31,7 +31,7 @@ pub(super) fn print(
         let root = Root::scan(path, config.poll, report);
         writeln!(printer, "{root}")?;
         watches += root.watches;
-        obstacle = obstacle.or(root.noticed_by.obstacle());
+        obstacle = obstacle.or(root.obstacle);
     }
     for path in config.roots.iter() {
         mount::each_sub_path(path, &mut |mount| {
@@ -73,7 +73,9 @@ struct Root<'r> {
     files: u32,
     directories: u32,
     watches: u64,
-    noticed_by: NoticedBy,
+    noticed_by: &'static str,
+    /// Why a change would go unnoticed.
+    obstacle: Option<&'static str>,
 }
 
 impl<'r> Root<'r> {
@@ -92,6 +94,7 @@ impl<'r> Root<'r> {
             meanwhile: &mut |_| false,
         });
         let (kind, file_system) = kind(path);
+        let (noticed_by, obstacle) = noticed_by(&watch, poll);
         let found = watch.last();
         Self {
             path,
@@ -100,7 +103,8 @@ impl<'r> Root<'r> {
             files: found.files,
             directories: found.directories,
             watches: watch.watches() as u64,
-            noticed_by: NoticedBy::of(&watch, poll),
+            noticed_by,
+            obstacle,
         }
     }
 }
@@ -114,58 +118,31 @@ impl Display for Root<'_> {
             self.file_system,
             u64::from(self.files),
             u64::from(self.directories),
-            self.noticed_by.name(),
+            self.noticed_by,
             Printable(self.path)
         )
     }
 }
 
-/// The way in which changes to a root are noticed.
-#[derive(Clone, Copy)]
-enum NoticedBy {
-    Inotify,
-    Comparing,
-    Both,
-    /// The root is missing.
-    NothingYet,
-    /// inotify is refused and comparing is off.
-    Nothing,
-}
-
-impl NoticedBy {
-    fn of(watch: &Watch, poll: PollInterval) -> Self {
-        let compares = match poll {
-            PollInterval::Never => false,
-            PollInterval::Automatic => watch.is_blind(),
-            PollInterval::Every(_) => true,
-        };
-        match (watch.is_refused(), compares) {
-            _ if watch.last().problems.missing_roots > 0 => Self::NothingYet,
-            (false, false) => Self::Inotify,
-            (false, true) => Self::Both,
-            (true, true) => Self::Comparing,
-            (true, false) => Self::Nothing,
-        }
+/// Returns how changes to a root are noticed, and why some would not be.
+fn noticed_by(watch: &Watch, poll: PollInterval) -> (&'static str, Option<&'static str>) {
+    let compares = match poll {
+        PollInterval::Never => false,
+        PollInterval::Automatic => watch.is_blind(),
+        PollInterval::Every(_) => true,
+    };
+    if watch.missing() > 0 {
+        return ("nothing yet", Some("a root is missing or cannot be read"));
     }
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Inotify => "inotify",
-            Self::Comparing => "comparing",
-            Self::Both => "both",
-            Self::NothingYet => "nothing yet",
-            Self::Nothing => "nothing",
-        }
-    }
-
-    /// Returns why a change would go unnoticed.
-    const fn obstacle(self) -> Option<&'static str> {
-        match self {
-            Self::Inotify | Self::Comparing | Self::Both => None,
-            Self::NothingYet => Some("a root is missing or cannot be read"),
-            Self::Nothing => Some("inotify is refused, and CONFIG_POLL_INTERVAL is 0"),
-        }
-    }
+    let obstacle = watch.obstacle(compares);
+    let name = match (watch.is_refused(), compares) {
+        (true, false) => "nothing",
+        _ if obstacle.is_some() => "in part",
+        (false, false) => "inotify",
+        (false, true) => "both",
+        (true, true) => "comparing",
+    };
+    (name, obstacle)
 }
 
 /// Returns what a root is, and the name of its file system.

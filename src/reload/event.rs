@@ -134,6 +134,8 @@ impl Order {
 pub struct Scan {
     /// The content seen.
     pub fingerprint: Fingerprint,
+    /// One bit for each root that is missing. What was last read of it stands in its place.
+    pub missing: u64,
     /// A change during the scan, which makes the result uncertain.
     pub disturbed: Option<Change>,
     /// The latest change found, if the scan set a new watch: changes there until now gave no event.

@@ -49,6 +49,7 @@ impl Random {
 fn scanned(number: usize) -> Event {
     Event::Scanned(Scan {
         fingerprint: content(number),
+        missing: 0,
         disturbed: None,
         newly_watched: None,
     })
@@ -57,6 +58,7 @@ fn scanned(number: usize) -> Event {
 fn scanned_amid_change(number: usize) -> Event {
     Event::Scanned(Scan {
         fingerprint: content(number),
+        missing: 0,
         disturbed: Some(Change::Finished),
         newly_watched: None,
     })
@@ -66,6 +68,7 @@ fn scanned_amid_change(number: usize) -> Event {
 fn newly_watched(number: usize, active: Instant) -> Event {
     Event::Scanned(Scan {
         fingerprint: content(number),
+        missing: 0,
         disturbed: None,
         newly_watched: Some(active),
     })
@@ -398,6 +401,7 @@ fn a_scan_during_which_a_directory_went_is_repeated_at_once() {
     let gone = |number| {
         Event::Scanned(Scan {
             fingerprint: content(number),
+            missing: 0,
             disturbed: Some(Change::Gone),
             newly_watched: None,
         })
@@ -987,6 +991,7 @@ fn a_scan_without_an_event_does_not_cut_a_burst_short() {
     machine.scans(Event::PollDue, 1_400);
     let disturbed = Event::Scanned(Scan {
         fingerprint: content(1),
+        missing: 0,
         disturbed: Some(Change::Complete),
         newly_watched: None,
     });

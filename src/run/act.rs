@@ -89,6 +89,7 @@ impl Sidecar<'_> {
         }
         Some(Scan {
             fingerprint: self.watch.last().fingerprint,
+            missing: self.watch.last().problems.missing_roots,
             disturbed,
             newly_watched: self
                 .watch

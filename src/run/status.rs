@@ -33,8 +33,8 @@ pub(super) struct State<'c> {
     pub(super) missing_roots: u64,
     /// One bit for each root that exceeds a bound.
     pub(super) exceeding_roots: u64,
-    /// Neither inotify nor comparing notices every change.
-    pub(super) misses_changes: bool,
+    /// Why changes may go unnoticed.
+    pub(super) blind: Option<&'static str>,
     /// A change that is not delivered, and since when.
     pub(super) pending: Option<Pending>,
     pub(super) now: Instant,
@@ -72,7 +72,7 @@ impl Pages for Status<'_, '_> {
         });
         let state = &self.state;
         let has_gaps = (state.missing_roots | state.exceeding_roots) != 0;
-        if state.misses_changes || has_gaps || is_late || !state.is_watching {
+        if state.blind.is_some() || has_gaps || is_late || !state.is_watching {
             Readiness::Unready
         } else {
             Readiness::Ready
@@ -99,8 +99,9 @@ impl Pages for Status<'_, '_> {
                 page.push(line.finish());
             }
         }
-        if self.state.misses_changes {
-            page.write_str("inotify is refused or does not see everything, and CONFIG_POLL_INTERVAL is 0: changes may go unnoticed\n")?;
+        if let Some(reason) = self.state.blind {
+            page.write_str(reason)?;
+            page.write_str(": changes may go unnoticed\n")?;
         }
         if let Some(pending) = self.state.pending
             && let Some(obstacle) = pending.obstacle
@@ -146,7 +147,7 @@ mod tests {
                     is_watching: true,
                     missing_roots: 0,
                     exceeding_roots: 0,
-                    misses_changes: false,
+                    blind: None,
                     pending: Some(Pending { since, obstacle }),
                     now: since.plus(Millis(ms)),
                 },

@@ -108,7 +108,7 @@ fn layout(fd: BorrowedFd<'_>, visit: &mut dyn Visit) -> Layout {
     let Ok(length) = fs::readlinkat_raw(fd, c"..data", &mut target) else {
         return Layout::Plain;
     };
-    let known = visit.enter_volume(&target[..length]);
+    let known = visit.enter_volume();
     if let Some(data) = open_data(fd, &target[..length], visit) {
         return Layout::Volume { data, known };
     }

@@ -66,7 +66,7 @@ impl Visit for Recorder {
         self.is_way_unchanged
     }
 
-    fn enter_volume(&mut self, _data: &[u8]) -> Volume {
+    fn enter_volume(&mut self) -> Volume {
         let (role, path) = self.last.as_ref().unwrap();
         assert_eq!(*role, Role::Tree);
         assert!(path.join("..data").is_symlink());

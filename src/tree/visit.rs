@@ -36,8 +36,10 @@ pub enum Armed {
 /// Why less than the full content of an entry is in the fingerprint.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Shortfall {
-    /// The entry cannot be read. Its size, mtime and inode stand in.
+    /// The file cannot be read. Its size, mtime and inode stand in.
     Unreadable(Errno),
+    /// We may not list the directory, so nothing tells of changes below it. Its mtime and inode stand in.
+    Unlisted,
     /// The directory is more than `LEVELS` deep and is not entered.
     TooDeep,
     /// A bound of the walk was reached at this entry.
@@ -78,9 +80,8 @@ pub trait Visit {
     fn arm(&mut self, fd: BorrowedFd<'_>, role: Role) -> Armed;
     /// Returns true if everything on the way to the roots is armed and has had no event since.
     fn is_way_unchanged(&mut self) -> bool;
-    /// Marks the directory that was armed last as a volume: its names that begin with two dots do not count. `data` is the target
-    /// of its link `..data`.
-    fn enter_volume(&mut self, data: &[u8]) -> Volume;
+    /// Marks the directory that was armed last as a volume: its names that begin with two dots do not count.
+    fn enter_volume(&mut self) -> Volume;
     /// Takes back [`enter_volume`](Self::enter_volume): `..data` leads nowhere, and the directory it names may yet be made.
     fn volume_broken(&mut self, slot: usize);
     /// Takes the visible names of a volume if all of them are links to their own names behind `..data`, and an empty fingerprint

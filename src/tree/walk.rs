@@ -123,7 +123,8 @@ impl Walk<'_> {
             Err(Errno::OPNOTSUPP) => Err(Errno::OPNOTSUPP),
             Err(errno) => {
                 let entry = read::unreadable(&found.fd, key);
-                self.unreadable(base.fd(), path, entry, errno);
+                self.unreadable(base.fd(), path, found.kind, errno);
+                self.fingerprint.add(entry);
                 Ok(())
             }
             Ok(()) => Ok(()),
@@ -229,7 +230,8 @@ impl Walk<'_> {
             Err(errno) if is_gone(errno) => {}
             Err(errno) => {
                 let entry = read::unreadable_at(child.directory, child.name, child.key);
-                self.unreadable(child.directory, child.name.to_bytes(), entry, errno);
+                self.unreadable(child.directory, child.name.to_bytes(), child.kind, errno);
+                self.fingerprint.add(entry);
             }
             Ok(()) => {}
         }
@@ -292,9 +294,13 @@ impl Walk<'_> {
         self.visit.fell_short(directory, name, Shortfall::TooDeep);
     }
 
-    fn unreadable(&mut self, directory: BorrowedFd<'_>, name: &[u8], entry: Entry, errno: Errno) {
-        self.fingerprint.add(entry);
-        self.visit
-            .fell_short(directory, name, Shortfall::Unreadable(errno));
+    fn unreadable(&mut self, directory: BorrowedFd<'_>, name: &[u8], kind: FileType, errno: Errno) {
+        // A directory, or a link whose way leads through one.
+        let shortfall = if errno == Errno::ACCESS && kind != FileType::RegularFile {
+            Shortfall::Unlisted
+        } else {
+            Shortfall::Unreadable(errno)
+        };
+        self.visit.fell_short(directory, name, shortfall);
     }
 }

@@ -3,7 +3,7 @@
 //! Watches that the last scan did not use are on files that an update has replaced, so their events say nothing about the content
 //! that was read.
 
-use crate::fingerprint::{Fingerprint, hash};
+use crate::fingerprint::Fingerprint;
 use crate::tree::{Role, Volume};
 
 /// The most watches from before the scan that are told apart: the directories on the way to a volume, and the volume. What an update
@@ -25,8 +25,6 @@ struct Slot {
     roles: u8,
     /// The visible names of a volume, if none has come or gone since it was listed.
     names: Fingerprint,
-    /// The hash of the name that a volume's `..data` leads to.
-    data: u64,
 }
 
 /// The watches that the last scan relied on, and what has happened to them since.
@@ -89,11 +87,10 @@ impl Cache {
     }
 
     /// Marks the directory that was armed last as a volume: of its names that begin with two dots only `..data` matters.
-    pub(super) fn enter_volume(&mut self, data: &[u8]) -> Volume {
+    pub(super) fn enter_volume(&mut self) -> Volume {
         let mut is_cached = false;
         if let Some(slot) = self.slots.get_mut(self.last) {
             slot.roles |= VOLUME;
-            slot.data = hash(0, data);
             is_cached = slot.names != Fingerprint::default();
         }
         Volume {
@@ -150,18 +147,10 @@ impl Cache {
         self.is_way_valid &= !concerns_way;
     }
 
-    /// Returns true if the last scan found that `..data` of the volume leads to this name.
-    pub(super) fn is_data(&self, watch: i32, name: &[u8]) -> bool {
-        let slot = self.slots.iter().find(|slot| slot.watch == watch);
-        slot.is_some_and(|slot| slot.data == hash(0, name))
-    }
-
-    /// Forgets where `..data` of the volume leads.
-    pub(super) fn data_replaced(&mut self, watch: i32) {
-        let slot = self.slots.iter_mut().find(|slot| slot.watch == watch);
-        if let Some(slot) = slot {
-            slot.data = 0;
-        }
+    /// Returns true if the last scan relied on a watch from before it.
+    pub(super) fn relies_on(&self, watch: i32) -> bool {
+        let mut slots = self.slots.iter();
+        slots.any(|slot| slot.watch == watch && slot.roles != 0)
     }
 
     /// Makes the next scan read everything.
@@ -201,7 +190,7 @@ mod tests {
             cache.armed(2, Role::Lookup);
             cache.armed(3, Role::Ancestor);
             cache.armed(3, Role::Tree);
-            let volume = cache.enter_volume(OLD);
+            let volume = cache.enter_volume();
             cache.armed(data, Role::Tree);
             cache.volume_listed(volume.slot, names(1));
             cache.complete();
@@ -269,7 +258,7 @@ mod tests {
         cache.armed(1, Role::Ancestor);
         cache.armed(2, Role::Lookup);
         cache.armed(3, Role::Tree);
-        cache.enter_volume(OLD);
+        cache.enter_volume();
         cache.armed(4, Role::Tree);
         cache.complete();
         let after = |watch, name: &[u8]| super::tests::after(&cache, watch, name);
@@ -299,7 +288,7 @@ mod tests {
         for (highest, data) in [(0, 2), (2, 3)] {
             cache.begin(highest);
             cache.armed(1, Role::Tree);
-            cache.enter_volume(OLD);
+            cache.enter_volume();
             cache.armed(data, Role::Tree);
             cache.complete();
         }
@@ -309,23 +298,13 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_target_of_data_is_known_until_it_is_replaced() {
-        let mut cache = cache();
-        assert!(cache.is_data(3, OLD));
-        assert!(!cache.is_data(3, b"..2026_11_25_12_00_00.5678"));
-        assert!(!cache.is_data(10, OLD), "in another directory");
-        cache.data_replaced(3);
-        assert!(!cache.is_data(3, OLD));
-    }
-
     /// Returns true if the volume's names are still cached after an event.
     fn is_cached_after(watch: i32, name: &[u8]) -> bool {
         let mut cache = cache();
         cache.observe(watch, name);
         cache.begin(10);
         cache.armed(3, Role::Tree);
-        cache.enter_volume(OLD).is_cached
+        cache.enter_volume().is_cached
     }
 
     #[test]
@@ -345,14 +324,14 @@ mod tests {
         let mut cache = cache();
         cache.begin(10);
         cache.armed(3, Role::Tree);
-        let volume = cache.enter_volume(OLD);
+        let volume = cache.enter_volume();
         assert!(!cache.volume_listed(volume.slot, names(2)));
-        assert!(!cache.enter_volume(OLD).is_cached);
+        assert!(!cache.enter_volume().is_cached);
         assert!(cache.volume_listed(volume.slot, names(2)));
         assert!(cache.volume_listed(volume.slot, names(2)));
-        assert!(cache.enter_volume(OLD).is_cached);
+        assert!(cache.enter_volume().is_cached);
         assert!(!cache.volume_listed(volume.slot, Fingerprint::default()));
-        assert!(!cache.enter_volume(OLD).is_cached);
+        assert!(!cache.enter_volume().is_cached);
         assert!(cache.volume_listed(SLOTS_MAX, names(2)), "there is no room");
     }
 
@@ -370,7 +349,7 @@ mod tests {
         let mut cache = cache();
         cache.begin(10);
         cache.armed(3, Role::Tree);
-        cache.enter_volume(OLD);
+        cache.enter_volume();
         cache.armed(3, Role::Lookup);
         cache.complete();
         assert_eq!(after(&cache, 3, b"..data"), (false, false));
@@ -389,7 +368,7 @@ mod tests {
         cache.begin(100);
         for watch in 1..=50 {
             cache.armed(watch, Role::Tree);
-            cache.enter_volume(OLD);
+            cache.enter_volume();
         }
         cache.complete();
         assert!(!cache.is_way_valid());

@@ -94,20 +94,20 @@ impl Events {
         if is_swap(events, name) {
             self.is_swapped = true;
             self.swapped = Some(watch);
-            self.cache.data_replaced(watch);
         }
         self.writing.observe(watch, name, events);
         self.cache.observe(watch, name);
         match change(events, name) {
-            Some(Change::Complete) if !self.is_last_step(watch, name) => Some(Change::Finished),
+            Some(Change::Complete) if !self.is_last_step(watch) => Some(Change::Finished),
             change => change,
         }
     }
 
     /// Returns true if the removal of a timestamped directory ends an update: `..data` was replaced before it, and does not lead
     /// there. Where a mirror of the volume removes the directory first, the update is still to come.
-    fn is_last_step(&mut self, watch: i32, name: &[u8]) -> bool {
-        let is_last = self.swapped == Some(watch) && !self.cache.is_data(watch, name);
+    fn is_last_step(&mut self, watch: i32) -> bool {
+        // If a scan has followed the replacement, it has read what `..data` leads to, and that is unchanged.
+        let is_last = self.swapped == Some(watch) && (self.is_swapped || self.cache.is_current());
         if is_last {
             self.swapped = None;
         }

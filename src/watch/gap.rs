@@ -28,6 +28,7 @@ pub(super) fn report_shortfall(
             errno,
             is_shortage: is_shortage(errno),
         },
+        Shortfall::Unlisted => Gap::Unlisted { path },
         Shortfall::TooDeep => Gap::TooDeep {
             path,
             levels: tree::LEVELS as u64,

@@ -1,5 +1,6 @@
 //! The inotify instance: its descriptor, its watches, and what the kernel refuses.
 
+use super::cache::Cache;
 use super::leftover::Leftover;
 use crate::base::time::{Instant, Millis};
 use rustix::fd::OwnedFd;
@@ -76,12 +77,12 @@ impl Instance {
         self.leftover.begin(self.highest);
     }
 
-    /// Removes the watches that a complete scan had no use for.
-    pub(super) fn remove_leftover(&self) {
+    /// Removes the watches that a complete scan had no use for. It relies on the way to the roots without arming it again.
+    pub(super) fn remove_leftover(&self, cache: &Cache) {
         let Some(fd) = &self.fd else {
             return;
         };
-        for watch in self.leftover.iter() {
+        for watch in self.leftover.iter().filter(|it| !cache.relies_on(*it)) {
             // EINVAL: the directory is gone, and its watch with it.
             let _ = inotify::remove_watch(fd, watch);
         }

@@ -14,7 +14,7 @@ use crate::fingerprint::{Fingerprint, Secret};
 use crate::mount::FileSystem;
 use crate::report::Report;
 use crate::report::facts::watching::Watching;
-use crate::tree::{self, Armed, Budget, Passage, Role, Shortfall, Visit, Volume};
+use crate::tree::{self, Armed, Budget, Passage, Role, Shortfall, Visit, Volume, Walked};
 use rustix::fd::BorrowedFd;
 use rustix::fs::inotify::{self, WatchFlags};
 use rustix::fs::{FileType, Stat};
@@ -124,9 +124,11 @@ impl Scan<'_, '_> {
             }
             if self.state.pass == Pass::Read {
                 self.report_outcome(root, walked.outcome);
-                self.keep(at, walked.fingerprint);
+                self.keep(at, &walked);
             }
-            self.context.changes.add(root, 0, walked.fingerprint);
+            if walked.outcome != Err(Errno::NOENT) {
+                self.context.changes.add(root, 0, walked.fingerprint);
+            }
         }
         Ok(())
     }
@@ -149,14 +151,17 @@ impl Scan<'_, '_> {
     }
 
     /// Keeps what was found below a root.
-    fn keep(&mut self, at: usize, part: Fingerprint) {
+    fn keep(&mut self, at: usize, walked: &Walked) {
         let (snapshot, state) = (&mut self.state.snapshot, &self.state.root);
         let root = &mut self.roots.all[at];
         root.steps_max = state.budget.steps_max();
         snapshot.is_short |= state.is_short;
         let hides = state.is_short && self.roots.shortage.hides_changes(self.context.now);
-        if !hides || root.part == Fingerprint::default() {
-            root.part = part;
+        if walked.outcome == Err(Errno::NOENT) {
+            // A root that goes away is no change: it is expected back.
+            self.context.changes.keep_baseline();
+        } else if !hides || root.part == Fingerprint::default() {
+            root.part = walked.fingerprint;
         }
         snapshot.fingerprint.merge(root.part);
         if snapshot.problems.exceeding() & state.bit != 0 {
@@ -232,8 +237,8 @@ impl Visit for Scan<'_, '_> {
         self.cache.is_way_valid()
     }
 
-    fn enter_volume(&mut self, data: &[u8]) -> Volume {
-        self.cache.enter_volume(data)
+    fn enter_volume(&mut self) -> Volume {
+        self.cache.enter_volume()
     }
 
     fn volume_broken(&mut self, slot: usize) {
@@ -274,6 +279,7 @@ impl Visit for Scan<'_, '_> {
             root.is_short = true;
             snapshot.is_incomplete = true;
         }
+        snapshot.is_incomplete |= shortfall == Shortfall::Unlisted;
         snapshot.problems.set(shortfall, root.bit);
         if self.reported.set(shortfall, root.bit) {
             report_shortfall(self.context.report, directory, name, shortfall);

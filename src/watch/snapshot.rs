@@ -31,6 +31,8 @@ pub struct Problems {
     pub missing_roots: u64,
     /// An entry cannot be read.
     pub has_unreadable: bool,
+    /// A directory may not be listed.
+    pub has_unlisted: bool,
     /// A directory is too deep to be entered.
     pub has_too_deep: bool,
     /// For each bound, one bit for each root that exceeds it.
@@ -44,6 +46,7 @@ impl Problems {
     pub(super) fn set(&mut self, shortfall: Shortfall, bit: u64) -> bool {
         let flag = match shortfall {
             Shortfall::Unreadable(_) => &mut self.has_unreadable,
+            Shortfall::Unlisted => &mut self.has_unlisted,
             Shortfall::TooDeep => &mut self.has_too_deep,
             Shortfall::Exceeded(bound) => {
                 let roots = &mut self.exceeded[bound as usize];
@@ -63,6 +66,7 @@ impl Problems {
     /// Takes over the problems of a root that is not read. `bit` stands for it.
     pub(super) fn carry_over(&mut self, earlier: &Self, bit: u64) {
         self.has_unreadable |= earlier.has_unreadable;
+        self.has_unlisted |= earlier.has_unlisted;
         self.has_too_deep |= earlier.has_too_deep;
         self.is_remote |= earlier.is_remote;
         for (roots, earlier) in self.exceeded.iter_mut().zip(earlier.exceeded) {

@@ -1,11 +1,12 @@
 //! `check` says what the sidecar sees and sends nothing; `signal` sends once by the same rules (D1).
 
 use crate::support::kernel::{refuse, with_own_mounts};
-use crate::support::process::{Settings, Target, eventually};
+use crate::support::process::{Settings, Target, eventually, open_to_all};
 use crate::support::volume::{Order, Volume};
 use crate::support::{is_emulated, unique_name};
 use rustix::mount::mount_bind;
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -306,7 +307,7 @@ fn d1_check_shows_how_changes_are_noticed_without_inotify() {
         without(never),
         "",
         "",
-        "inotify is refused, and CONFIG_POLL_INTERVAL is 0",
+        "inotify is refused or does not see everything, and CONFIG_POLL_INTERVAL is 0",
     );
 }
 
@@ -430,4 +431,30 @@ fn signal_follows_the_same_rules_as_run() {
         )
     );
     assert_eq!(scene.target.count(), 0);
+}
+
+#[test]
+fn w11_a_directory_that_may_not_be_listed_is_never_called_watched() {
+    let directory = tempfile::tempdir().unwrap();
+    open_to_all(directory.path());
+    let private = directory.path().join("private");
+    fs::create_dir(&private).unwrap();
+    fs::write(directory.path().join("app.conf"), "start").unwrap();
+    fs::set_permissions(&private, Permissions::from_mode(0o300)).unwrap();
+    for root in [directory.path(), &private] {
+        let target = Target::start(&directory.path().join("app.conf"));
+        let settings = || Settings::new(root, &target.name).unprivileged();
+        let (code, stdout) = run("check", settings());
+        assert_eq!(code, Some(1), "{stdout}");
+        let named = format!("cannot list {}: EACCES", private.display());
+        assert!(stdout.contains(&named), "{stdout}");
+        let noticed = format!("in part       {}\n", root.display());
+        assert!(stdout.contains(&noticed), "{stdout}");
+        assert!(stdout.contains("now: a directory may not be listed.\n"));
+        let mut sidecar = settings().set("CONFIG_POLL_INTERVAL", "50ms").start();
+        assert!(sidecar.seen().join("\n").contains(&named));
+        fs::write(private.join(root.as_os_str().len().to_string()), "").unwrap();
+        sidecar.expect("content changed");
+    }
+    fs::set_permissions(&private, Permissions::from_mode(0o700)).unwrap();
 }

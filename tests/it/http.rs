@@ -1,15 +1,16 @@
 //! Metrics and health by HTTP: the pages are true, and no client can block the sidecar (M1, S3).
 
 use crate::support::kernel::{inside, refuse};
-use crate::support::process::{Settings, Talker, Target, eventually};
+use crate::support::process::{Settings, Talker, Target, eventually, open_to_all};
 use crate::support::scene::Config;
 use crate::support::{DEADLINE, is_emulated};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt::set_socket_linger;
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
@@ -779,4 +780,26 @@ fn seconds() -> u64 {
     let now = std::time::SystemTime::now();
     let since = now.duration_since(std::time::UNIX_EPOCH);
     since.unwrap().as_secs()
+}
+
+#[test]
+fn w11_a_sidecar_that_may_not_list_a_directory_is_not_ready() {
+    let config = Config::new();
+    open_to_all(config.directory.path());
+    let private = config.directory.path().join("private");
+    fs::create_dir(&private).unwrap();
+    fs::set_permissions(&private, Permissions::from_mode(0o300)).unwrap();
+    let port = free_port();
+    let settings = config.settings("nobody-http").unprivileged();
+    let _sidecar = settings.set("LISTEN_ADDR", format!(":{port}")).start();
+    let health = config
+        .settings("nobody-http")
+        .set("LISTEN_ADDR", format!(":{port}"));
+    let (code, stdout, _) = health.arguments(&["health"]).output();
+    assert_eq!(code, Some(1));
+    assert!(
+        stdout.contains("a directory may not be listed: changes may go unnoticed\n"),
+        "{stdout}"
+    );
+    fs::set_permissions(&private, Permissions::from_mode(0o700)).unwrap();
 }

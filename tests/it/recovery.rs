@@ -80,9 +80,7 @@ fn w7_an_unmounted_file_system_is_read_once_it_is_back() {
             directory.join("volume/conf.d")
         });
         let volume = scene.path("volume");
-        scene.changes("unmounted", "start", |_| {
-            unmount(&volume, UnmountFlags::empty()).unwrap();
-        });
+        unmount(&volume, UnmountFlags::empty()).unwrap();
         scene
             .sidecar
             .expect("is the volume mounted? Waiting for it");
@@ -96,6 +94,7 @@ fn w7_an_unmounted_file_system_is_read_once_it_is_back() {
         let ending = scene.finish();
         assert_eq!(ending.count("Waiting for it"), 1);
         assert_eq!(ending.count("is there again"), 1);
+        assert_eq!(ending.count("signal sent"), 2);
     });
 }
 

@@ -263,21 +263,46 @@ fn w6_a_missing_root_is_read_once_it_appears() {
     scene.changes("filled", "start", |scene| {
         fs::write(scene.path("later/conf/a"), "a").unwrap()
     });
-    scene.changes("gone", "start", |scene| {
-        fs::rename(scene.path("later"), scene.path("away")).unwrap()
+}
+
+#[test]
+fn w6_a_root_that_goes_away_is_told_once_it_is_back_with_other_content() {
+    let mut scene = Scene::new(|directory| {
+        fs::create_dir_all(directory.join("etc/conf")).unwrap();
+        fs::write(directory.join("etc/conf/a"), "1").unwrap();
+        directory.join("etc/conf")
     });
-    scene.changes("back", "start", |scene| {
-        fs::rename(scene.path("away"), scene.path("later")).unwrap()
+    let exchange = |scene: &Scene, from: &str, to: &str| {
+        fs::rename(scene.path(from), scene.path(to)).unwrap();
+    };
+    scene.changes_nothing("gone", |scene| exchange(scene, "etc", "away"));
+    scene.says("is the volume mounted? Waiting for it");
+    scene.changes_nothing("back", |scene| exchange(scene, "away", "etc"));
+    scene.changes("and watched", "start", |scene| {
+        fs::write(scene.path("etc/conf/a"), "2").unwrap();
     });
-    scene.changes("removed", "start", |scene| {
-        fs::remove_dir_all(scene.path("later")).unwrap()
+    scene.changes_nothing("removed", |scene| {
+        fs::remove_dir_all(scene.path("etc")).unwrap();
     });
-    scene.changes("made again", "start", |scene| {
-        fs::create_dir_all(scene.path("later/conf")).unwrap();
+    fs::create_dir_all(scene.path("new/conf")).unwrap();
+    fs::write(scene.path("new/conf/a"), "3").unwrap();
+    scene.changes("made again", "start", |scene| exchange(scene, "new", "etc"));
+    assert_eq!(scene.finish().count("signal sent"), 2);
+}
+
+#[test]
+fn w6_a_process_that_started_while_a_root_was_away_is_signalled_once_it_is_back() {
+    let mut scene = Scene::new(|directory| {
+        fs::create_dir_all(directory.join("etc")).unwrap();
+        fs::write(directory.join("etc/a"), "1").unwrap();
+        directory.join("etc")
     });
-    scene.changes("and alive", "start", |scene| {
-        fs::write(scene.path("later/conf/a"), "b").unwrap()
-    });
+    let [etc, away] = ["etc", "away"].map(|name| scene.path(name));
+    scene.changes_nothing("gone", |_| fs::rename(&etc, &away).unwrap());
+    let mut meanwhile = Target::start_as(&scene.target.name, &away.join("a"), &[]);
+    fs::rename(&away, &etc).unwrap();
+    meanwhile.signalled();
+    assert_eq!(scene.finish().count("signal sent"), 1);
 }
 
 #[test]

@@ -224,6 +224,8 @@ impl Observed {
             pending.is_some_and(|it| it.reported.is_some()),
             pending.is_some_and(|it| it.is_partial),
             pending.is_some_and(|it| it.is_requested),
+            machine.missing.roots != 0,
+            exposes(machine.missing.since),
             machine.is_requested,
             machine.is_unsure,
             self.is_started,
@@ -356,7 +358,14 @@ fn alphabet(now: Instant) -> impl Iterator<Item = Event> {
             scanned_amid_change(0),
             scanned_amid_change(1),
             Event::Scanned(Scan {
+                fingerprint: content(0),
+                missing: 1,
+                disturbed: None,
+                newly_watched: None,
+            }),
+            Event::Scanned(Scan {
                 fingerprint: content(1),
+                missing: 0,
                 disturbed: Some(Change::Gone),
                 newly_watched: None,
             }),

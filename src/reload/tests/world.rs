@@ -12,6 +12,7 @@
 //!     since: earlier content is not remembered;
 //!   - it started after the last scan, the sidecar was stopped later, and there was an event until it was continued;
 //!   - the content changed soon after a signal, and who was signalled may have read that late;
+//!   - some process was signalled while the root was away, or soon before, and may not have found it;
 //!   - another process was signalled for such content and this one was not: the delivery is pending for both;
 //!   - the content changed while it was being scanned, or there are no events.
 //! - **Two signals keep the minimum interval**, but for the one after SIGUSR1.
@@ -33,6 +34,8 @@ const TIMING: Timing = Timing {
     settle_max: Millis(2_000),
     min_interval: Millis(1_000),
 };
+/// What a process reads while the root is missing.
+const NOTHING: usize = 9;
 /// The time that the second process takes from a signal to reading.
 const SLOWNESS: Millis = Millis(400);
 /// The interval at which the content is compared without events.
@@ -56,6 +59,9 @@ enum Op {
     WriteUnwatched(usize),
     /// An event that changes nothing.
     Touch,
+    /// The root goes away, and comes back as it was.
+    Away,
+    Back,
     /// The process starts, or ends, or ends and starts again.
     Start(usize),
     End(usize),
@@ -76,8 +82,9 @@ enum Op {
     Continue,
 }
 use Op::{
-    Allow, Begin, Continue, Deny, End, Freeze, Pass, Poll, Request, RequestDuringScan, Restart,
-    Start, Stop, Touch, Update, Write, WriteBeforeReading, WriteDuringScan, WriteUnwatched,
+    Allow, Away, Back, Begin, Continue, Deny, End, Freeze, Pass, Poll, Request, RequestDuringScan,
+    Restart, Start, Stop, Touch, Update, Write, WriteBeforeReading, WriteDuringScan,
+    WriteUnwatched,
 };
 
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -107,6 +114,9 @@ struct World {
     now: Instant,
     min_age: Millis,
     disk: usize,
+    /// The root is missing.
+    is_away: bool,
+    away_since: Instant,
     /// There are no events: changes are found by comparing at intervals.
     blind: bool,
     last_scan: Instant,
@@ -173,6 +183,8 @@ impl World {
             now,
             min_age,
             disk: 0,
+            is_away: false,
+            away_since: now,
             blind: false,
             last_scan: now,
             is_stopped: false,
@@ -207,6 +219,32 @@ impl World {
     /// Returns true if the operation makes sense in this state.
     fn apply(&mut self, op: Op) -> bool {
         match op {
+            Write(_) | Begin(_) | Update(_) | Away | WriteDuringScan(_) | WriteBeforeReading(_)
+                if self.is_away =>
+            {
+                return false;
+            }
+            WriteUnwatched(_) | Touch if self.is_away => return false,
+            Away if self.blind => return false,
+            Away => {
+                self.read();
+                self.is_away = true;
+                // The burst that it belongs to may have begun before.
+                self.away_since =
+                    (self.reload.burst).map_or(self.now, |burst| burst.first.min(self.now));
+                self.write(self.disk, Change::Finished);
+            }
+            Back if !self.is_away => return false,
+            Back => {
+                self.read();
+                self.is_away = false;
+                let away_since = self.away_since;
+                let signalled = (self.last_signal).is_some_and(|at| away_since < at.plus(REACTION));
+                for app in self.apps.iter_mut().flatten() {
+                    app.amid |= signalled;
+                }
+                self.write(self.disk, Change::Finished);
+            }
             Write(new) | Begin(new) | Update(new) if new == self.disk => return false,
             Write(new) => self.write(new, Change::Finished),
             Begin(new) => self.write(new, Change::Writing),
@@ -234,10 +272,13 @@ impl World {
                 if let Some(change) = self.waiting.take() {
                     // It happened at some time between the last scan and now.
                     self.last_event = self.now;
+                    self.away_since = self.away_since.min(self.last_scan);
                     for app in self.apps.iter_mut().flatten() {
                         let uncertain = app.start.plus(TICK) > self.last_scan;
                         app.may_be_outdated |= uncertain;
                         app.amid |= uncertain;
+                        app.amid |=
+                            (self.last_signal).is_some_and(|at| self.last_scan < at.plus(REACTION));
                     }
                     self.handle(Event::Changed(change, self.last_scan));
                 }
@@ -270,7 +311,7 @@ impl World {
         self.apps[at] = Some(App {
             pid: self.next_pid,
             start,
-            read: self.disk,
+            read: self.readable(),
             read_at: self.now,
             may_be_outdated: start <= self.last_event,
             requested: start <= self.last_request,
@@ -282,16 +323,25 @@ impl World {
         self.next_pid += 1;
     }
 
+    /// Returns what a process reads now.
+    fn readable(&self) -> usize {
+        if self.is_away { NOTHING } else { self.disk }
+    }
+
     /// Lets the processes read that are slow to do so.
     fn read(&mut self) {
+        let readable = self.readable();
         for app in self.apps.iter_mut().flatten() {
             if app.reading_at.is_some_and(|at| at <= self.now) {
                 app.read_at = app.reading_at.take().unwrap();
-                app.read = self.disk;
+                app.read = readable;
                 app.read_briefly = true;
             }
             // A scan that counts has seen the same.
-            app.read_briefly &= self.reload.seen != content(app.read);
+            app.read_briefly &= match app.read {
+                NOTHING => self.reload.missing.roots == 0,
+                read => self.reload.seen != content(read),
+            };
         }
     }
 
@@ -343,7 +393,9 @@ impl World {
     /// Makes a scan.
     fn scan(&mut self) -> Event {
         let scanned_before = core::mem::replace(&mut self.last_scan, self.now);
-        let during = self.during.take();
+        let is_away = self.is_away;
+        let is_possible = |op: &Op| !is_away || *op == RequestDuringScan;
+        let during = self.during.take().filter(is_possible);
         if let Some(RequestDuringScan) = during {
             self.request();
             return Event::Requested;
@@ -373,6 +425,7 @@ impl World {
         self.unsteady |= !steady;
         Event::Scanned(Scan {
             fingerprint,
+            missing: u64::from(self.is_away),
             disturbed: (!steady).then_some(Change::Finished),
             newly_watched,
         })
@@ -463,7 +516,7 @@ impl World {
         );
         let reads_now = at == 0;
         self.apps[at] = Some(App {
-            read: if reads_now { self.disk } else { app.read },
+            read: if reads_now { self.readable() } else { app.read },
             read_at: self.now,
             reading_at: (!reads_now).then(|| self.now.plus(SLOWNESS)),
             may_be_outdated: false,
@@ -488,7 +541,7 @@ impl World {
                 .flatten()
                 .any(|app| app.read != self.disk && app.reading_at.is_none() && !app.amid);
             self.must(
-                !left_behind || self.blind,
+                !left_behind || self.blind || self.is_away,
                 "a stop that leaves a process behind says so",
             );
         }
@@ -498,6 +551,7 @@ impl World {
         later.pass((CALM + POLL + self.min_age).0);
         later.check_all_read(self.denied);
         later.denied = [false; 2];
+        later.apply(Back);
         if later.apps == [None; 2] {
             later.start(0);
         }
@@ -515,6 +569,7 @@ impl World {
         for (app, denied) in self.apps.into_iter().zip(denied) {
             self.must(
                 denied
+                    || self.is_away
                     || app.is_none_or(|app| {
                         app.read == self.disk || app.read_unseen || app.read_briefly
                     }),
@@ -591,6 +646,8 @@ fn every_short_story_of_two_processes_ends_well() {
         WriteDuringScan(0),
         WriteDuringScan(1),
         Touch,
+        Away,
+        Back,
         WriteUnwatched(1),
         End(0),
         Start(1),
@@ -636,7 +693,7 @@ fn long_random_stories_end_well() {
 
 fn any(random: &mut Random) -> Op {
     let (content, at) = (random.below(3), random.below(2));
-    match random.below(27) {
+    match random.below(29) {
         0..4 => Write(content),
         4 => Begin(content),
         5 => Update(content),
@@ -655,6 +712,8 @@ fn any(random: &mut Random) -> Op {
         18 => Stop,
         19 => Continue,
         20 => WriteUnwatched(content),
+        21 => Away,
+        22 => Back,
         _ => Pass([3, 7, 50, 100, 500, 1_000, 2_000, 6_000, 70_000][random.below(9)]),
     }
 }

@@ -81,6 +81,11 @@ pub enum Gap<'f> {
         /// True if file descriptors or memory ran short, which passes.
         is_shortage: bool,
     },
+    /// A directory may not be listed.
+    Unlisted {
+        /// Its path.
+        path: &'f dyn Display,
+    },
     /// A directory is too deep.
     TooDeep {
         /// Its path.
@@ -246,6 +251,10 @@ impl Fact for Gap<'_> {
                 line,
                 "cannot read {path}: {}; using its size and time instead. Other unreadable files are not reported",
                 Name(errno)
+            ),
+            Self::Unlisted { path } => write!(
+                line,
+                "cannot list {path}: EACCES; changes below it go unnoticed. Run the sidecar as the application's user, or with DAC_READ_SEARCH. Other such directories are not reported"
             ),
             Self::TooDeep { path, levels } => write!(
                 line,
