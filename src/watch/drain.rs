@@ -96,11 +96,12 @@ impl Events {
             self.swapped = Some(watch);
         }
         self.writing.observe(watch, name, events);
-        self.cache.observe(watch, name);
-        match change(events, name) {
+        let change = match change(events, name) {
             Some(Change::Complete) if !self.is_last_step(watch) => Some(Change::Finished),
             change => change,
-        }
+        };
+        self.cache.observe(watch, name);
+        change
     }
 
     /// Returns true if the removal of a timestamped directory ends an update: `..data` was replaced before it, and does not lead

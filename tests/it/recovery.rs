@@ -135,7 +135,7 @@ fn w9_a_sub_path_in_a_root_is_reported_and_never_changes() {
         let roots = format!("{},{}", etc.display(), volume.path.display());
         let mut sidecar = Settings::new(roots, &target.name).start();
         let warning = format!(
-            "{} is a subPath mount, which Kubernetes never updates; mount the whole volume instead",
+            "\"{}\" is a subPath mount, which Kubernetes never updates; mount the whole volume instead",
             etc.join("app.conf").display()
         );
         let log = sidecar.seen().join("\n");
