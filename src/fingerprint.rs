@@ -225,7 +225,7 @@ pub enum Kind {
     Dangling,
     /// A FIFO, socket or device, which is never opened.
     Special,
-    /// A file too large to read. Its size, mtime and inode stand in for its content.
+    /// A file too large to read. Its size, mtime, ctime and inode stand in for its content.
     Large,
     /// A file or directory that cannot be read. Its size, mtime and inode stand in for its content.
     Unreadable,

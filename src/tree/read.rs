@@ -15,7 +15,11 @@ const READ_SIZE: usize = 4096;
 
 /// Returns the entry of a file that is too large to read.
 pub(super) fn large(stat: &Stat, key: Key) -> Entry {
-    Entry::of(key, Kind::Large, &stand_in(stat))
+    // mtime can be set back, ctime cannot. It also changes with the mode and the owner, which is the price.
+    let [size, mtime, nanoseconds, inode] = stand_in(stat);
+    let ctime = [stat.st_ctime as u64, stat.st_ctime_nsec as u64];
+    let numbers = [size, mtime, nanoseconds, inode, ctime[0], ctime[1]];
+    Entry::of(key, Kind::Large, &numbers)
 }
 
 /// Returns the entry of an open regular file of `size` bytes.
