@@ -61,6 +61,11 @@ impl<'l> Mount<'l> {
             .any(|name| matches!(name, b"volume-subpaths" | [b'.', b'.', b'0'..=b'9', ..]))
     }
 
+    /// Returns true for a file or directory that was replaced or removed where it was mounted from. The mount keeps the old one.
+    pub fn is_replaced(&self) -> bool {
+        self.root.ends_with(b"//deleted")
+    }
+
     /// Returns true for a `/proc` that hides other users' processes; proc(5), `hidepid`.
     pub fn hides_processes(&self) -> bool {
         self.point == b"/proc"
@@ -107,16 +112,16 @@ pub fn each(take: &mut dyn FnMut(&Mount<'_>)) {
     }
 }
 
-/// Calls `take` for each `subPath` mount at, above or below a path. A path that leads nowhere has none.
+/// Calls `take` for each mount at, above or below a path whose content never changes: of a `subPath`, or of a file that was replaced. A path that leads nowhere has none.
 // Not inlined: keeps the path's buffer off the stack of the loop.
 #[inline(never)]
-pub fn each_sub_path(path: &[u8], take: &mut dyn FnMut(&Mount<'_>)) {
+pub fn each_stale(path: &[u8], take: &mut dyn FnMut(&Mount<'_>)) {
     let mut buffer = [0; PATH_SIZE];
     let Some(path) = real_path(path, &mut buffer) else {
         return;
     };
     each(&mut |mount| {
-        if mount.is_sub_path() && mount.overlaps(path) {
+        if (mount.is_sub_path() || mount.is_replaced()) && mount.overlaps(path) {
             take(mount);
         }
     });
@@ -127,7 +132,9 @@ fn real_path<'b>(path: &[u8], buffer: &'b mut [u8]) -> Option<&'b [u8]> {
     let located = open_path(path, OFlags::PATH).ok()?;
     let mut link = descriptor_path(located.as_fd());
     let length = fs::readlinkat_raw(CWD, link.as_c_str(), &mut *buffer).ok()?;
-    buffer.get(..length)
+    let path = buffer.get(..length)?;
+    // So the kernel ends the path of a mounted file that was replaced.
+    Some(path.strip_suffix(b" (deleted)").unwrap_or(path))
 }
 
 /// A kind of file system.

@@ -75,8 +75,11 @@ impl Sidecar<'_> {
             sandbox::enter(self.config.signal, report);
         }
         for root in self.config.roots.iter() {
-            mount::each_sub_path(root, &mut |mount| {
-                report.record(&Watching::SubPath { path: mount.point });
+            mount::each_stale(root, &mut |mount| {
+                report.record(&Watching::Stale {
+                    path: mount.point,
+                    is_sub_path: mount.is_sub_path(),
+                });
             });
         }
         self.start(report);

@@ -34,9 +34,12 @@ pub(super) fn print(
         obstacle = obstacle.or(root.obstacle);
     }
     for path in config.roots.iter() {
-        mount::each_sub_path(path, &mut |mount| {
-            report.record(&Watching::SubPath { path: mount.point });
-            obstacle = obstacle.or(Some("a subPath mount never changes"));
+        mount::each_stale(path, &mut |mount| {
+            report.record(&Watching::Stale {
+                path: mount.point,
+                is_sub_path: mount.is_sub_path(),
+            });
+            obstacle = obstacle.or(Some("a mount never changes"));
         });
     }
     print_limits(watches, printer)?;

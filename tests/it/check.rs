@@ -325,7 +325,7 @@ fn d1_check_reports_a_sub_path() {
         )
         .unwrap();
         let settings = scene.settings().set("CONFIG_DIR", &etc);
-        let output = fails(settings, "", "", "a subPath mount never changes");
+        let output = fails(settings, "", "", "a mount never changes");
         assert!(
             output.contains("! ")
                 && output.contains(" is a subPath mount, which Kubernetes never updates"),

@@ -178,6 +178,27 @@ fn w9_a_whole_volume_is_not_reported() {
     });
 }
 
+#[test]
+#[ignore = "needs root"]
+fn w9_a_mounted_file_that_was_replaced_on_the_other_side_is_reported() {
+    in_a_pod(|node, _| {
+        let [original, other, mounted] = ["original", "other", "etc"].map(|name| node.join(name));
+        for path in [&original, &other, &mounted] {
+            fs::write(path, "content").unwrap();
+        }
+        mount_bind(&original, &mounted).unwrap();
+        let mut sidecar = Settings::new(&mounted, "nobody").start();
+        assert!(!sidecar.seen().join("\n").contains("replaced"));
+        fs::rename(&other, &original).unwrap();
+        let mut sidecar = Settings::new(&mounted, "nobody").start();
+        let warning = format!(
+            "{} is a mount of what was replaced since",
+            mounted.display()
+        );
+        assert!(sidecar.seen().join("\n").contains(&warning));
+    });
+}
+
 // Directories that go and come.
 
 #[test]

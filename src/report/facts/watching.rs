@@ -62,10 +62,12 @@ pub enum Watching<'f> {
     },
     /// Every entry can be read again.
     AllReadable,
-    /// A root is, contains or is inside a subPath mount.
-    SubPath {
+    /// A root is, contains or is inside a mount that never changes.
+    Stale {
         /// The mount point.
         path: &'f [u8],
+        /// It is a subPath mount; else it is a mount of a file that was replaced.
+        is_sub_path: bool,
     },
 }
 
@@ -156,7 +158,7 @@ impl Fact for Watching<'_> {
             Self::Refused(_)
             | Self::Overflowed { is_repeated: false }
             | Self::RootMissing { .. }
-            | Self::SubPath { .. } => Some(Level::Warn),
+            | Self::Stale { .. } => Some(Level::Warn),
             Self::Unreadable(_) => Some(Level::Error),
         }
     }
@@ -195,11 +197,14 @@ impl Fact for Watching<'_> {
             Self::RootMissing { root, errno } => describe_missing(line, &Bytes(root), errno),
             Self::RootBack { root } => write!(line, "{} is there again", Bytes(root)),
             Self::AllReadable => line.write_str("every file can be read again"),
-            Self::SubPath { path } => write!(
-                line,
-                "{} is a subPath mount, which Kubernetes never updates; mount the whole volume instead",
-                Bytes(path)
-            ),
+            Self::Stale { path, is_sub_path } => {
+                let why = if is_sub_path {
+                    "is a subPath mount, which Kubernetes never updates; mount the whole volume instead"
+                } else {
+                    "is a mount of what was replaced since, and keeps the old content; mount its directory instead"
+                };
+                write!(line, "{} {why}", Bytes(path))
+            }
             Self::CallRefused | Self::Roots { .. } => Ok(()),
         }
     }
@@ -225,7 +230,7 @@ impl Fact for Watching<'_> {
             | Self::RootMissing { .. }
             | Self::RootBack { .. }
             | Self::AllReadable
-            | Self::SubPath { .. } => {}
+            | Self::Stale { .. } => {}
         }
     }
 }
