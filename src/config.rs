@@ -11,7 +11,8 @@ mod value;
 pub use problem::{Choices, MAX_CMDLINE, MAX_NAMES, MAX_ROOTS, Problem};
 pub use table::{SETTINGS, Setting};
 pub use types::{
-    CommaList, Config, ConfirmMode, Listen, LogFormat, LogStream, Matcher, PollInterval, Select,
+    CommaList, Config, ConfirmMode, Listen, LogFormat, LogStream, Matcher, PollInterval, Scope,
+    Select,
 };
 
 use table::REQUIRED;

@@ -18,7 +18,7 @@ use crate::base::sys;
 use crate::base::time::Instant;
 use crate::config::Config;
 use crate::confirm::Confirm;
-use crate::process::{Proc, Process, Status, Verdict};
+use crate::process::{Proc, Process, Role, Status, Verdict};
 use crate::reload::{Attempt, Order};
 use crate::report::Report;
 use crate::report::facts::delivering::{Delivering, IGNORED, UNSHOWN};
@@ -39,6 +39,8 @@ pub struct Delivery {
     obstacle: Option<Obstacle>,
     /// The log has said that the kernel does not show what a process does with a signal.
     has_reported_unknown: bool,
+    /// The log has said that an adopted process is passed over.
+    has_reported_adopted: bool,
 }
 
 /// One attempt and its progress.
@@ -64,6 +66,7 @@ impl Delivery {
             waiters: Waiters::new(),
             obstacle: None,
             has_reported_unknown: false,
+            has_reported_adopted: false,
         }
     }
 
@@ -75,7 +78,10 @@ impl Delivery {
     /// Finds and holds the present targets, so that the first change can be delivered without a scan.
     pub fn prepare(&mut self, config: &Config<'_>, proc: &Proc) {
         // An unreadable `/proc` is reported as soon as there is something to deliver.
-        let _ = proc.select(&config.matcher, config.select, &mut |process| {
+        let _ = proc.select(&config.matcher, config.select, &mut |process, role| {
+            if role != Role::Main {
+                return;
+            }
             let (target, _) = self.targets.slot(process);
             target.pidfd = hold(process, &config.matcher, proc).unwrap_or_default();
         });
@@ -134,9 +140,17 @@ impl Delivery {
     /// Scans `/proc` and signals the processes selected there.
     fn signal_selected(&mut self, round: &mut Round, context: &mut Context<'_, '_>) {
         let (config, proc) = (context.config, context.proc);
-        let scanned = proc.select(&config.matcher, config.select, &mut |process| {
-            self.offer(process, None, round, context);
-        });
+        let scanned = proc.select(
+            &config.matcher,
+            config.select,
+            &mut |process, role| match role {
+                Role::Main => self.offer(process, None, round, context),
+                Role::Adopted if !core::mem::replace(&mut self.has_reported_adopted, true) => {
+                    context.record(&Delivering::Adopted(subject(process)));
+                }
+                _ => {}
+            },
+        );
         // Otherwise the targets tell who was signalled.
         if round.is_over && scanned.is_ok() {
             self.waiters.end();

@@ -1,13 +1,13 @@
 //! The processes: which match, and what is in the way of a signal to each.
 
-use crate::base::encode::Printable;
+use crate::base::encode::{Name, Printable};
 use crate::base::sys;
 use crate::base::text::{Word, valid_utf8};
 use crate::base::time::{Instant, Millis};
-use crate::config::{Config, Select};
+use crate::config::Config;
 use crate::deliver::{self, Candidate as Judged};
 use crate::mount;
-use crate::process::{Proc, Process, Status, Verdict};
+use crate::process::{NearMiss, Proc, Process, Role, Status, Verdict};
 use crate::report::facts::obstacle::{
     HIDDEN, NO_PID_FILE, NOT_PERMITTED, NOT_SHARED, Obstacle, STRANGER,
 };
@@ -19,6 +19,8 @@ use rustix::process::{Pid, getpid, test_kill_process};
 
 /// The most processes named if none matches, so that the right name can be found among them.
 const OTHERS_MAX: u32 = 20;
+/// The most of those that are named with a setting.
+const NEAR_MISSES_MAX: u32 = 5;
 
 /// Prints a line for each match, then what can be seen of other containers. Returns the first reason why a signal would not be
 /// sent.
@@ -34,14 +36,20 @@ pub(super) fn print(
     )?;
     let now = sys::now();
     let (mut signalled, mut obstacle) = (0, None);
-    let scanned = proc.select(&config.matcher, Select::All, &mut |process| {
-        let candidate = Candidate::read(process, config, proc, now);
+    let scanned = proc.select(&config.matcher, config.select, &mut |process, role| {
+        let candidate = Candidate::read(process, role, config, proc, now);
         // Printing to a printer does not fail.
         let _ = candidate.print(printer);
         signalled += u32::from(candidate.outcome.is_signalled());
         obstacle = obstacle.or(candidate.outcome.obstacle());
     });
-    let scanned = scanned.unwrap_or_default();
+    let scanned = match scanned {
+        Ok(scanned) => scanned,
+        Err(errno) => {
+            writeln!(printer, "! cannot read /proc: {}", Name(errno))?;
+            return Ok(Some("/proc cannot be read"));
+        }
+    };
     if scanned.selected == 0 {
         print_others(config, proc, printer)?;
     }
@@ -71,12 +79,41 @@ fn print_others(config: &Config<'_>, proc: &Proc, printer: &mut Printer) -> fmt:
         if count <= OTHERS_MAX {
             let _ = write!(printer, " {}", Printable(process.comm.as_bytes()));
         }
+        Ok(())
     });
     printer.write_str(if count > OTHERS_MAX {
         " and more\n"
     } else {
         "\n"
-    })
+    })?;
+    print_near_misses(config, proc, printer);
+    Ok(())
+}
+
+/// Prints the processes whose name or arguments are nearly those of `PROCESS_NAME`, and the setting that would match each.
+fn print_near_misses(config: &Config<'_>, proc: &Proc, printer: &mut Printer) {
+    let Some(names) = config.matcher.names else {
+        return;
+    };
+    let mut count = 0;
+    let _ = proc.each(&mut |process| {
+        proc.near_miss(process, names, &mut |near| {
+            count += 1;
+            let (setting, value) = match near {
+                NearMiss::Name(name) => ("PROCESS_NAME", name),
+                NearMiss::Argument(argument) => ("PROCESS_CMDLINE", argument),
+            };
+            if count <= NEAR_MISSES_MAX {
+                let pid = number(Some(process.pid));
+                let _ = writeln!(
+                    printer,
+                    "  process {pid} is nearly one: {setting}={} matches it",
+                    Printable(value)
+                );
+            }
+        });
+        Ok(())
+    });
 }
 
 /// A process that matches.
@@ -90,7 +127,13 @@ struct Candidate<'p> {
 }
 
 impl<'p> Candidate<'p> {
-    fn read(process: &'p Process, config: &Config<'_>, proc: &Proc, now: Instant) -> Self {
+    fn read(
+        process: &'p Process,
+        role: Role,
+        config: &Config<'_>,
+        proc: &Proc,
+        now: Instant,
+    ) -> Self {
         let status = proc.status(process.pid).unwrap_or_default();
         let age = now.since(process.start);
         Self {
@@ -98,7 +141,7 @@ impl<'p> Candidate<'p> {
             uid: status.uid,
             age,
             disposition: status.disposition(config.signal).name(),
-            outcome: Outcome::of(process, &status, config, proc),
+            outcome: Outcome::of(process, role, &status, config, proc),
         }
     }
 
@@ -132,8 +175,8 @@ enum Outcome {
     Signalled,
     /// It is signalled, but ignores the signal.
     Ignored,
-    /// A matching ancestor is signalled in its place.
-    NotSelected,
+    /// Another process is meant.
+    NotMeant(Role),
     NotPermitted,
     TooYoung,
     /// It ignores the signal, perhaps only while it starts.
@@ -142,12 +185,15 @@ enum Outcome {
 }
 
 impl Outcome {
-    fn of(process: &Process, status: &Status, config: &Config<'_>, proc: &Proc) -> Self {
-        // A process file names this one process, whatever its ancestors are.
-        let is_selected = config.matcher.pid_file.is_some()
-            || proc.is_selected(process, &config.matcher, config.select);
-        if !is_selected {
-            return Self::NotSelected;
+    fn of(
+        process: &Process,
+        role: Role,
+        status: &Status,
+        config: &Config<'_>,
+        proc: &Proc,
+    ) -> Self {
+        if role != Role::Main {
+            return Self::NotMeant(role);
         }
         if test_kill_process(process.pid) == Err(Errno::PERM) {
             return Self::NotPermitted;
@@ -174,7 +220,7 @@ impl Outcome {
     /// Returns why the signal that the process should get would not be sent.
     const fn obstacle(self) -> Option<&'static str> {
         match self {
-            Self::Signalled | Self::Ignored | Self::NotSelected => None,
+            Self::Signalled | Self::Ignored | Self::NotMeant(_) => None,
             Self::NotPermitted => Some("not permitted"),
             Self::TooYoung => Some("younger than PROCESS_MIN_AGE"),
             Self::Starting => Some("ignores the signal, perhaps until it is ready"),
@@ -187,10 +233,22 @@ impl Display for Outcome {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self, self.obstacle()) {
             (_, Some(obstacle)) => write!(formatter, "no: {obstacle}"),
-            (Self::NotSelected, None) => formatter.write_str("no: an ancestor matches"),
+            (Self::NotMeant(role), None) => write!(formatter, "no: {}", reason(*role)),
             (Self::Ignored, None) => formatter.write_str("yes, in vain"),
             (_, None) => formatter.write_str("yes"),
         }
+    }
+}
+
+/// Returns why a process with this role is not meant.
+const fn reason(role: Role) -> &'static str {
+    match role {
+        Role::Main => "",
+        Role::Worker => "an ancestor matches",
+        Role::Launcher => "it launched another match",
+        Role::Adopted => "adopted by process 1",
+        Role::OtherContainer => "in another container",
+        Role::OtherPod => "in another Pod",
     }
 }
 
@@ -206,7 +264,10 @@ struct Namespace {
 impl Namespace {
     fn read(proc: &Proc) -> Self {
         let mut others = 0;
-        let _ = proc.each(&mut |_| others += 1);
+        let _ = proc.each(&mut |_| {
+            others += 1;
+            Ok(())
+        });
         let mut is_hidden = false;
         mount::each(&mut |mount| is_hidden |= mount.hides_processes());
         Self {

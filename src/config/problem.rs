@@ -21,6 +21,8 @@ pub(super) const MIN_KEY: usize = 16;
 pub enum Choices {
     /// `PROCESS_SELECT`.
     Select,
+    /// `PROCESS_SCOPE`.
+    Scope,
     /// `RELOAD_CONFIRM`.
     Confirm,
     /// `LOG_FORMAT`.
@@ -80,6 +82,7 @@ impl Display for Problem {
             Self::NotUtf8 => text.write_str(", which is not UTF-8; give it as UTF-8 text"),
             Self::NotAChoice(choices) => text.write_str(match choices {
                 Choices::Select => "; give main or all",
+                Choices::Scope => "; give pod or node",
                 Choices::Confirm => "; give warn, retry or off",
                 Choices::Format => "; give text or json",
                 Choices::Stream => "; give stderr or stdout",

@@ -4,7 +4,7 @@ use super::problem::Problem;
 use super::types::Config;
 use super::value::{
     boolean, cmdline, confirm, duration, hash_key, interval, listen, log_format, log_stream, names,
-    path, paths, select, signal,
+    path, paths, scope, select, signal,
 };
 
 /// One setting.
@@ -24,7 +24,7 @@ pub struct Setting {
 pub(super) const REQUIRED: &str = "required";
 
 /// The settings in the order in which they are explained and reported.
-pub static SETTINGS: [Setting; 20] = [
+pub static SETTINGS: [Setting; 21] = [
     Setting {
         name: "CONFIG_DIR",
         default: REQUIRED,
@@ -66,6 +66,12 @@ pub static SETTINGS: [Setting; 20] = [
         default: "main",
         meaning: "main: matches without a matching ancestor; all: every match",
         parse: |config, value| select(value).map(|it| config.select = it),
+    },
+    Setting {
+        name: "PROCESS_SCOPE",
+        default: "pod",
+        meaning: "pod: not in other containers or Pods that can be seen; node: everywhere",
+        parse: |config, value| scope(value).map(|it| config.matcher.scope = it),
     },
     Setting {
         name: "PROCESS_MIN_AGE",

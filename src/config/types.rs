@@ -10,7 +10,7 @@ use crate::base::time::Millis;
 pub struct Config<'e> {
     /// `CONFIG_DIR`: 1 to [`MAX_ROOTS`](super::MAX_ROOTS) paths, relative ones from the working directory.
     pub roots: CommaList<'e>,
-    /// `PROCESS_NAME`, `PROCESS_CMDLINE` and `PROCESS_PID_FILE`.
+    /// `PROCESS_NAME`, `PROCESS_CMDLINE`, `PROCESS_PID_FILE` and `PROCESS_SCOPE`.
     pub matcher: Matcher<'e>,
     /// `PROCESS_SELECT`.
     pub select: Select,
@@ -55,6 +55,7 @@ impl Config<'_> {
                 names: None,
                 cmdline: None,
                 pid_file: None,
+                scope: Scope::Pod,
             },
             select: Select::Main,
             min_age: Millis::ZERO,
@@ -85,6 +86,18 @@ pub struct Matcher<'e> {
     pub cmdline: Option<&'e [u8]>,
     /// `PROCESS_PID_FILE`: the first line of this file is its id.
     pub pid_file: Option<&'e [u8]>,
+    /// `PROCESS_SCOPE`: it runs there.
+    pub scope: Scope,
+}
+
+/// Where processes are looked for, of all that can be seen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Scope {
+    /// Not in other containers' PID namespaces, nor in other Pods.
+    #[default]
+    Pod,
+    /// Everywhere.
+    Node,
 }
 
 /// Which of several matching processes are signalled.

@@ -2,7 +2,9 @@
 
 use super::address;
 use super::problem::{Choices, MAX_CMDLINE, MAX_HOURS, MAX_NAMES, MAX_ROOTS, MIN_KEY, Problem};
-use super::types::{CommaList, ConfirmMode, Listen, LogFormat, LogStream, PollInterval, Select};
+use super::types::{
+    CommaList, ConfirmMode, Listen, LogFormat, LogStream, PollInterval, Scope, Select,
+};
 use crate::base::file::{NAME_MAX, PATH_MAX};
 use crate::base::signal::{NotASignal, Signal};
 use crate::base::text::{has, is_same_word, parse_number, pieces};
@@ -22,6 +24,14 @@ pub(super) fn boolean(value: &[u8]) -> Parsed<bool> {
             ("no", false),
         ],
         Problem::NotABoolean,
+    )
+}
+
+pub(super) fn scope(value: &[u8]) -> Parsed<Scope> {
+    choice(
+        value,
+        &[("pod", Scope::Pod), ("node", Scope::Node)],
+        Problem::NotAChoice(Choices::Scope),
     )
 }
 

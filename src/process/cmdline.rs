@@ -22,21 +22,57 @@ pub(super) fn argument_name(argument: &[u8]) -> &[u8] {
     name
 }
 
+/// Returns the first word of a title such as `puma 6.4 (tcp://0.0.0.0:9292) [app]`. A path is no title.
+pub(super) fn title_word(argument: &[u8]) -> &[u8] {
+    let word = pieces(argument, b' ').next().unwrap_or_default();
+    if word.contains(&b'/') { b"" } else { word }
+}
+
 /// Returns true if a process has this name, either as its `comm` or in its command line.
 ///
-/// The kernel cuts `comm` to 15 bytes, so a longer name must begin like `comm` and appear in full among the first three
-/// arguments: in a script's command line the interpreter and an option come before it.
+/// The kernel cuts `comm` to 15 bytes. A longer name that begins like `comm` may also be the second or third argument: in a
+/// script's command line the interpreter and an option come before it.
 pub(super) fn has_name(name: &[u8], comm: &[u8], cmdline: &[u8]) -> bool {
-    let is_argument = |count| {
-        pieces(cmdline, 0)
-            .take(count)
-            .any(|argument| argument_name(argument) == name)
-    };
-    if name.len() <= COMM_MAX {
-        comm == name || is_argument(1)
-    } else {
-        comm.len() == COMM_MAX && name.starts_with(comm) && is_argument(3)
+    let is_cut = comm.len() == COMM_MAX && name.len() > COMM_MAX && name.starts_with(comm);
+    let mut arguments = pieces(cmdline, 0).take(if is_cut { 3 } else { 1 });
+    comm == name
+        || title_word(pieces(cmdline, 0).next().unwrap_or_default()) == name
+        || arguments.any(|argument| argument_name(argument) == name)
+}
+
+/// The longest command line of a program that may have a launcher.
+pub(super) const PROGRAM_MAX: usize = 1024;
+/// The longest one of a launcher.
+pub(super) const LAUNCHER_MAX: usize = 2 * PROGRAM_MAX;
+
+/// Replaces a command line by its words, with one blank between and after them. What a shell sees between words, such as a
+/// semicolon, counts as a blank, and quotes are left out. `None` if the buffer is full, so that the end may be missing.
+pub(super) fn words(buffer: &mut [u8], length: usize) -> Option<&[u8]> {
+    if length == buffer.len() {
+        return None;
     }
+    let mut kept = 0;
+    for at in 0..=length {
+        let byte = match buffer.get(at)? {
+            _ if at == length => b' ',
+            b'\'' | b'"' | b'\\' => continue,
+            0 | b';' | b'|' | b'&' | b'(' | b')' | b'<' | b'>' => b' ',
+            byte => *byte,
+        };
+        let is_repeated = byte == b' ' && kept > 0 && buffer.get(kept - 1) == Some(&b' ');
+        if !is_repeated {
+            *buffer.get_mut(kept)? = byte;
+            kept += 1;
+        }
+    }
+    buffer.get(..kept)
+}
+
+/// Returns true if all of the child's [`words`] stand in its parent's, behind the first one: the child is the parent's program.
+pub(super) fn is_launched_by(child: &[u8], parent: &[u8]) -> bool {
+    let follows_blank = |at: usize| parent.get(at) == Some(&b' ');
+    let mut places = parent.windows(child.len().max(1)).enumerate().skip(1);
+    child != b" " && places.any(|(at, place)| place == child && follows_blank(at - 1))
 }
 
 /// Looks for a text in arguments joined by blanks, which come in parts. Its time is linear in both, whatever they hold: the algorithm of
@@ -97,6 +133,7 @@ pub(super) fn whole_arguments(buffer: &[u8], length: usize) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::format;
 
     #[test]
     fn p1_the_name_in_an_argument_is_the_last_path_component_before_a_title() {
@@ -166,6 +203,14 @@ mod tests {
         for (name, comm, argument, expected) in [
             ("nginx", "nginx", "nginx: master process", true),
             ("gunicorn", "python3", "gunicorn: master [app]", true),
+            (
+                "puma",
+                "ruby",
+                "puma 7.2.1 (tcp://0.0.0.0:9292) [app]",
+                true,
+            ),
+            ("with", "x", "/opt/with space/app", false),
+            ("space", "x", "/opt/with space/app", false),
             ("gunicorn", "gunicorn", "/usr/bin/python3", true),
             ("gunicorn", "python3", "/usr/bin/python3", false),
             ("sshd", "sshd", "sshd: /usr/sbin/sshd -D", true),
@@ -192,7 +237,8 @@ mod tests {
     }
 
     #[test]
-    fn p1_a_name_longer_than_comm_stands_in_full_among_the_first_three_arguments() {
+    fn p1_a_name_longer_than_comm_is_the_first_argument_or_begins_like_comm_and_is_the_second_or_third()
+     {
         let comm = b"reload-everythi";
         for (comm, cmdline, expected) in [
             (&comm[..], "/opt/reload-everything.sh", true),
@@ -200,11 +246,56 @@ mod tests {
             (comm, "/bin/sh\0-e\0-x\0/opt/reload-everything.sh", false),
             (comm, "/opt/reload-everything-else.sh", false),
             (comm, "", false),
-            (b"sh", "/opt/reload-everything.sh", false),
-            (b"reload", "/opt/reload-everything.sh", false),
+            (b"sh", "/opt/reload-everything.sh", true),
+            (b"sh", "/bin/sh\0/opt/reload-everything.sh", false),
         ] {
             let found = has_name(b"reload-everything.sh", comm, cmdline.as_bytes());
             assert_eq!(found, expected, "{} {cmdline:?}", comm.escape_ascii());
         }
+    }
+
+    fn is_launched(child: &str, parent: &str) -> bool {
+        let (mut own, mut launcher) = ([0; PROGRAM_MAX], [0; LAUNCHER_MAX]);
+        own[..child.len()].copy_from_slice(child.as_bytes());
+        launcher[..parent.len()].copy_from_slice(parent.as_bytes());
+        let own = words(&mut own, child.len());
+        let both = own.zip(words(&mut launcher, parent.len()));
+        both.is_some_and(|(child, parent)| is_launched_by(child, parent))
+    }
+
+    #[test]
+    fn p10_a_launchers_command_line_holds_all_of_the_programs_behind_its_first_word() {
+        for (parent, child, expected) in [
+            ("sh\0-c\0app --x; :\0", "app\0--x\0", true),
+            (
+                "sh\0-c\0exec app --name='x y' >/dev/null\0",
+                "app\0--name=x y\0",
+                true,
+            ),
+            (
+                "sh\0-c\0exec app --name 'x  y' >/dev/null\0",
+                "app\0--name\0x  y\0",
+                true,
+            ),
+            ("bash\0-c\0app --x|cat\0", "app\0--x\0", true),
+            ("/init\0app\0--x\0", "app\0--x\0", true),
+            // A master and its worker.
+            ("app\0--x\0", "app\0", false),
+            ("app\0app.conf\0", "app\0", false),
+            ("app\0--x\0", "app\0--x\0", false),
+            // Only a part of a word.
+            ("sh\0-c\0app-server --x\0", "app\0", false),
+            ("sh\0-c\0/opt/app --x\0", "app\0--x\0", false),
+            ("sh\0/opt/start\0", "app\0--x\0", false),
+            ("sh\0-c\0app\0", "\0", false),
+            ("", "app\0", false),
+        ] {
+            assert_eq!(is_launched(child, parent), expected, "{parent:?} {child:?}");
+        }
+        let long = "x".repeat(PROGRAM_MAX);
+        assert!(
+            !is_launched(&long, &format!("sh {long}")),
+            "the end may be missing"
+        );
     }
 }

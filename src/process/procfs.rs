@@ -1,5 +1,6 @@
 //! Reads the files of a `/proc` directory.
 
+use super::place::Place;
 use super::stat::{Process, parse_pid, parse_stat};
 use super::status::Status;
 use crate::base::comm::Comm;
@@ -7,10 +8,10 @@ use crate::base::file::{self, Lines};
 use crate::base::sys;
 use crate::base::text::{Word, parse_number, pieces};
 use core::mem::MaybeUninit;
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{self, CWD, Mode, OFlags, RawDir};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{self, AtFlags, Mode, OFlags, RawDir};
 use rustix::io::{self, Errno};
-use rustix::process::{Pid, getpid};
+use rustix::process::Pid;
 
 /// A `/proc` directory and the sidecar's own entry in it.
 #[derive(Debug)]
@@ -18,6 +19,7 @@ pub struct Proc {
     directory: OwnedFd,
     own_pid: Pid,
     own_comm: Comm,
+    pub(super) place: Place,
     /// `None` where the kernel keeps no scheduler statistics.
     schedstat: Option<OwnedFd>,
 }
@@ -32,6 +34,7 @@ impl Proc {
             directory,
             own_pid,
             own_comm: Comm::new(b""),
+            place: Place::default(),
             schedstat: None,
         };
         proc.own_comm = proc.read(own_pid)?.comm;
@@ -39,18 +42,26 @@ impl Proc {
         Ok(proc)
     }
 
-    /// Returns the `/proc` mounted in the sidecar's container.
-    ///
-    /// # Errors
-    /// `/proc` is not mounted, or belongs to another PID namespace.
-    pub fn own() -> io::Result<Self> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        Self::new(fs::openat(CWD, c"/proc", flags, Mode::empty())?, getpid())
+    /// Returns the sidecar's own id.
+    pub(super) const fn own_pid(&self) -> Pid {
+        self.own_pid
     }
 
-    /// Returns the sidecar's own name. Other processes with this name are copies of it.
-    pub(super) const fn own_comm(&self) -> &Comm {
-        &self.own_comm
+    /// Returns the directory.
+    pub(super) fn directory(&self) -> BorrowedFd<'_> {
+        self.directory.as_fd()
+    }
+
+    /// Returns true if a process is a copy of the sidecar, such as a command in its container: it has the same name and runs the
+    /// same file. A file that may not be looked at is another user's, and no copy.
+    fn is_copy(&self, process: &Process) -> bool {
+        let file = |pid| {
+            let mut path = Self::path(pid, b"exe");
+            let stat = fs::statat(&self.directory, path.as_c_str(), AtFlags::empty());
+            stat.map(|stat| (stat.st_dev, stat.st_ino))
+        };
+        process.comm == self.own_comm
+            && file(process.pid).is_ok_and(|copy| file(self.own_pid) == Ok(copy))
     }
 
     /// Returns for how many nanoseconds the sidecar was ready to run but had no processor, since it started: the second
@@ -64,15 +75,20 @@ impl Proc {
         parse_number(second, 10).unwrap_or(0)
     }
 
-    /// Opens `/proc/PID/name`.
-    pub(super) fn open(&self, pid: Pid, name: &[u8], flags: OFlags) -> io::Result<OwnedFd> {
+    /// Returns `PID/name`, a path in the directory.
+    pub(super) fn path(pid: Pid, name: &[u8]) -> Word {
         let mut path = Word::new();
         path.push_number(pid.as_raw_nonzero().get() as u64, 0);
         path.push(b"/");
         path.push(name);
+        path
+    }
+
+    /// Opens `/proc/PID/name`.
+    pub(super) fn open(&self, pid: Pid, name: &[u8], flags: OFlags) -> io::Result<OwnedFd> {
         fs::openat(
             &self.directory,
-            path.as_c_str(),
+            Self::path(pid, name).as_c_str(),
             OFlags::RDONLY | OFlags::CLOEXEC | flags,
             Mode::empty(),
         )
@@ -112,31 +128,35 @@ impl Proc {
         lines.outcome.map(|_| status)
     }
 
-    /// Calls `visit` for every process except the sidecar, zombies and kernel threads.
+    /// Calls `visit` for every process except the sidecar, its copies, zombies and kernel threads.
     ///
     /// # Errors
     /// `/proc` cannot be read, or file descriptors or memory run short. EINTR if the sidecar is asked to stop.
-    pub fn each(&self, visit: &mut dyn FnMut(&Process)) -> io::Result<()> {
+    pub fn each(&self, visit: &mut dyn FnMut(&Process) -> io::Result<()>) -> io::Result<()> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = fs::openat(&self.directory, c".", flags, Mode::empty())?;
         each_id(&directory, &mut |pid| {
             if sys::is_interrupted() {
                 return Err(Errno::INTR);
             }
-            if let Some(process) = self.find(pid)? {
-                visit(&process);
+            match self.find(pid)? {
+                Some(process) => visit(&process),
+                None => Ok(()),
             }
-            Ok(())
         })
     }
 
-    /// Returns the process with this id, unless it is gone, hidden, the sidecar itself, a zombie or a kernel thread.
+    /// Returns the process with this id, unless it is gone, hidden, the sidecar or a copy of it, a zombie or a kernel thread.
     ///
     /// # Errors
     /// File descriptors or memory run short.
     pub(super) fn find(&self, pid: Pid) -> io::Result<Option<Process>> {
         match self.read(pid) {
-            Ok(process) => Ok(Some(process).filter(|it| it.is_alive && pid != self.own_pid)),
+            Ok(process) => {
+                let is_other =
+                    |it: &Process| it.is_alive && pid != self.own_pid && !self.is_copy(it);
+                Ok(Some(process).filter(is_other))
+            }
             Err(errno) if file::is_shortage(errno) => Err(errno),
             Err(_) => Ok(None),
         }

@@ -2,20 +2,18 @@
 
 use super::pid_file::PidFile;
 use super::procfs::Proc;
+use super::role::{Role, Roles, Source};
 use super::stat::Process;
-use crate::config::{Matcher, Select};
+use crate::config::{Matcher, Scope, Select};
 use rustix::io;
-
-/// The longest chain of ancestors that is followed. Real ones have a few links; in a tree that changes while it is read, one
-/// could go round in a circle.
-const ANCESTORS_MAX: u32 = 1024;
+use rustix::process::Pid;
 
 /// The result of a scan of `/proc`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Scanned {
     /// The number of live processes, without the sidecar. 0 with a process file.
     pub others: u32,
-    /// The number of processes selected.
+    /// The number of processes that are meant.
     pub selected: u32,
     /// True if the process file cannot be read or does not begin with a process id.
     pub no_pid_file: bool,
@@ -24,7 +22,7 @@ pub struct Scanned {
 }
 
 impl Proc {
-    /// Calls `visit` for every process to signal.
+    /// Calls `visit` for every process that matches, with its role: those with [`Role::Main`] are to be signalled.
     ///
     /// # Errors
     /// `/proc` cannot be read, or file descriptors or memory run short.
@@ -32,57 +30,94 @@ impl Proc {
         &self,
         matcher: &Matcher<'_>,
         select: Select,
-        visit: &mut dyn FnMut(&Process),
+        visit: &mut dyn FnMut(&Process, Role),
     ) -> io::Result<Scanned> {
-        let mut scanned = Scanned::default();
         if let Some(path) = matcher.pid_file {
-            let Some(file) = PidFile::read(path) else {
-                scanned.no_pid_file = true;
-                return Ok(scanned);
-            };
-            // The file names one process, so its ancestors do not matter.
-            let process = self.find(file.pid)?;
-            let Some(process) = process.filter(|process| self.matches(process, matcher)) else {
-                return Ok(scanned);
-            };
-            if file.is_for(&process) {
-                scanned.selected = 1;
-                visit(&process);
-            } else {
-                scanned.stranger = Some(process);
-            }
-        } else {
-            self.each(&mut |process| {
-                scanned.others += 1;
-                if self.is_selected(process, matcher, select) {
-                    scanned.selected += 1;
-                    visit(process);
-                }
-            })?;
+            return self.select_by_file(path, matcher, visit);
         }
+        let source = Matches {
+            proc: self,
+            matcher,
+        };
+        let mut roles = Roles::new(&source)?;
+        let mut scanned = Scanned::default();
+        self.each(&mut |process| {
+            scanned.others += 1;
+            if !self.matches(process, matcher) {
+                return Ok(());
+            }
+            let role = match select {
+                Select::Main => roles.of(process)?,
+                Select::All => source.elsewhere(process).unwrap_or(Role::Main),
+            };
+            scanned.selected += u32::from(role == Role::Main);
+            visit(process, role);
+            Ok(())
+        })?;
         Ok(scanned)
     }
 
-    /// Returns true if a process matches and, with [`Select::Main`], none of its ancestors does.
-    pub fn is_selected(&self, process: &Process, matcher: &Matcher<'_>, select: Select) -> bool {
-        self.matches(process, matcher)
-            && match select {
-                Select::All => true,
-                Select::Main => !self.has_matching_ancestor(process, matcher),
-            }
+    /// Selects the process that a file names, whatever its role.
+    fn select_by_file(
+        &self,
+        path: &[u8],
+        matcher: &Matcher<'_>,
+        visit: &mut dyn FnMut(&Process, Role),
+    ) -> io::Result<Scanned> {
+        let mut scanned = Scanned::default();
+        let Some(file) = PidFile::read(path) else {
+            scanned.no_pid_file = true;
+            return Ok(scanned);
+        };
+        let process = self.find(file.pid)?;
+        let Some(process) = process.filter(|process| self.matches(process, matcher)) else {
+            return Ok(scanned);
+        };
+        if file.is_for(&process) {
+            scanned.selected = 1;
+            visit(&process, Role::Main);
+        } else {
+            scanned.stranger = Some(process);
+        }
+        Ok(scanned)
+    }
+}
+
+/// The processes in `/proc`, seen through the settings.
+struct Matches<'p> {
+    proc: &'p Proc,
+    matcher: &'p Matcher<'p>,
+}
+
+impl Source for Matches<'_> {
+    fn each(&self, visit: &mut dyn FnMut(&Process) -> io::Result<()>) -> io::Result<()> {
+        self.proc.each(visit)
     }
 
-    fn has_matching_ancestor(&self, process: &Process, matcher: &Matcher<'_>) -> bool {
-        let mut parent = process.parent;
-        for _ in 0..ANCESTORS_MAX {
-            let Some(Ok(ancestor)) = parent.map(|pid| self.read(pid)) else {
-                return false;
-            };
-            if self.matches(&ancestor, matcher) {
-                return true;
-            }
-            parent = ancestor.parent;
+    fn find(&self, pid: Pid) -> Option<Process> {
+        self.proc.find(pid).ok().flatten()
+    }
+
+    fn matches(&self, process: &Process) -> bool {
+        self.proc.matches(process, self.matcher)
+    }
+
+    fn knows_launchers(&self) -> bool {
+        self.matcher.cmdline.is_some()
+    }
+
+    fn launches(&self, parent: &Process, child: &Process) -> bool {
+        self.proc.launches(parent.pid, child.pid)
+    }
+
+    fn elsewhere(&self, process: &Process) -> Option<Role> {
+        match self.matcher.scope {
+            Scope::Pod => self.proc.elsewhere(process.pid),
+            Scope::Node => None,
         }
-        false
+    }
+
+    fn has_adopter(&self) -> bool {
+        !self.proc.is_machine()
     }
 }

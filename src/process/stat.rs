@@ -19,7 +19,7 @@ pub struct Process {
     pub comm: Comm,
     /// When it started, rounded down to a clock tick.
     pub start: Instant,
-    /// True unless it is a zombie or a kernel thread.
+    /// True unless it is a kernel thread or a zombie. One whose first thread alone has ended is none.
     pub is_alive: bool,
 }
 
@@ -34,12 +34,15 @@ pub fn parse_stat(pid: Pid, stat: &[u8]) -> Option<Process> {
         start: Instant::NEVER,
         is_alive: true,
     };
+    let mut is_zombie = false;
     // Fields are numbered as in the manual; what follows the name begins with the blank before field 3.
     for (number, field) in (2..).zip(pieces(stat.get(close + 1..)?, b' ')) {
         match number {
-            3 => process.is_alive = is_alive(field),
+            3 => is_zombie = !is_alive(field),
             4 => process.parent = parse_pid(field),
-            9 => process.is_alive &= parse_number(field, 10)? & KERNEL_THREAD == 0,
+            9 => process.is_alive = parse_number(field, 10)? & KERNEL_THREAD == 0,
+            // The first thread may end before the others.
+            20 => process.is_alive &= !is_zombie || parse_number(field, 10)? > 1,
             22 => {
                 let nanoseconds = parse_number(field, 10)?.checked_mul(TICK.0 * 1_000_000)?;
                 process.start = Instant::from_nanoseconds(nanoseconds);
@@ -72,7 +75,7 @@ mod tests {
     }
 
     fn named(comm: &[u8]) -> Vec<u8> {
-        stat_line("42", comm, "S", "7", "4194304", "5678")
+        stat_line("42", comm, "S", "7", "4194304", "1", "5678")
     }
 
     #[test]
@@ -140,7 +143,7 @@ mod tests {
             // In nanoseconds it does not fit.
             ("1", "1844674407371"),
         ] {
-            let line = stat_line("42", b"x", "S", "1", flags, start);
+            let line = stat_line("42", b"x", "S", "1", flags, "1", start);
             assert_eq!(parse(&line), None, "{flags} {start}");
         }
     }
@@ -148,7 +151,7 @@ mod tests {
     #[test]
     fn a_parent_outside_the_namespace_is_none() {
         for parent in ["0", "-1", "2147483648"] {
-            let process = parse(&stat_line("1", b"x", "S", parent, "0", "1")).unwrap();
+            let process = parse(&stat_line("1", b"x", "S", parent, "0", "1", "1")).unwrap();
             assert_eq!(process.parent, None, "{parent}");
         }
     }
@@ -168,8 +171,16 @@ mod tests {
             ("S", "2097152", false),
             ("I", "69238880", false),
         ] {
-            let process = parse(&stat_line("2", b"kthreadd", state, "0", flags, "1")).unwrap();
+            let process = parse(&stat_line("2", b"kthreadd", state, "0", flags, "1", "1")).unwrap();
             assert_eq!(process.is_alive, is_alive, "{state} {flags}");
+        }
+    }
+
+    #[test]
+    fn p2_a_process_whose_first_thread_alone_has_ended_is_alive() {
+        for (threads, is_alive) in [("1", false), ("2", true), ("40", true)] {
+            let process = parse(&stat_line("2", b"x", "Z", "1", "0", threads, "1")).unwrap();
+            assert_eq!(process.is_alive, is_alive, "{threads}");
         }
     }
 }

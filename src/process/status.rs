@@ -17,6 +17,8 @@ pub struct Status {
     pub uid: u32,
     /// The masks below are known. Some kernels, gVisor's for one, leave them out.
     pub shows_signals: bool,
+    /// The number of PID namespaces that it is in, from the one that `/proc` shows downwards; 0 before Linux 4.1.
+    pub namespaces: u32,
     /// The signals that this thread blocks.
     pub blocked: u64,
     /// The signals that the process ignores.
@@ -38,6 +40,10 @@ impl Status {
             b"Uid:" => {
                 // The real uid comes first, then the effective one.
                 self.uid = parse_number(second, 10).unwrap_or(0) as u32;
+            }
+            b"NSpid:" => {
+                let ids = [value, second].into_iter().chain(fields);
+                self.namespaces = ids.filter(|id| !id.is_empty()).count() as u32;
             }
             b"SigBlk:" => self.blocked = mask(),
             b"SigIgn:" => self.ignored = mask(),

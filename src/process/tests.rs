@@ -41,7 +41,7 @@ fn p2_the_topmost_match_of_every_process_tree_is_main() {
         ..sample
     };
     let tree = Tree::of(&[
-        NGINX,
+        of(10, 0, NGINX),
         of(11, 10, worker),
         of(12, 10, worker),
         // Below a process that does not match, and one generation further.
@@ -51,7 +51,7 @@ fn p2_the_topmost_match_of_every_process_tree_is_main() {
         // Another tree, whose root has the larger id.
         of(20, 30, NGINX),
         of(21, 20, worker),
-        of(30, 1, shell),
+        of(30, 0, shell),
         // A container of its own.
         of(40, 0, NGINX),
     ]);
@@ -110,11 +110,17 @@ fn p2_the_sidecar_and_its_copies_are_never_selected() {
             ..NGINX
         },
     ]);
+    assert_eq!(
+        tree.all(&names("reloader")),
+        [30],
+        "an application of that name"
+    );
+    tree.run_same_file(&[OWN, 30]);
     assert_eq!(tree.all(&names("reloader")), NONE);
     assert_eq!(tree.all(&cmdline("/reloader")), NONE);
     assert_eq!(tree.main(&names("reloader,nginx")), [31, 32]);
     let scanned = Scanned {
-        others: 3,
+        others: 2,
         selected: 0,
         no_pid_file: false,
         stranger: None,
@@ -150,7 +156,7 @@ fn entries_that_are_no_process_or_have_vanished_are_skipped() {
     fs::create_dir(tree.path("13")).unwrap();
     tree.write("14", "");
     for name in ["self", "12x", "+10", "-1", "0", "99999999999"] {
-        let stat = stat_line("42", b"nginx", "S", "7", "0", "1");
+        let stat = stat_line("42", b"nginx", "S", "7", "0", "1", "1");
         tree.write(&format!("{name}/stat"), stat);
         tree.write(&format!("{name}/cmdline"), "nginx\0");
     }
@@ -221,6 +227,90 @@ fn a_process_file_without_an_id_is_reported() {
         let path = path.display();
         assert_eq!(tree.select(&matcher, Select::Main), expected, "{path}");
     }
+}
+
+// Roles.
+
+const SHELL: Sample = Sample {
+    comm: b"sh",
+    cmdline: b"sh\0-c\0app --x; :\0",
+    parent: 0,
+    ..NGINX
+};
+
+const APP: Sample = Sample {
+    pid: 11,
+    parent: 10,
+    comm: b"app",
+    cmdline: b"app\0--x\0",
+    ..NGINX
+};
+
+#[test]
+fn p10_the_program_is_meant_and_not_what_launched_it() {
+    let worker = Sample {
+        pid: 12,
+        parent: 11,
+        cmdline: b"app\0",
+        ..APP
+    };
+    for launcher in [
+        &b"sh\0-c\0app --x; :\0"[..],
+        b"bash\0-c\0app --x | cat\0",
+        b"env\0A=b\0app\0--x\0",
+        b"/usr/bin/tini\0--\0app\0--x\0",
+        b"/bin/sh\0/opt/launch\0'app'\0--x\0",
+    ] {
+        let cmdline_of_launcher = Sample {
+            cmdline: launcher,
+            ..SHELL
+        };
+        let tree = Tree::of(&[cmdline_of_launcher, APP, worker]);
+        let expected = [(10, Role::Launcher), (11, Role::Main), (12, Role::Worker)];
+        assert_eq!(tree.roles(&cmdline("app")), expected, "{launcher:?}");
+    }
+}
+
+#[test]
+fn p11_an_adopted_match_is_passed_over_for_one_that_is_not() {
+    let adopted = Sample { pid: 12, ..NGINX };
+    let parented = Sample { parent: 0, ..NGINX };
+    let roles = |samples: &[Sample]| Tree::of(samples).roles(&names("nginx"));
+    let expected = [(10, Role::Main), (12, Role::Adopted)];
+    assert_eq!(roles(&[parented, adopted]), expected);
+    assert_eq!(roles(&[adopted]), [(12, Role::Main)], "there is no other");
+    let tree = Tree::of(&[parented, adopted]);
+    assert_eq!(tree.all(&names("nginx")), [10, 12], "all are meant");
+    // On the machine itself, process 1 starts what it is told to.
+    tree.link("1000/ns/pid", "pid:[4026531836]");
+    assert_eq!(tree.main(&names("nginx")), [10, 12]);
+}
+
+#[test]
+fn p14_other_containers_and_other_pods_are_not_meant() {
+    let tree = Tree::of(&[NGINX, Sample { pid: 11, ..NGINX }]);
+    tree.write("1000/status", "NSpid:\t1000\n");
+    tree.write("10/status", "NSpid:\t10\n");
+    tree.write("11/status", "NSpid:\t11\t1\n");
+    let mut matcher = names("nginx");
+    let expected = [(10, Role::Main), (11, Role::OtherContainer)];
+    assert_eq!(tree.roles(&matcher), expected);
+    assert_eq!(tree.all(&matcher), [10], "all means all of the Pod");
+    matcher.scope = Scope::Node;
+    assert_eq!(tree.main(&matcher), [10, 11]);
+
+    // With hostPID there is one namespace for all. The sidecar is in /, as it sees itself in a control group namespace.
+    matcher.scope = Scope::Pod;
+    tree.write("11/status", "NSpid:\t11\n");
+    let other =
+        "0::/../../kubepods-pod0f8b6f21_7d4c_4c53_9c3e_1c2d3e4f5a6b.slice/crio-8d1f.scope\n";
+    tree.write("11/cgroup", other);
+    assert_eq!(tree.main(&matcher), [10, 11], "in a namespace of its own");
+    tree.link("1000/ns/pid", "pid:[4026531836]");
+    let expected = [(10, Role::Main), (11, Role::OtherPod)];
+    assert_eq!(tree.roles(&matcher), expected);
+    tree.write("1000/cgroup", other);
+    assert_eq!(tree.main(&matcher), [10, 11], "the same Pod");
 }
 
 // Matching.
@@ -344,6 +434,7 @@ fn a_status_is_read_whatever_the_length_of_the_list_of_groups() {
         is_dead: false,
         uid: 1001,
         shows_signals: true,
+        namespaces: 0,
         blocked: 0x10000,
         ignored: 0x1000,
         caught: 0x8000_0001_8001_4a03,
@@ -455,7 +546,10 @@ fn the_proc_of_this_machine_is_understood() {
     assert!(own.start < now && now.since(own.start) < Millis::from_secs(3600));
     assert_eq!(proc.status(getpid()).unwrap().uid, geteuid().as_raw());
     let mut is_seen = false;
-    proc.each(&mut |process| is_seen |= process.pid == getpid())
-        .unwrap();
+    proc.each(&mut |process| {
+        is_seen |= process.pid == getpid();
+        Ok(())
+    })
+    .unwrap();
     assert!(!is_seen, "the sidecar is none of the others");
 }

@@ -165,21 +165,6 @@ fn p2_several_independent_matches_are_all_signalled() {
 }
 
 #[test]
-fn p2_the_sidecar_never_signals_itself_or_a_copy_of_itself() {
-    let mut config = Config::new();
-    let other = config.settings("nobody").start();
-    // The name by which both go, and a text that is in both command lines.
-    let own = other.comm();
-    let mut sidecar = config.settings(&own).start();
-    config.change();
-    sidecar.expect("reload pending: no process matches");
-    sidecar.signal(Signal::TERM);
-    assert_eq!(sidecar.finish().0.code(), Some(0));
-    other.signal(Signal::TERM);
-    assert_eq!(other.finish().0.code(), Some(0));
-}
-
-#[test]
 fn p4_a_process_without_a_handler_is_signalled_once_it_has_one() {
     let mut config = Config::new();
     let name = unique_name();

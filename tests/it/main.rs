@@ -17,6 +17,7 @@ mod hostile;
 mod http;
 mod lifecycle;
 mod logs;
+mod meant;
 mod policy;
 mod processes;
 mod recovery;

@@ -271,30 +271,6 @@ fn p2_a_master_that_re_executes_itself_is_signalled_each_time_once_it_is_ready()
 }
 
 #[test]
-#[ignore = "needs root"]
-fn p2_a_process_in_a_nested_pid_namespace_is_signalled() {
-    let mut config = Config::new();
-    let name = unique_name();
-    let mut target = Target::launch(&name, &config.file(), &[], |command| {
-        let mut inner = Command::new("unshare");
-        inner.args(["--pid", "--fork", "--kill-child"]);
-        inner.arg(command.get_program()).args(command.get_args());
-        inner.stdin(Stdio::null()).stdout(Stdio::piped());
-        *command = inner;
-    });
-    let sidecar = config.settings(&name).start();
-    tell(&mut config, &mut target);
-    let told = signalled_by(sidecar);
-    let [pid] = told[..] else { panic!("{told:?}") };
-    // Its own number there is 1.
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    assert!(
-        status.contains(&format!("\nNSpid:\t{pid}\t1\n")),
-        "{status}"
-    );
-}
-
-#[test]
 fn p1_among_5000_others_the_process_is_found() {
     const CROWD: u64 = 5_000;
     let nproc = getrlimit(Resource::Nproc).current;

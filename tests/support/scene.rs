@@ -149,6 +149,10 @@ impl Config {
         }
     }
 
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
     pub fn file(&self) -> PathBuf {
         self.directory.path().join("app.conf")
     }

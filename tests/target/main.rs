@@ -14,6 +14,7 @@
 //! `--comm NAME` is what it calls itself, `--title TEXT` what it puts in its arguments' place, `--thread NAME` a thread of it.
 //! `--become NAME` is what it calls itself once SIGUSR2 has come.
 //! `--rename NAME` is what it calls itself, in its arguments too, once any other signal has come.
+//! `--leave 1` ends its first thread, and goes on in another one.
 //! `--again 1` executes itself anew after each signal but SIGUSR2. `--daemon 1`, which comes first, starts another one and ends.
 //! `--crowd N` forks N children that do nothing, `--storm N` forks N children one after the other that end at once.
 //! Arguments that do not begin with two hyphens are ignored, such as a script's name if this program is its interpreter.
@@ -56,6 +57,7 @@ struct Options {
     crowd: u32,
     storm: u32,
     threads: Vec<String>,
+    leaves: bool,
 }
 
 impl Options {
@@ -98,6 +100,7 @@ impl Options {
                 "--crowd" => options.crowd = number(),
                 "--storm" => options.storm = number(),
                 "--thread" => options.threads.push(value),
+                "--leave" => options.leaves = true,
                 "--title" => set_title(value.as_bytes()),
                 "--comm" => set_name(value),
                 "--become" => options.becomes = Some(value),
@@ -199,6 +202,21 @@ fn main() {
             println!("{name} 0 {}", options.read().trim_end());
         }
     }
+    let leaves = options.leaves;
+    let mut rest = move || report(&mut options, &mut reader, pipe);
+    if !leaves {
+        return rest();
+    }
+    std::thread::spawn(move || {
+        rest();
+        std::process::exit(0);
+    });
+    // SAFETY: ends this thread alone, on whose stack nothing is that others use.
+    unsafe { libc::syscall(libc::SYS_exit, 0) };
+}
+
+/// Prints each signal until it is time to end.
+fn report(options: &mut Options, reader: &mut UnixStream, pipe: i32) {
     let mut message = [0; 12];
     while reader.read_exact(&mut message).is_ok() {
         let signal = i32::from_le_bytes(message[..4].try_into().unwrap());

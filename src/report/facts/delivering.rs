@@ -33,6 +33,8 @@ pub enum Delivering<'f> {
     NotNeeded,
     /// A matching process started after the change, so it has read the new content.
     StartedAfter(Subject),
+    /// Process 1 has adopted a matching process, while another one still has its parent; reported once.
+    Adopted(Subject),
     /// A signal was sent that may not have the effect that it should.
     SentInDoubt {
         /// [`IGNORED`] or [`UNSHOWN`].
@@ -74,6 +76,7 @@ impl Fact for Delivering<'_> {
             Self::Changed { .. }
             | Self::Reverted
             | Self::NotNeeded
+            | Self::Adopted(_)
             | Self::Sent { .. }
             | Self::CaughtUp
             | Self::Arrived(_) => Some(Level::Info),
@@ -94,6 +97,10 @@ impl Fact for Delivering<'_> {
             }
             Self::NotNeeded => {
                 line.write_str("no signal needed: the process started after the change")?;
+            }
+            Self::Adopted(subject) => {
+                line.write_str("process 1 has adopted a process that matches; it is passed over for one that still has its parent")?;
+                line.subject(subject);
             }
             Self::StartedAfter(subject) => {
                 line.write_str("started after the change, needs no signal")?;
@@ -147,6 +154,7 @@ impl Fact for Delivering<'_> {
             Self::Pending(Obstacle::TooYoung(_) | Obstacle::Ignored(..), _)
             | Self::Unchanged
             | Self::StartedAfter(_)
+            | Self::Adopted(_)
             | Self::SentInDoubt { .. }
             | Self::CaughtUp
             | Self::Arrived(_)
