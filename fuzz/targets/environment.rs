@@ -67,6 +67,7 @@ fn check_limits(config: &Config, entries: &[Vec<u8>]) {
         names,
         cmdline,
         pid_file,
+        scope: _,
     } = config.matcher;
     assert!(names.is_some() || cmdline.is_some() || pid_file.is_some());
     let is_name = |name: &[u8]| !name.is_empty() && !name.contains(&b'/');

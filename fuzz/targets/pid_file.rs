@@ -39,7 +39,7 @@ fuzz_target!(|data: &[u8]| {
         let mut found = Vec::new();
         let scanned = fixture
             .proc
-            .select(&matcher, Select::Main, &mut |process| {
+            .select(&matcher, Select::Main, &mut |process, _| {
                 found.push(process.pid.as_raw_nonzero().get());
             })
             .unwrap();

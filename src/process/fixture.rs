@@ -167,7 +167,7 @@ impl Tree {
 /// Opens a directory as a `/proc` in which the sidecar has this id.
 pub fn open(directory: &Path, own: i32) -> io::Result<Proc> {
     let directory = fs::File::open(directory).unwrap();
-    Proc::new(directory.into(), Pid::from_raw(own).unwrap()).map(Proc::locate)
+    Proc::new(directory.into(), Pid::from_raw(own).unwrap())
 }
 
 pub fn names(names: &str) -> Matcher<'_> {

@@ -12,7 +12,7 @@ const UID_MAX: usize = 36;
 /// The sidecar's own place.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Place {
-    /// How many PID namespaces it is in, counted from the one that `/proc` shows.
+    /// How many PID namespaces it is in, counted from the one that `/proc` shows; 0 if that is unknown.
     pub(super) depth: u32,
     /// It is in the machine's own PID namespace, as with `hostPID: true`.
     pub(super) is_machine: bool,

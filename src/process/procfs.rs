@@ -1,6 +1,5 @@
 //! Reads the files of a `/proc` directory.
 
-use super::place::Place;
 use super::stat::{Process, parse_pid, parse_stat};
 use super::status::Status;
 use crate::base::comm::Comm;
@@ -9,9 +8,9 @@ use crate::base::sys;
 use crate::base::text::{Word, parse_number, pieces};
 use core::mem::MaybeUninit;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{self, AtFlags, Mode, OFlags, RawDir};
+use rustix::fs::{self, AtFlags, CWD, Mode, OFlags, RawDir};
 use rustix::io::{self, Errno};
-use rustix::process::Pid;
+use rustix::process::{Pid, getpid};
 
 /// A `/proc` directory and the sidecar's own entry in it.
 #[derive(Debug)]
@@ -19,7 +18,6 @@ pub struct Proc {
     directory: OwnedFd,
     own_pid: Pid,
     own_comm: Comm,
-    pub(super) place: Place,
     /// `None` where the kernel keeps no scheduler statistics.
     schedstat: Option<OwnedFd>,
 }
@@ -34,12 +32,20 @@ impl Proc {
             directory,
             own_pid,
             own_comm: Comm::new(b""),
-            place: Place::default(),
             schedstat: None,
         };
         proc.own_comm = proc.read(own_pid)?.comm;
         proc.schedstat = proc.open(own_pid, b"schedstat", OFlags::empty()).ok();
         Ok(proc)
+    }
+
+    /// Returns the `/proc` mounted in the sidecar's container.
+    ///
+    /// # Errors
+    /// `/proc` is not mounted, or belongs to another PID namespace.
+    pub fn own() -> io::Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Self::new(fs::openat(CWD, c"/proc", flags, Mode::empty())?, getpid())
     }
 
     /// Returns the sidecar's own id.

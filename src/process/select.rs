@@ -1,6 +1,7 @@
 //! Selects the processes to signal.
 
 use super::pid_file::PidFile;
+use super::place::Place;
 use super::procfs::Proc;
 use super::role::{Role, Roles, Source};
 use super::stat::Process;
@@ -38,6 +39,7 @@ impl Proc {
         let source = Matches {
             proc: self,
             matcher,
+            place: self.place()?,
         };
         let mut roles = Roles::new(&source)?;
         let mut scanned = Scanned::default();
@@ -87,6 +89,8 @@ impl Proc {
 struct Matches<'p> {
     proc: &'p Proc,
     matcher: &'p Matcher<'p>,
+    /// The sidecar's own place.
+    place: Place,
 }
 
 impl Source for Matches<'_> {
@@ -112,12 +116,12 @@ impl Source for Matches<'_> {
 
     fn elsewhere(&self, process: &Process) -> Option<Role> {
         match self.matcher.scope {
-            Scope::Pod => self.proc.elsewhere(process.pid),
+            Scope::Pod => self.proc.elsewhere(process.pid, &self.place),
             Scope::Node => None,
         }
     }
 
     fn has_adopter(&self) -> bool {
-        !self.proc.is_machine()
+        !self.place.is_machine
     }
 }

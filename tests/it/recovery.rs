@@ -513,7 +513,7 @@ fn w10_a_process_started_in_a_brief_change_during_a_request_is_signalled() {
     // It has looked for others since it signalled the one that it knew, and asks for the time next.
     let looked = [
         (libc::SYS_pidfd_send_signal, At::Exit),
-        (libc::SYS_pidfd_open, At::Exit),
+        (libc::SYS_getdents64, At::Exit),
         (libc::SYS_clock_gettime, At::Entry),
     ];
     hold_up(scene.sidecar.pid(), &looked, request, || {

@@ -23,6 +23,7 @@ fn log_of(content: &str) -> Vec<Map<String, Value>> {
     sidecar.expect("\"watching\"");
     fs::write(&file, content).unwrap();
     assert_eq!(target.signalled().1, content);
+    sidecar.wait_until_idle();
     let (_, lines) = sidecar.end();
     lines
         .iter()
