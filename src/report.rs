@@ -60,7 +60,8 @@ impl Report {
         let Some(level) = fact.level().filter(|level| *level >= self.log.min_level) else {
             return;
         };
-        let mut line = Line::new(self.log.format, level, sys::wall_ms());
+        let mut line = Line::empty(self.log.format);
+        line.begin(level, sys::wall_ms());
         // Writing into a line cannot fail: what does not fit is cut.
         let _ = fact.describe(&mut line);
         if !self.log.send(&mut line) {

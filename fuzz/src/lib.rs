@@ -32,7 +32,8 @@ pub fn logged(run: impl FnOnce(&mut Report)) -> Vec<String> {
 
 /// Returns a line that `compose` fills, checked to be a line of text or a JSON object.
 pub fn line(format: Format, compose: impl FnOnce(&mut Line)) -> String {
-    let mut line = Line::new(format, Level::Info, 0);
+    let mut line = Line::empty(format);
+    line.begin(Level::Info, 0);
     compose(&mut line);
     checked(format, line.finish().to_vec())
 }

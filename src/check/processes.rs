@@ -11,7 +11,7 @@ use crate::process::{NearMiss, Proc, Process, Role, Status, Verdict};
 use crate::report::facts::obstacle::{
     HIDDEN, NO_PID_FILE, NOT_PERMITTED, NOT_SHARED, Obstacle, STRANGER,
 };
-use crate::report::line::{Format, Level, Line};
+use crate::report::line::Line;
 use crate::report::print::Printer;
 use core::fmt::{self, Display, Write};
 use rustix::io::Errno;
@@ -68,7 +68,7 @@ pub(super) fn print(
 
 /// Prints the settings that no process matches, and the names of processes that exist.
 fn print_others(config: &Config<'_>, proc: &Proc, printer: &mut Printer) -> fmt::Result {
-    let mut line = Line::new(Format::Plain, Level::Info, 0);
+    let mut line = Line::plain();
     line.write_str("  none matches")?;
     deliver::wanted(config).add_to(&mut line);
     printer.write_str(valid_utf8(line.finish()))?;

@@ -74,19 +74,34 @@ pub struct Line {
 }
 
 impl Line {
-    /// Starts a line about a moment in milliseconds since the epoch.
-    pub fn new(format: Format, level: Level, wall_ms: u64) -> Self {
-        let mut line = Self {
+    /// Returns an empty line, to be [begun](Self::begin).
+    // Inlined, so that there is only one of its size on the stack.
+    #[inline(always)]
+    pub const fn empty(format: Format) -> Self {
+        Self {
             text: Text::new(),
             format,
-            in_string: format == Format::Json,
+            in_string: false,
             in_message: true,
-        };
-        line.text.release(RESERVE);
-        let (text, name) = (&mut line.text, level.name());
+        }
+    }
+
+    /// Returns a line for a person, without its message.
+    #[inline(always)]
+    pub fn plain() -> Self {
+        let mut line = Self::empty(Format::Plain);
+        line.begin(Level::Info, 0);
+        line
+    }
+
+    /// Begins the line anew, about a moment in milliseconds since the epoch.
+    pub fn begin(&mut self, level: Level, wall_ms: u64) {
+        (self.in_string, self.in_message) = (self.format == Format::Json, true);
+        let (text, name) = (&mut self.text, level.name());
+        text.clear(RESERVE);
         let time = Timestamp(wall_ms);
         // The beginning of a line always fits.
-        let _ = match format {
+        let _ = match self.format {
             Format::Plain if level >= Level::Warn => text.write_str("! "),
             Format::Plain => Ok(()),
             // The level is padded, so that messages stand below each other.
@@ -96,7 +111,6 @@ impl Line {
                 "{{\"time\":\"{time}\",\"level\":\"{name}\",\"message\":\""
             ),
         };
-        line
     }
 
     /// Adds `key` with a text.

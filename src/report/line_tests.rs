@@ -10,7 +10,8 @@ const NOON_MS: u64 = 1_795_435_200_123;
 
 /// A line of level info, composed by `compose`.
 fn line(format: Format, compose: impl FnOnce(&mut Line)) -> String {
-    let mut line = Line::new(format, Level::Info, NOON_MS);
+    let mut line = Line::empty(format);
+    line.begin(Level::Info, NOON_MS);
     compose(&mut line);
     String::from_utf8(line.finish().to_vec()).expect("a line is UTF-8 whatever went in")
 }
@@ -37,7 +38,8 @@ fn every_format_carries_the_same_message_and_keys() {
         line(Format::Json, compose),
         "{\"time\":\"2026-11-23T12:00:00.123Z\",\"level\":\"info\",\"message\":\"cannot watch \\\"/etc/a b\\\\xff\\\": ENOENT\",\"pid\":7,\"process\":\"my \\\"app\\\"\",\"signal\":\"SIGHUP\",\"empty\":\"\"}\n"
     );
-    let mut warning = Line::new(Format::Plain, Level::Warn, NOON_MS);
+    let mut warning = Line::empty(Format::Plain);
+    warning.begin(Level::Warn, NOON_MS);
     warning.write_str("careful").unwrap();
     assert_eq!(warning.finish(), b"! careful\n");
 }

@@ -57,7 +57,7 @@ impl Log {
         if !is_written {
             self.dropped += 1;
         } else if self.dropped > 0 {
-            let mut line = Line::new(self.format, Level::Warn, sys::wall_ms());
+            line.begin(Level::Warn, sys::wall_ms());
             let _ = line
                 .write_str("lines before this were dropped, because the log stream took no more");
             line.key_number("dropped", self.dropped);

@@ -8,7 +8,7 @@ use crate::http::{Http, Page, Pages, Readiness};
 use crate::report::Report;
 use crate::report::facts::obstacle::Obstacle;
 use crate::report::facts::serving::Serving;
-use crate::report::line::{Format, Level, Line};
+use crate::report::line::Line;
 use crate::report::metrics::{ConfigHashes, Metrics};
 use core::fmt::{self, Write};
 
@@ -85,12 +85,12 @@ impl Pages for Status<'_, '_> {
         }
         for (at, root) in self.state.config.roots.iter().enumerate() {
             if self.state.missing_roots >> at & 1 != 0 {
-                let mut line = line();
+                let mut line = Line::plain();
                 write!(line, "{} is missing or cannot be read", Bytes(root))?;
                 page.push(line.finish());
             }
             if self.state.exceeding_roots >> at & 1 != 0 {
-                let mut line = line();
+                let mut line = Line::plain();
                 write!(
                     line,
                     "{} holds more than can be watched; the log says what is left out",
@@ -106,7 +106,7 @@ impl Pages for Status<'_, '_> {
         if let Some(pending) = self.state.pending
             && let Some(obstacle) = pending.obstacle
         {
-            let mut line = line();
+            let mut line = Line::plain();
             let seconds = self.state.now.since(pending.since).as_secs();
             write!(line, "a reload is pending for {seconds} s: ")?;
             obstacle.describe(&deliver::wanted(self.state.config), &mut line)?;
@@ -121,11 +121,6 @@ impl Pages for Status<'_, '_> {
             .config_hashes
             .map_or(Ok(()), |hashes| hashes.write(page))
     }
-}
-
-/// Returns a line of plain text, which escapes control characters.
-fn line() -> Line {
-    Line::new(Format::Plain, Level::Info, 0)
 }
 
 #[cfg(test)]

@@ -165,7 +165,7 @@ mod tests {
     use std::string::String;
 
     fn text(obstacle: Obstacle) -> String {
-        let mut line = Line::new(Format::Plain, Level::Info, 0);
+        let mut line = Line::plain();
         obstacle
             .describe(
                 &Wanted {
