@@ -1,8 +1,7 @@
 //! `/proc/PID/cmdline` and names: matching in pieces gives the same as matching the whole.
 #![no_main]
 
-use config_reloader_sidecar::config::Matcher;
-use config_reloader_sidecar::config::{CommaList, MAX_CMDLINE};
+use config_reloader_sidecar::config::{CommaList, MAX_CMDLINE, Matcher, Scope};
 use config_reloader_sidecar_fuzz::{Fixture, process};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
@@ -101,11 +100,13 @@ fn matches(matcher: &Matcher, comm: &[u8], cmdline: &[u8]) -> bool {
         &cmdline[..end.unwrap_or(0)]
     };
     let arguments: Vec<_> = whole.split(|byte| *byte == 0).map(argument_name).collect();
+    let first = whole.split(|byte| *byte == 0 || *byte == b' ').next();
+    let title = first.filter(|word| !word.contains(&b'/'));
     let goes_by = |name: &[u8]| {
         let is_comm = name == comm;
         let is_cut_to_comm = name.len() > 15 && name.starts_with(comm) && comm.len() == 15;
         let is_script = is_cut_to_comm && arguments.iter().take(3).any(|it| it == name);
-        is_comm || is_script || name.len() <= 15 && arguments[0] == name
+        is_comm || is_script || arguments[0] == name || title == Some(name)
     };
     let joined = joined(cmdline);
     matcher.names.is_none_or(|names| names.iter().any(goes_by))
@@ -142,6 +143,7 @@ fuzz_target!(|input: Input| {
         names: names.filter(|names| names.iter().all(is_name)),
         cmdline: text.as_deref(),
         pid_file: None,
+        scope: Scope::Pod,
     };
     if matcher == Matcher::default() {
         return;

@@ -28,6 +28,10 @@ fn plain(line: &[u8]) -> Option<Fields> {
     let field = |number: usize| fields.get(number - 2).copied();
     // The flags, which tell kernel threads, must be a number.
     number(field(9)?)?;
+    // So must a zombie's number of threads be, which tells one whose first thread alone has ended.
+    if field(3)?.starts_with(['Z', 'X', 'x']) {
+        number(field(20)?)?;
+    }
     let start = number(field(22)?)?.checked_mul(TICK.0 * 1_000_000)?;
     Some((
         id(field(4)?),

@@ -17,7 +17,7 @@ fn plain(content: &[u8]) -> Status {
     let mut status = Status::default();
     let hexadecimal = |digits: &str| {
         let number = u64::from_str_radix(digits, 16).ok();
-        number.filter(|_| !digits.starts_with('+')).unwrap_or(0)
+        number.filter(|_| !digits.starts_with('+'))
     };
     let mut lines: Vec<_> = content.split(|byte| *byte == b'\n').collect();
     // Text after the last line feed is not a line, unless it is so long that its end does not matter.
@@ -35,10 +35,15 @@ fn plain(content: &[u8]) -> Status {
                 let effective = effective.and_then(|number| number.parse().ok());
                 status.uid = effective.unwrap_or(0_u64) as u32;
             }
-            "SigBlk:" => status.blocked = hexadecimal(value),
-            "SigIgn:" => status.ignored = hexadecimal(value),
+            "SigBlk:" => status.blocked = hexadecimal(value).unwrap_or(0),
+            "SigIgn:" => status.ignored = hexadecimal(value).unwrap_or(0),
+            "NSpid:" => {
+                let ids = [value].into_iter().chain(fields);
+                status.namespaces = ids.filter(|id| !id.is_empty()).count() as u32;
+            }
             "SigCgt:" => {
-                status.caught = hexadecimal(value);
+                status.shows_signals = hexadecimal(value).is_some();
+                status.caught = hexadecimal(value).unwrap_or(0);
                 // The last field that is needed.
                 break;
             }

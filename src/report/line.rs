@@ -76,7 +76,7 @@ pub struct Line {
 impl Line {
     /// Returns an empty line, to be [begun](Self::begin).
     // Inlined, so that there is only one of its size on the stack.
-    #[inline(always)]
+    #[inline]
     pub const fn empty(format: Format) -> Self {
         Self {
             text: Text::new(),
@@ -87,7 +87,7 @@ impl Line {
     }
 
     /// Returns a line for a person, without its message.
-    #[inline(always)]
+    #[inline]
     pub fn plain() -> Self {
         let mut line = Self::empty(Format::Plain);
         line.begin(Level::Info, 0);

@@ -160,7 +160,6 @@ impl Obstacle {
 mod tests {
     use super::*;
     use crate::base::comm::Comm;
-    use crate::report::line::{Format, Level};
     use rustix::process::Pid;
     use std::string::String;
 
