@@ -69,7 +69,9 @@ impl Check<'_> {
         let mut changes = self.trace.steps.iter().filter(|step| step.changes());
         let mut requests = self.trace.requests.iter();
         (self.previous.is_some() || self.is_newer_than_the_start())
-            && (requests.any(|at| (since..=until).contains(at))
+            // A request that comes during a scan is met after the signal that follows the scan.
+            && (self.signal.requested
+                || requests.any(|at| (since..=until).contains(at))
                 || changes.any(|step| step.overlaps(since, until)))
     }
 
