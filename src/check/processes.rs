@@ -35,12 +35,13 @@ pub(super) fn print(
         config.signal.name().as_str()
     )?;
     let now = sys::now();
-    let (mut signalled, mut obstacle) = (0, None);
+    let (mut signalled, mut elsewhere, mut obstacle) = (0, 0, None);
     let scanned = proc.select(&config.matcher, config.select, &mut |process, role| {
         let candidate = Candidate::read(process, role, config, proc, now);
         // Printing to a printer does not fail.
         let _ = candidate.print(printer);
         signalled += u32::from(candidate.outcome.is_signalled());
+        elsewhere += u32::from(matches!(role, Role::OtherContainer | Role::OtherPod));
         obstacle = obstacle.or(candidate.outcome.obstacle());
     });
     let scanned = match scanned {
@@ -50,7 +51,10 @@ pub(super) fn print(
             return Ok(Some("/proc cannot be read"));
         }
     };
-    if scanned.selected == 0 {
+    if scanned.selected == 0 && elsewhere > 0 {
+        printer
+            .write_str("  all that match run elsewhere; PROCESS_SCOPE=node would include them\n")?;
+    } else if scanned.selected == 0 {
         print_others(config, proc, printer)?;
     }
     let namespace = Namespace::read(proc);
@@ -107,7 +111,7 @@ fn print_near_misses(config: &Config<'_>, proc: &Proc, printer: &mut Printer) {
                 let pid = number(Some(process.pid));
                 let _ = writeln!(
                     printer,
-                    "  process {pid} is nearly one: {setting}={} matches it",
+                    "  process {pid} nearly matches; {setting}={} would match it",
                     Printable(value)
                 );
             }

@@ -108,7 +108,7 @@ impl Pages for Status<'_, '_> {
         {
             let mut line = Line::plain();
             let seconds = self.state.now.since(pending.since).as_secs();
-            write!(line, "a reload is pending for {seconds} s: ")?;
+            write!(line, "a reload has been pending for {seconds} s: ")?;
             obstacle.describe(&deliver::wanted(self.state.config), &mut line)?;
             page.push(line.finish());
         }

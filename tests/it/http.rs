@@ -746,7 +746,7 @@ fn m1_the_metrics_count_a_failed_reload_and_its_recovery() {
     assert!(
         response
             .body
-            .starts_with("200 OK\na reload is pending for "),
+            .starts_with("200 OK\na reload has been pending for "),
         "{}",
         response.body
     );

@@ -211,6 +211,10 @@ fn is_meant_on_the_node_alone(config: &mut Config, mut target: Target, why: &str
     let (code, check, _) = config.settings(&name).arguments(&["check"]).output();
     assert_eq!(code, Some(1), "{check}");
     assert!(check.contains(why), "{check}");
+    assert!(
+        check.contains("PROCESS_SCOPE=node would include"),
+        "{check}"
+    );
     let mut sidecar = config.settings(&name).start();
     config.change();
     sidecar.expect("reload pending: no process matches");
@@ -263,11 +267,11 @@ fn d1_check_names_near_misses_with_the_setting_that_would_match() {
     let (code, check, _) = config.settings(&name).arguments(&["check"]).output();
     assert_eq!(code, Some(1), "{check}");
     for (process, setting) in [
-        (&target, format!("PROCESS_NAME={debug} matches it")),
-        (&script, format!("PROCESS_CMDLINE={note} matches it")),
+        (&target, format!("PROCESS_NAME={debug} would match it")),
+        (&script, format!("PROCESS_CMDLINE={note} would match it")),
     ] {
         let pid = process.talker.pid().as_raw_nonzero();
-        let line = format!("process {pid} is nearly one: {setting}");
+        let line = format!("process {pid} nearly matches; {setting}");
         assert!(check.contains(&line), "{line}: {check}");
     }
 }
