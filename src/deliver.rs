@@ -126,7 +126,9 @@ impl Delivery {
         }
         for at in 0..HELD_MAX {
             if let Some(held) = self.targets.read_held(at, context.proc)
-                && (held.is_chosen || context.proc.matches(&held.process, matcher))
+                // By command line, it may have become the launcher of another one since.
+                && (held.is_chosen
+                    || matcher.cmdline.is_none() && context.proc.matches(&held.process, matcher))
             {
                 self.offer(&held.process, Some(&held.status), round, context);
             }

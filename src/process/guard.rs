@@ -80,10 +80,11 @@ fn verdict(signal: Signal, status: &Status, awaited: impl FnOnce() -> Awaited) -
     );
     match status.disposition(signal) {
         Disposition::Ignored => Verdict::SendIgnored,
-        Disposition::Caught | Disposition::Blocked => Verdict::Send,
+        Disposition::Caught => Verdict::Send,
         _ if signal.is_meant_to_end() || is_harmless => Verdict::Send,
         Disposition::Unknown => Verdict::SendUnknown,
-        Disposition::Default => match awaited() {
+        // The first thread alone may block it.
+        Disposition::Blocked | Disposition::Default => match awaited() {
             Awaited::Yes => Verdict::Send,
             Awaited::No => Verdict::Hold,
             Awaited::Unseen => Verdict::HoldUnseen,
@@ -131,7 +132,6 @@ mod tests {
         for signal in ["HUP", "USR1", "TSTP", "RTMAX"] {
             for (status, expected) in [
                 (all(|status| &mut status.caught), Verdict::Send),
-                (all(|status| &mut status.blocked), Verdict::Send),
                 (all(|status| &mut status.ignored), Verdict::SendIgnored),
                 (Status::default(), Verdict::SendUnknown),
             ] {

@@ -41,16 +41,19 @@ impl Proc {
             matcher,
             place: self.place()?,
         };
-        let mut roles = Roles::new(&source)?;
+        let mut roles = match select {
+            Select::Main => Some(Roles::new(&source)?),
+            Select::All => None,
+        };
         let mut scanned = Scanned::default();
         self.each(&mut |process| {
             scanned.others += 1;
             if !self.matches(process, matcher) {
                 return Ok(());
             }
-            let role = match select {
-                Select::Main => roles.of(process)?,
-                Select::All => source.elsewhere(process).unwrap_or(Role::Main),
+            let role = match &mut roles {
+                Some(roles) => roles.of(process)?,
+                None => source.elsewhere(process).unwrap_or(Role::Main),
             };
             scanned.selected += u32::from(role == Role::Main);
             visit(process, role);

@@ -475,38 +475,39 @@ fn missing_and_malformed_status_lines_count_as_nothing_set() {
 }
 
 #[test]
-fn p4_a_signal_that_any_thread_blocks_or_waits_for_is_awaited() {
+fn p4_a_signal_that_every_thread_blocks_or_waits_for_is_awaited() {
     let tree = Tree::of(&[NGINX]);
     let add_thread = |tid: &str, blocked: u64, sleeps_in: &str| {
         let status = format!("Name:\tx\nSigBlk:\t{blocked:016x}\n");
         tree.write(&format!("10/task/{tid}/status"), status);
         tree.write(&format!("10/task/{tid}/wchan"), sleeps_in);
     };
-    // More than one buffer of directory entries, and one that is no thread.
-    for tid in 10..150 {
-        add_thread(&tid.to_string(), 0, "do_epoll_wait");
-    }
-    add_thread("x", u64::MAX, "do_sigtimedwait");
     let awaits = |signal: &[u8]| {
         let signal = Signal::parse(signal).unwrap();
         tree.proc().awaits(Pid::from_raw(10).unwrap(), signal)
     };
-    assert_eq!(awaits(b"HUP"), Awaited::No);
-    // What may not be seen, and a thread that runs or has ended.
-    add_thread("200", 0, "0");
-    fs::create_dir(tree.path("10/task/201")).unwrap();
-    assert_eq!(awaits(b"HUP"), Awaited::Unseen);
-    add_thread("202", Signal::HUP.mask(), "0");
-    assert_eq!(awaits(b"HUP"), Awaited::Yes);
-    assert_eq!(awaits(b"INT"), Awaited::Unseen);
-    for sleeps_in in [
-        "do_sigtimedwait",
-        "sys_rt_sigtimedwait",
-        "do_sigtimedwait.isra.0",
-    ] {
-        add_thread("203", 0, sleeps_in);
-        assert_eq!(awaits(b"INT"), Awaited::Yes, "{sleeps_in}");
+    // More than one buffer of directory entries, one that is no thread, and a thread that has ended.
+    for tid in 10..150 {
+        add_thread(&tid.to_string(), Signal::HUP.mask(), "do_epoll_wait");
     }
+    add_thread("x", 0, "do_epoll_wait");
+    fs::create_dir(tree.path("10/task/201")).unwrap();
+    assert_eq!(awaits(b"HUP"), Awaited::Yes);
+    assert_eq!(awaits(b"INT"), Awaited::No);
+    for (sleeps_in, expected) in [
+        ("do_sigtimedwait", Awaited::Yes),
+        ("sys_rt_sigtimedwait", Awaited::Yes),
+        ("do_sigtimedwait.isra.0", Awaited::Yes),
+        // It may not be seen, and the others leave the signal to it.
+        ("0", Awaited::Yes),
+        ("do_epoll_wait", Awaited::No),
+    ] {
+        add_thread("200", 0, sleeps_in);
+        assert_eq!(awaits(b"HUP"), expected, "{sleeps_in}");
+    }
+    add_thread("200", 0, "0");
+    add_thread("202", 0, "0");
+    assert_eq!(awaits(b"HUP"), Awaited::Unseen);
 }
 
 // The sidecar itself.

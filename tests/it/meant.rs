@@ -5,7 +5,7 @@ use crate::support::process::{Settings, Talker, Target, example};
 use crate::support::scene::Config;
 use crate::support::{is_root, program, runner, unique_name};
 use std::fs;
-use std::io::{PipeWriter, pipe};
+use std::io::{PipeWriter, Read, Write, pipe};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -47,6 +47,15 @@ fn reloads_alone(config: &mut Config, target: &mut Target, sidecar: Talker) {
     assert!(sent.contains(&format!("process={}", target.name)), "{sent}");
 }
 
+fn by_cmdline(config: &Config, text: &str) -> Settings {
+    Settings::bare()
+        .set("CONFIG_DIR", config.directory())
+        .set("PROCESS_CMDLINE", text)
+        .set("PROCESS_MIN_AGE", "0")
+        .set("RELOAD_CATCH_UP", "false")
+        .set("RELOAD_CONFIRM", "off")
+}
+
 #[test]
 fn p10_a_program_is_signalled_and_the_shell_above_it_is_not() {
     for script in [
@@ -58,13 +67,8 @@ fn p10_a_program_is_signalled_and_the_shell_above_it_is_not() {
         let mut config = Config::new();
         let name = unique_name();
         let (mut target, _writer) = below_shell(&name, &config, script);
-        let settings = Settings::bare()
-            .set("CONFIG_DIR", config.directory())
-            .set("PROCESS_CMDLINE", format!("--note {name}"))
-            .set("PROCESS_MIN_AGE", "0")
-            .set("RELOAD_CATCH_UP", "false")
-            .set("RELOAD_CONFIRM", "off");
-        reloads_alone(&mut config, &mut target, settings.start());
+        let sidecar = by_cmdline(&config, &format!("--note {name}")).start();
+        reloads_alone(&mut config, &mut target, sidecar);
     }
 }
 
@@ -274,4 +278,37 @@ fn d1_check_names_near_misses_with_the_setting_that_would_match() {
         let line = format!("process {pid} nearly matches; {setting}");
         assert!(check.contains(&line), "{line}: {check}");
     }
+}
+
+#[test]
+fn p10_a_shell_that_was_there_before_its_program_is_not_what_is_meant() {
+    let mut config = Config::new();
+    let name = unique_name();
+    let (reader, writer) = pipe().unwrap();
+    let note = format!("--note {name}");
+    // The shell waits for a line before it starts the program.
+    let target = example("target");
+    let script = format!(
+        "read -r _; {} {} {note} --stay 1; :",
+        target.display(),
+        config.file().display()
+    );
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &script]).stdin(reader);
+    shell.stdout(Stdio::piped());
+    let mut shell = shell.spawn().unwrap();
+    let mut sidecar = by_cmdline(&config, &note).start();
+    (&writer).write_all(b"\n").unwrap();
+    let mut ready = [0; 6];
+    let mut output = shell.stdout.take().unwrap();
+    output.read_exact(&mut ready).unwrap();
+    assert_eq!(&ready, b"ready\n");
+    config.change();
+    sidecar.expect("signal sent");
+    sidecar.wait_until_idle();
+    let (_, log) = sidecar.end();
+    let pending = log.iter().any(|line| line.contains("reload pending"));
+    assert!(!pending, "{log:#?}");
+    drop(writer);
+    shell.wait().unwrap();
 }
