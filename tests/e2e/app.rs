@@ -6,7 +6,7 @@ use crate::support::process::{Settings, Talker, children, eventually};
 use crate::support::recipes::recipe;
 use crate::support::volume::{Order, Volume, let_age};
 use rustix::fs::{CWD, FileType, mknodat};
-use rustix::process::Pid;
+use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -106,6 +106,14 @@ impl<A: Application> App<A> {
             volume,
             pod,
         }
+    }
+
+    /// Ends its main process and starts another one.
+    #[track_caller]
+    pub fn restart(&mut self) {
+        kill_process(Pid::from_child(&self.main), Signal::TERM).unwrap();
+        self.main.wait().unwrap();
+        self.main = start(&self.application, &self.pod);
     }
 
     /// The sidecar's settings for this application.

@@ -4,6 +4,7 @@ use crate::app::{App, Application, three_updates};
 use crate::pod::Pod;
 use crate::startup::survives_updates_while_it_starts;
 use crate::support::process::Talker;
+use crate::targets::{Expected, update_signals};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{ChildStdin, Command, Stdio};
@@ -154,6 +155,22 @@ fn sessions_survive_several_reloads() {
     sshd.expect_reloads(3, sidecar);
     println!("sshd: {} sessions held, 0 lost", sessions.len());
     expect_restarts(&sshd, 3);
+}
+
+/// As sshd's own restart, or a supervisor, leaves them: process 1 has adopted the session.
+#[test]
+fn p11_a_session_that_outlived_its_listener_is_spared() {
+    let mut sshd = App::start(Sshd);
+    let held = sshd.application.hold(&sshd.pod);
+    sshd.restart();
+    sshd.answers("one");
+    let expected = Expected {
+        setting: "PROCESS_NAME=sshd",
+        signal: "SIGHUP",
+        target: sshd.main.id() as i32,
+    };
+    update_signals(&mut sshd, &expected, "two", held);
+    expect_restarts(&sshd, 1);
 }
 
 /// Opens a session, then signals every process named sshd.

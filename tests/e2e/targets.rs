@@ -134,7 +134,7 @@ targets! {
     };
     puma: Rack::Puma, Row {
         program: "puma in cluster mode",
-        settings: &["PROCESS_CMDLINE=(tcp://"],
+        settings: &["PROCESS_NAME=puma", "PROCESS_CMDLINE=(tcp://"],
         signal: "SIGUSR2",
         signalled: "puma … (tcp://…) […]",
         spared: &["puma: cluster worker …"],
@@ -176,7 +176,7 @@ targets! {
     };
     java_behind_a_shell: Launched { application: Logstash, launcher: launcher::shell }, Row {
         program: "Java behind `sh -c '…; …'`",
-        settings: &["PROCESS_NAME=java"],
+        settings: &["PROCESS_NAME=java", "PROCESS_CMDLINE=org.logstash.Logstash"],
         signal: "SIGHUP",
         signalled: "java … org.logstash.Logstash …",
         spared: &["sh -c java … org.logstash.Logstash …"],
@@ -190,21 +190,21 @@ targets! {
     };
     node_behind_npm_start: Launched { application: Node, launcher: launcher::npm }, Row {
         program: "node behind `npm start`",
-        settings: &["PROCESS_NAME=node"],
+        settings: &["PROCESS_NAME=node", "PROCESS_CMDLINE=server.js"],
         signal: "SIGHUP",
         signalled: "node …/server.js …",
         spared: &["npm start", "sh -c node …/server.js …"],
     };
     tini: Launched { application: Reload::C("handler"), launcher: launcher::tini }, Row {
         program: "a program behind `tini --`",
-        settings: &["PROCESS_NAME=reload"],
+        settings: &["PROCESS_NAME=reload", "PROCESS_CMDLINE=reload handler"],
         signal: "SIGHUP",
         signalled: "…/reload handler …",
         spared: &["tini -s -- …/reload handler …"],
     };
     dumb_init: Launched { application: Reload::C("handler"), launcher: launcher::dumb_init }, Row {
         program: "a program behind `dumb-init`",
-        settings: &["PROCESS_NAME=reload"],
+        settings: &["PROCESS_NAME=reload", "PROCESS_CMDLINE=reload handler"],
         signal: "SIGHUP",
         signalled: "…/reload handler …",
         spared: &["dumb-init …/reload handler …"],
@@ -232,14 +232,14 @@ targets! {
     };
     shell_pipeline: Launched { application: Reload::C("handler"), launcher: launcher::pipeline }, Row {
         program: "a program in a pipeline of `bash -c`",
-        settings: &["PROCESS_NAME=reload"],
+        settings: &["PROCESS_NAME=reload", "PROCESS_CMDLINE=reload handler"],
         signal: "SIGHUP",
         signalled: "…/reload handler …",
         spared: &["bash -c …/reload handler …", "cat"],
     };
     script_with_a_handler: Launched { application: Reload::C("handler"), launcher: launcher::script_with_handler }, Row {
         program: "a program behind a script that takes signals itself",
-        settings: &["PROCESS_NAME=reload"],
+        settings: &["PROCESS_NAME=reload", "PROCESS_CMDLINE=reload handler"],
         signal: "SIGHUP",
         signalled: "…/reload handler …",
         spared: &["/bin/sh …/start.sh …/reload handler …"],
@@ -283,16 +283,16 @@ fn check<A: Application>(row: &Row, application: A) {
 }
 
 /// Who is signalled, by which setting.
-struct Expected<'a> {
-    setting: &'a str,
-    signal: &'a str,
-    target: i32,
+pub struct Expected<'a> {
+    pub setting: &'a str,
+    pub signal: &'a str,
+    pub target: i32,
 }
 
 /// Updates the configuration to `text`. Asserts that this is one signal to the one process, which survives it and has the new
 /// configuration then, and that what is held is not cut.
 #[track_caller]
-fn update_signals<A: Application>(
+pub fn update_signals<A: Application>(
     app: &mut App<A>,
     expected: &Expected,
     text: &str,
