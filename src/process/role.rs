@@ -39,7 +39,7 @@ pub(super) trait Source {
     fn launches(&self, parent: &Process, child: &Process) -> bool;
 
     /// Returns [`Role::OtherContainer`] or [`Role::OtherPod`] if the process runs elsewhere.
-    fn elsewhere(&self, process: &Process) -> Option<Role>;
+    fn elsewhere(&self, process: &Process) -> io::Result<Option<Role>>;
 
     /// Returns true if process 1 adopts what its parent leaves behind, and starts nothing that could be meant.
     fn has_adopter(&self) -> bool;
@@ -103,7 +103,7 @@ impl<'s, S: Source> Roles<'s, S> {
 
     /// Returns the role of a process that matches.
     pub(super) fn of(&mut self, process: &Process) -> io::Result<Role> {
-        if let Some(elsewhere) = self.source.elsewhere(process) {
+        if let Some(elsewhere) = self.source.elsewhere(process)? {
             return Ok(elsewhere);
         }
         if self.launchers.contains(&Some(process.pid)) {

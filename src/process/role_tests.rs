@@ -66,8 +66,8 @@ impl Source for Forest {
         child.is_launched && child.parent == parent.pid.as_raw_nonzero().get()
     }
 
-    fn elsewhere(&self, process: &Process) -> Option<Role> {
-        self.node(process).elsewhere
+    fn elsewhere(&self, process: &Process) -> io::Result<Option<Role>> {
+        Ok(self.node(process).elsewhere)
     }
 
     fn has_adopter(&self) -> bool {
@@ -271,8 +271,8 @@ fn nine_hundred_matches_below_300_ancestors_each_take_few_reads() {
         fn launches(&self, _: &Process, _: &Process) -> bool {
             false
         }
-        fn elsewhere(&self, _: &Process) -> Option<Role> {
-            None
+        fn elsewhere(&self, _: &Process) -> io::Result<Option<Role>> {
+            Ok(None)
         }
         fn has_adopter(&self) -> bool {
             true

@@ -53,7 +53,7 @@ impl Proc {
             }
             let role = match &mut roles {
                 Some(roles) => roles.of(process)?,
-                None => source.elsewhere(process).unwrap_or(Role::Main),
+                None => source.elsewhere(process)?.unwrap_or(Role::Main),
             };
             scanned.selected += u32::from(role == Role::Main);
             visit(process, role);
@@ -117,10 +117,10 @@ impl Source for Matches<'_> {
         self.proc.launches(parent.pid, child.pid)
     }
 
-    fn elsewhere(&self, process: &Process) -> Option<Role> {
+    fn elsewhere(&self, process: &Process) -> io::Result<Option<Role>> {
         match self.matcher.scope {
             Scope::Pod => self.proc.elsewhere(process.pid, &self.place),
-            Scope::Node => None,
+            Scope::Node => Ok(None),
         }
     }
 
