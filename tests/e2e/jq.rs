@@ -65,11 +65,11 @@ fn jq_reads_every_line_and_value() {
         &[r#"select(.message == "content changed").names | @base64"#],
         &log,
     );
-    // Invalid UTF-8 and control characters are escaped.
+    // Invalid UTF-8, control characters and line separators are escaped.
     let expected = [
         "a\"b\\c\nd\te",
         "\\x1b[31m\\xff\\xc3 {\"level\":\"error\"},\\x7f",
-        "\u{e9}\u{2028}\u{1f600}",
+        "\u{e9}\\xe2\\x80\\xa8\u{1f600}",
     ];
     let expected = expected.map(|name| jq(&["--raw-input", "--slurp", "@base64"], name));
     assert_eq!(names, expected.concat());

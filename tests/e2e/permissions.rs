@@ -18,8 +18,9 @@ fn p7_signals_arrive_as_the_docs_say_and_otherwise_the_log_suggests_fixes() {
     let section = section("## Permissions");
     let rows: Vec<[&str; 3]> = section
         .lines()
-        .filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"))
-        .skip(1)
+        .skip_while(|line| !line.starts_with("| the application"))
+        .skip(2)
+        .map_while(|line| line.strip_prefix("| ")?.strip_suffix(" |"))
         .map(|row| {
             let cells: Vec<&str> = row.split(" | ").collect();
             cells.try_into().expect("three cells")

@@ -102,7 +102,7 @@ fn it_scrapes_the_sidecar() {
     let types: Vec<_> = types
         .map(|(name, of)| (name.as_str(), of[0]["type"].as_str().unwrap()))
         .collect();
-    assert_eq!(types.len(), 22);
+    assert_eq!(types.len(), 23);
     for (name, kind) in types {
         let expected = if name.ends_with("_total") {
             "counter"
