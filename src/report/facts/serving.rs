@@ -29,7 +29,9 @@ fn advice(errno: Errno) -> &'static str {
     match errno {
         Errno::ADDRINUSE => "something in this Pod has the port; give another",
         Errno::ADDRNOTAVAIL => "this Pod has no such address; give the port alone, as in :9533",
-        _ => "give a port over 1023",
+        Errno::ACCESS => "give a port over 1023",
+        Errno::MFILE | Errno::NFILE => "raise the limit of open files",
+        _ => "is the port free and the address this Pod's?",
     }
 }
 
