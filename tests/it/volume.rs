@@ -4,6 +4,7 @@ use crate::support::process::{Settings, Talker, Target, eventually};
 use crate::support::unique_name;
 use crate::support::volume::{Order, Volume};
 use inotify::{EventMask, Inotify, WatchMask};
+use rustix::process::Signal;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
@@ -443,6 +444,33 @@ fn w2_a_volume_below_the_root_and_a_key_linked_in_from_another_give_one_signal_a
         expected,
         "{log:#?}"
     );
+}
+
+#[test]
+fn w5_after_an_update_the_way_to_the_volume_is_still_watched() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let write = |content: &str| {
+        Volume::new(
+            path("way/volume"),
+            Order::SwapFirst,
+            &[("app.conf", content)],
+        )
+    };
+    let volume = write("start");
+    let mut target = Target::start(&volume.path.join("app.conf"));
+    let settings = Settings::new(&volume.path, &target.name).set("RELOAD_MIN_INTERVAL", "0");
+    let mut sidecar = settings.start();
+    sidecar.wait_until_idle();
+    // It sees the whole update at once, so that one scan follows. That does not arm the way again, and another one might.
+    sidecar.signal(Signal::STOP);
+    volume.update(&[("app.conf", "update")]);
+    sidecar.signal(Signal::CONT);
+    assert_eq!(target.signalled().1, "update");
+    sidecar.wait_until_idle();
+    fs::rename(path("way"), path("away")).unwrap();
+    write("back");
+    assert_eq!(target.signalled().1, "back");
 }
 
 #[test]
