@@ -204,7 +204,7 @@ const fn round([mut a, mut b, mut c, mut d]: [u64; 4]) -> [u64; 4] {
     [a, b, c.rotate_left(32), d]
 }
 
-/// What a path is hashed for, beside each [`Kind`]: the name of an entry below it, or the content of a regular file.
+/// The domains of a hash, beside each [`Kind`]: the name of an entry, and the content of a regular file.
 const NAME: u8 = 254;
 const FILE: u8 = 255;
 

@@ -90,13 +90,13 @@ pub struct Matcher<'e> {
     pub scope: Scope,
 }
 
-/// Where processes are looked for, of all that can be seen.
+/// The processes that can be meant, of all that are visible.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Scope {
-    /// Not in other containers' PID namespaces, nor in other Pods.
+    /// Those outside other containers' PID namespaces and other Pods.
     #[default]
     Pod,
-    /// Everywhere.
+    /// All.
     Node,
 }
 

@@ -11,7 +11,7 @@ use crate::report::facts::obstacle::{Obstacle, SIGWAIT};
 /// change, to install a handler: some ignore a signal while they start, or while they execute themselves again.
 const STARTUP_FACTOR: u64 = 5;
 
-/// What is known about a process that is to be signalled.
+/// A process to signal, and the facts that decide when.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidate<'p> {
     /// The process.
@@ -27,7 +27,7 @@ pub struct Candidate<'p> {
 /// Decides whether to send the signal now, for a delivery and for `check` alike.
 ///
 /// # Errors
-/// What the signal has to wait for.
+/// The obstacle that the signal has to wait for.
 pub fn judge(
     candidate: Candidate<'_>,
     config: &Config<'_>,

@@ -98,7 +98,7 @@ impl Targets {
     }
 }
 
-/// Whether a target keeps its slot.
+/// The time for which a target keeps its slot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Stay {
     /// Until the process ends.

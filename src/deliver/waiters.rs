@@ -1,6 +1,6 @@
 //! The processes that are not ready for the signal. Pure.
 //!
-//! Who waits is remembered, not who was signalled: the former are few, the latter as many as match.
+//! The list holds those that wait, which are few, rather than those that were signalled, which may be many.
 
 use rustix::process::Pid;
 

@@ -70,7 +70,7 @@ pub struct Request {
     line_length: u16,
     /// The last byte was a carriage return.
     has_cr: bool,
-    /// What the current line says after its first colon, read as a host.
+    /// The value of the current field, parsed as a host.
     host: Host,
     /// The first line, once it is complete.
     first: Option<RequestLine>,

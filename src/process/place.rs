@@ -1,4 +1,4 @@
-//! Where a process runs: its PID namespaces, and the Pod that its control group names; pid_namespaces(7), cgroups(7). Pure.
+//! The place of a process: its PID namespaces, and the Pod that its control group names; pid_namespaces(7), cgroups(7). Pure.
 //!
 //! A kubelet names the group of a Pod by its UID: `…/pod<UID>/<container>`, or under systemd
 //! `…/kubepods-burstable-pod<UID>.slice/<container>.scope` with underscores for hyphens. With a control group namespace of its own
@@ -12,7 +12,7 @@ const UID_MAX: usize = 36;
 /// The sidecar's own place.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Place {
-    /// How many PID namespaces it is in, counted from the one that `/proc` shows; 0 if that is unknown.
+    /// The number of PID namespaces it is in, from the one that `/proc` shows downwards; 0 if unknown.
     pub(super) depth: u32,
     /// It is in the machine's own PID namespace, as with `hostPID: true`.
     pub(super) is_machine: bool,

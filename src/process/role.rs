@@ -47,12 +47,12 @@ pub(super) trait Source {
 
 /// The most launchers known at once. Any more count as programs.
 const LAUNCHERS_MAX: usize = 32;
-/// The most processes remembered with what is known of their ancestors.
+/// The size of the table of processes whose ancestors have been looked at.
 const KNOWN_MAX: usize = 256;
 /// The longest chain of ancestors that is followed. Real ones have a few links; in a tree that changes while it is read, one
 /// could go round in a circle.
 const ANCESTORS_MAX: usize = 1024;
-/// How many of them are remembered afterwards, so that a chain is followed once, however many matches it has.
+/// The most of them entered in that table, so that a chain is followed once, however many matches are below it.
 const PATH_MAX: usize = 32;
 
 /// The roles of all processes during one scan of `/proc`.

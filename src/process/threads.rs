@@ -1,4 +1,4 @@
-//! Looks for a thread that waits for a signal, as in sigwait(3).
+//! Finds out whether the threads of a process wait for a signal, as in sigwait(3).
 
 use super::procfs::{Proc, each_id};
 use crate::base::signal::Signal;
@@ -7,8 +7,8 @@ use rustix::fs::OFlags;
 use rustix::io;
 use rustix::process::Pid;
 
-/// What the name of the kernel function that waits has in it: `do_sigtimedwait`, perhaps with what a compiler adds, such as `.isra.0`;
-/// until Linux 3.8 it was part of the system call, `sys_rt_sigtimedwait`.
+/// A part of the name of the kernel function that waits: `do_sigtimedwait`, to which a compiler may add `.isra.0`. Until Linux 3.8
+/// it was `sys_rt_sigtimedwait`.
 const SIGWAIT: &[u8] = b"sigtimedwait";
 
 /// The answer to whether a signal that has no handler is awaited.

@@ -15,7 +15,7 @@ use core::fmt::{self, Write};
 /// The longest time that a reload may be pending before the sidecar counts as not ready.
 const PENDING_MAX: Millis = Millis(60_000);
 
-/// What the pages show.
+/// The state and the metrics, as the pages show them.
 pub(super) struct Status<'s, 'c> {
     pub(super) state: State<'c>,
     pub(super) metrics: &'s Metrics,

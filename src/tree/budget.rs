@@ -36,7 +36,7 @@ pub enum Bound {
     Time,
 }
 
-/// What is left to the walk below one root.
+/// The rest of the bounds for the walk below one root.
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
     left: [u64; COUNTED],

@@ -46,7 +46,7 @@ pub enum Shortfall {
     Exceeded(Bound),
 }
 
-/// Whether a file system is entered.
+/// The treatment of a file system.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Passage {
     /// It holds files.

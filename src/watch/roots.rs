@@ -1,4 +1,4 @@
-//! What is kept of each root between scans, and while it is scanned.
+//! The state of each root, between scans and during one.
 
 use crate::base::sys;
 use crate::base::time::{Instant, Millis};
@@ -22,7 +22,7 @@ pub(super) struct Roots {
     pub(super) shortage: Shortage,
 }
 
-/// What is kept of a root from one scan to the next.
+/// The state of a root from one scan to the next.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Root {
     /// Its part of the fingerprint.

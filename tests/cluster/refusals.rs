@@ -1,4 +1,4 @@
-//! What the policy refuses, and in which words.
+//! The mistakes that the policy refuses, and its words.
 
 use crate::namespace::{Namespace, kubectl, succeed};
 use crate::policy::{admit, pod};

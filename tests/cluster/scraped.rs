@@ -1,4 +1,4 @@
-//! Whether the PodMonitor's port leads to the metrics of every sidecar.
+//! The PodMonitor's port leads to the metrics of every sidecar.
 
 use crate::apps;
 use crate::namespace::Namespace;

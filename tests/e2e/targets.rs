@@ -282,7 +282,7 @@ fn check<A: Application>(row: &Row, application: A) {
     }
 }
 
-/// Who is signalled, by which setting.
+/// The process to be signalled, and the setting that finds it.
 pub struct Expected<'a> {
     pub setting: &'a str,
     pub signal: &'a str,

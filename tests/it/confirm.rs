@@ -218,7 +218,7 @@ fn a2_a_process_that_ends_as_the_sidecar_does_is_no_error() {
     let process = format!("/proc/{}/stat", scene.target.talker.pid());
     let has_ended = || fs::read_to_string(&process).unwrap().contains(") Z ");
     eventually("ended", has_ended);
-    // What wakes the sidecar up is the end of the process, unless it was awake.
+    // The end of the process wakes the sidecar up, unless it is awake.
     eventually("asleep", || {
         scene.sidecar.sleeps_in(libc::SYS_ppoll).is_some()
     });

@@ -81,7 +81,7 @@ impl Hostile {
             self.sidecar.pid().as_raw_nonzero().to_string(),
             "thread-self".to_owned(),
         ];
-        // What both waited for a processor is the machine's fault.
+        // The machine is to blame for the time that both waited for a processor.
         let waited = || {
             processes
                 .iter()

@@ -1,4 +1,4 @@
-//! What leaves the program says nothing about the content (S1), except under a key that somebody else chose (M2).
+//! Logs and metrics say nothing about the content (S1), except under a key that the user chose (M2).
 
 use crate::support::process::{Settings, Talker, Target, eventually};
 use crate::support::volume::{Order, Volume};

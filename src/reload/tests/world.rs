@@ -34,7 +34,7 @@ const TIMING: Timing = Timing {
     settle_max: Millis(2_000),
     min_interval: Millis(1_000),
 };
-/// What a process reads while the root is missing.
+/// The content that a process reads while the root is missing.
 const NOTHING: usize = 9;
 /// The time that the second process takes from a signal to reading.
 const SLOWNESS: Millis = Millis(400);
